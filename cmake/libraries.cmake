@@ -1,0 +1,11 @@
+# Everything the server stands on comes from Debian 12's packages (scripts/packages lists them).
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(JSONC REQUIRED IMPORTED_TARGET json-c)
+pkg_check_modules(URCU REQUIRED IMPORTED_TARGET liburcu liburcu-cds)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(CONFUSE REQUIRED IMPORTED_TARGET libconfuse)
+pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)
+find_library(CIVETWEB_LIBRARY civetweb REQUIRED)
+find_library(WSLAY_LIBRARY wslay REQUIRED)
+find_library(CUNIT_LIBRARY cunit)
