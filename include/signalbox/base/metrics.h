@@ -1,0 +1,60 @@
+#pragma once
+/*
+ * Counters, gauges and histograms in Prometheus' text format (version 0.0.4). Every family is a line of one
+ * table; labels have few values, known at compile time. Relaxed atomics: a sum may be read a moment old.
+ */
+#include <stdint.h>
+
+#include "signalbox/base/buffer.h"
+
+#define METRICS(X)                                                                                 \
+    X(COUNTER, CONNECTIONS_OPENED, "signalbox_connections_opened_total", "WebSocket connections taken over") \
+    X(COUNTER, CONNECTIONS_CLOSED, "signalbox_connections_closed_total", "WebSocket connections ended")      \
+    X(GAUGE, CONNECTIONS, "signalbox_connections", "WebSocket connections now")                    \
+    X(GAUGE, SUBSCRIPTIONS, "signalbox_subscriptions", "Subscriptions now")                        \
+    X(GAUGE, SESSIONS, "signalbox_sessions_in_memory", "Sessions in memory")                       \
+    X(COUNTER, EVENTS, "signalbox_events_total", "Session events committed")                       \
+    X(COUNTER, EVENT_BYTES, "signalbox_event_bytes_total", "Bytes of session events committed")    \
+    X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
+    X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
+    X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \
+    X(COUNTER, COMMANDS_REFUSED, "signalbox_commands_refused_total", "Commands answered by a nack or a problem") \
+    X(COUNTER, COMMITS, "signalbox_commits_total", "Groups committed by the journal")              \
+    X(COUNTER, COMMIT_FAILURES, "signalbox_commit_failures_total", "Groups that had to be retried")\
+    X(HISTOGRAM, COMMIT_SECONDS, "signalbox_commit_seconds", "Time to commit a group")             \
+    X(HISTOGRAM, LINE_TO_SOCKET_SECONDS, "signalbox_agent_line_to_socket_seconds", "From an agent's line to the first socket write of its event") \
+    X(GAUGE, AGENTS_RUNNING, "signalbox_agents_running", "Agent processes now")                    \
+    X(COUNTER, AGENTS_STARTED, "signalbox_agents_started_total", "Agent processes started")        \
+    X(COUNTER, AGENTS_FAILED, "signalbox_agents_failed_total", "Agents that did not start or died in a turn") \
+    X(COUNTER, AGENT_LINES, "signalbox_agent_lines_total", "Lines read from agents")               \
+    X(COUNTER, AGENT_GARBAGE, "signalbox_agent_garbage_total", "Lines of agents that were no JSON-RPC") \
+    X(COUNTER, AGENT_STALLS, "signalbox_agent_stalls_total", "Times an agent was not read because its credit was used up") \
+    X(GAUGE, CREDIT_BYTES, "signalbox_credit_bytes", "Bytes of agents' events not yet committed")  \
+    X(COUNTER, PERMISSIONS_ASKED, "signalbox_permissions_requested_total", "Permission requests")  \
+    X(GAUGE, PERMISSIONS_PENDING, "signalbox_permissions_pending", "Permission requests that wait for an answer") \
+    X(COUNTER, PERMISSIONS_ALLOWED, "signalbox_permissions_total{outcome=\"allowed\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_REJECTED, "signalbox_permissions_total{outcome=\"rejected\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_TIMEOUT, "signalbox_permissions_total{outcome=\"timeout\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_CANCELLED, "signalbox_permissions_total{outcome=\"cancelled\"}", "Permission requests ended") \
+    X(COUNTER, HTTP_REQUESTS, "signalbox_http_requests_total", "HTTP requests served")             \
+    X(COUNTER, LOGIN_FAILURES, "signalbox_login_failures_total", "Logins refused")                 \
+    X(COUNTER, CONFIG_RELOADS, "signalbox_config_reloads_total", "Configurations published")       \
+    X(COUNTER, CONFIG_ERRORS, "signalbox_config_errors_total", "Configurations refused")           \
+    X(GAUGE, STORE_OK, "signalbox_store_ok", "1 while events can be recorded")
+
+enum metric {
+#define X(type, symbol, name, help) METRIC_##symbol,
+    METRICS(X)
+#undef X
+        METRIC_COUNT
+};
+
+/* Any thread, wait-free. A histogram takes nanoseconds and prints seconds. */
+void metric_add(enum metric metric, int64_t value);
+void metric_set(enum metric metric, int64_t value);
+void metric_observe_ns(enum metric metric, int64_t ns);
+int64_t metric_read(enum metric metric); /* a counter or a gauge */
+
+/* Appends all families, HELP and TYPE once a family. Families that others measure (mailboxes, descriptors) are
+ * appended by their owners. */
+void metrics_write(struct buffer *out);
