@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "support/acp_host.h"
 
 #include <stdarg.h>
@@ -321,13 +322,11 @@ enum err host_say(struct host *host, const char *text)
 
 enum err host_sayf(struct host *host, const char *format, ...)
 {
-    struct buffer text = {0};
     va_list arguments;
     char *line = NULL;
     va_start(arguments, format);
     int length = vasprintf(&line, format, arguments);
     va_end(arguments);
-    buffer_free(&text);
     if (length < 0) {
         abort();
     }
@@ -395,18 +394,13 @@ void host_answer_prompt(struct host *host, const char *result)
 const char *host_kinds(struct host *host)
 {
     static char names[4096];
-    static size_t from;
-    static struct host *of;
-    if (of != host || from > host->event_count) {
-        of = host;
-        from = 0;
-    }
     names[0] = '\0';
-    for (; from < host->event_count; from++) {
+    for (size_t from = host->kinds_from; from < host->event_count; from++) {
         if (strlen(names) + 32 < sizeof names) {
             strcat(strcat(names, names[0] != '\0' ? " " : ""), event_name(host->events[from].kind));
         }
     }
+    host->kinds_from = host->event_count;
     return names;
 }
 

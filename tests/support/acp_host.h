@@ -49,6 +49,7 @@ struct host {
     size_t tool_count;
     struct seen_block *blocks;
     size_t block_count;
+    size_t kinds_from;
     int turn, turns; /* the running turn's number or -1; how many were begun */
 };
 
@@ -76,7 +77,8 @@ void host_thought(struct host *host, const char *thought); /* agent_thought_chun
 void host_prompt(struct host *host);                       /* a turn with a made-up id */
 void host_answer_prompt(struct host *host, const char *result);
 
-/* What came since the last call, as names: "text_delta text_complete"; static storage. */
+/* What came since the last call, as names: "text_delta text_complete"; good until the next
+ * call. */
 const char *host_kinds(struct host *host);
 struct json_object *host_last_event(struct host *host, enum event_kind kind); /* NULL if none */
 struct agent_notice *host_last_notice(struct host *host, enum agent_notice_kind kind);

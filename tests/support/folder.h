@@ -1,5 +1,6 @@
 #pragma once
-/* A folder of a test's own, and files in it. Every failure aborts: a test without its files says nothing. */
+/* A folder of a test's own, and files in it. Every failure aborts: a test without its files says
+ * nothing. */
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -28,7 +29,8 @@ static inline char *folder_new(void)
     return path;
 }
 
-static inline int folder_remove_entry(const char *path, const struct stat *status, int kind, struct FTW *walk)
+static inline int folder_remove_entry(const char *path, const struct stat *status, int kind,
+                                      struct FTW *walk)
 {
     (void)status;
     (void)kind;
@@ -52,7 +54,8 @@ static inline const char *folder_path(const char *folder, const char *name)
     return path;
 }
 
-static inline void folder_write_mode(const char *folder, const char *name, const char *text, mode_t mode)
+static inline void folder_write_mode(const char *folder, const char *name, const char *text,
+                                     mode_t mode)
 {
     const char *path = folder_path(folder, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);

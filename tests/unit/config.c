@@ -27,7 +27,8 @@ static struct fixture prepare(const char *text)
 {
     struct fixture fixture = {.folder = folder_new()};
     folder_write(fixture.folder, "signalbox.conf", text);
-    CHECK(config_source_init(&fixture.source, folder_path(fixture.folder, "signalbox.conf")) == ERR_OK);
+    CHECK(config_source_init(&fixture.source, folder_path(fixture.folder, "signalbox.conf")) ==
+          ERR_OK);
     return fixture;
 }
 
@@ -107,24 +108,25 @@ static void the_data_folder_follows_the_environment(void)
 
 static void every_kind_of_value_is_read(void)
 {
-    struct fixture fixture = load("listen = \"[::1]:0\"   # a comment with \"quotes\n"
-                                  "// another\n"
-                                  "/* and a\n long one */ behind-tls = yes\n"
-                                  "log-level = debug\n"
-                                  "max-message-bytes = 64K\n"
-                                  "credit-total-bytes = 1g\n"
-                                  "delta-window-ms = 0\n"
-                                  "allowed-origins = {\"https://a.example\", 'http://b.example:81',}\n"
-                                  "allowed-origins += {\"https://c.example\"}\n"
-                                  "workspace-roots = {.}\n"
-                                  "agent one {\n"
-                                  "  title = 'Number \\'one\\''\n"
-                                  "  command = {\"./bin/one\", \"--flag\", \"a # b\"}\n"
-                                  "  environment = {\"A=1\", \"B=x=y\"}\n"
-                                  "  install = \"npm install -g one\"\n"
-                                  "  permission-timeout-ms = 0\n"
-                                  "}\n"
-                                  "agent two.2 { command = two }\n");
+    struct fixture fixture =
+        load("listen = \"[::1]:0\"   # a comment with \"quotes\n"
+             "// another\n"
+             "/* and a\n long one */ behind-tls = yes\n"
+             "log-level = debug\n"
+             "max-message-bytes = 64K\n"
+             "credit-total-bytes = 1g\n"
+             "delta-window-ms = 0\n"
+             "allowed-origins = {\"https://a.example\", 'http://b.example:81',}\n"
+             "allowed-origins += {\"https://c.example\"}\n"
+             "workspace-roots = {.}\n"
+             "agent one {\n"
+             "  title = 'Number \\'one\\''\n"
+             "  command = {\"./bin/one\", \"--flag\", \"a # b\"}\n"
+             "  environment = {\"A=1\", \"B=x=y\"}\n"
+             "  install = \"npm install -g one\"\n"
+             "  permission-timeout-ms = 0\n"
+             "}\n"
+             "agent two.2 { command = two }\n");
     TEST_TEXT(fixture.error.reason != NULL ? fixture.error.reason : "fine", "fine");
     CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
     const struct config *config = fixture.config;
@@ -162,9 +164,11 @@ static void every_kind_of_value_is_read(void)
 static void errors_name_the_line(void)
 {
     refused("# c\n/* c\n*/\nlisten = 127.0.0.1:1\nfoo = 1\n", 5, "no such option 'foo'");
-    refused("agent a {\n command = x\n}\n# c\nagent b {\n bar = 1\n command = x }", 6, "no such option 'bar'");
+    refused("agent a {\n command = x\n}\n# c\nagent b {\n bar = 1\n command = x }", 6,
+            "no such option 'bar'");
     refused("\nmax-json-depth = 7\n", 2, "max-json-depth: 7 is out of bounds: 8 to 1000");
-    refused("ping-interval-ms = 1", 1, "ping-interval-ms: 1 is out of bounds: 100 to 3600000 milliseconds");
+    refused("ping-interval-ms = 1", 1,
+            "ping-interval-ms: 1 is out of bounds: 100 to 3600000 milliseconds");
     refused("max-message-bytes = 99999999999G", 1,
             "max-message-bytes: 99999999999G is out of bounds: 1024 to 67108864 bytes");
     refused("max-message-bytes = 12Q", 1,
@@ -176,12 +180,14 @@ static void errors_name_the_line(void)
     refused("log-level = loud", 1, "log-level: \"loud\" is none of debug, info, warn, error");
     refused("max-clients = 1\n\nmax-clients = 2", 3, "max-clients is set twice, first on line 1");
     refused("agent a { command = x }\nagent a { command = y }", 2, "found duplicate title 'a'");
-    refused("agent a {\n title = x\n title = y\n command = z }", 3, "title is set twice, first on line 2");
+    refused("agent a {\n title = x\n title = y\n command = z }", 3,
+            "title is set twice, first on line 2");
     refused("max-clients 5", 1, "missing equal sign after option 'max-clients'");
     refused("workspace-roots = {/nowhere/at/all}", 1,
             "workspace-roots: /nowhere/at/all: not found");
     refused("allowed-origins = {\"https://a.example/\"}", 1,
-            "allowed-origins: \"https://a.example/\" is not an origin: http:// or https://, a host in small letters, a "
+            "allowed-origins: \"https://a.example/\" is not an origin: http:// or https://, a host "
+            "in small letters, a "
             "port if it is not the usual one, and nothing behind it");
     refused("credit-session-bytes = 2M\ncredit-total-bytes = 1M", 2,
             "credit-total-bytes: 1048576 is less than credit-session-bytes, 2097152");
@@ -189,10 +195,12 @@ static void errors_name_the_line(void)
 
 static void what_is_not_closed_is_an_error_where_it_begins(void)
 {
-    refused("\nlisten = \"127.0.0.1:80\nmax-clients = 5\n", 2, "the string that begins here is not closed on its line");
+    refused("\nlisten = \"127.0.0.1:80\nmax-clients = 5\n", 2,
+            "the string that begins here is not closed on its line");
     refused("data = 'x", 1, "the string that begins here is not closed on its line");
     refused("data = \"x\\", 1, "the string that begins here is not closed on its line");
-    refused("max-clients = 5\n/* max-agents = 5\n", 2, "the comment that begins here is not closed");
+    refused("max-clients = 5\n/* max-agents = 5\n", 2,
+            "the comment that begins here is not closed");
     refused("\nagent a {\n command = x\n", 2, "the brace that opens here is not closed");
     refused("agent a {\n command = {x\n}", 1, "the brace that opens here is not closed");
     refused("agent a { command = x }\n}", 2, "unexpected closing brace");
@@ -206,7 +214,8 @@ static void what_is_not_closed_is_an_error_where_it_begins(void)
 
 static void agents_are_checked(void)
 {
-    refused("agent \"a b\" {\n command = x }", 2, "agent \"a b\": a name is made of letters, digits, - _ and .");
+    refused("agent \"a b\" {\n command = x }", 2,
+            "agent \"a b\": a name is made of letters, digits, - _ and .");
     refused("agent \"\" {\n command = x }", 2, "agent \"\": a name has 1 to 64 characters");
     refused("\nagent a {\n title = x }", 3, "agent a: command is missing");
     refused("agent a {\n command = {\"\"} }", 2, "agent a: command is missing");
@@ -218,8 +227,9 @@ static void agents_are_checked(void)
 
 static void addresses_are_explicit_and_guarded(void)
 {
-    static const char *const bad[] = {"example.org:80", "127.0.0.1", ":8080", "::1:8080", "127.0.0.1:65536",
-                                      "127.0.0.1:",     "[::1]",     "*:80",  "[127.0.0.1]:80"};
+    static const char *const bad[] = {"example.org:80",  "127.0.0.1",  ":8080", "::1:8080",
+                                      "127.0.0.1:65536", "127.0.0.1:", "[::1]", "*:80",
+                                      "[127.0.0.1]:80"};
     for (size_t i = 0; i < array_size(bad); i++) {
         struct fixture fixture = prepare("");
         char text[64];
@@ -252,7 +262,8 @@ static void addresses_are_explicit_and_guarded(void)
 
 static void set_overrides_the_file(void)
 {
-    struct fixture fixture = prepare("max-clients = 5\nallowed-origins = {\"https://a.example\"}\n");
+    struct fixture fixture =
+        prepare("max-clients = 5\nallowed-origins = {\"https://a.example\"}\n");
     set(&fixture, "max-clients=6");
     set(&fixture, "max-clients=7");
     set(&fixture, "allowed-origins=https://b.example");
@@ -303,7 +314,8 @@ static void a_reload_keeps_what_needs_a_restart(void)
 {
     struct fixture fixture = load("http-threads = 5\nmax-clients = 5\nlisten = 127.0.0.1:81\n");
     struct config *running = fixture.config;
-    folder_write(fixture.folder, "signalbox.conf", "http-threads = 6\nmax-clients = 6\nlisten = 127.0.0.1:81\ndata = x");
+    folder_write(fixture.folder, "signalbox.conf",
+                 "http-threads = 6\nmax-clients = 6\nlisten = 127.0.0.1:81\ndata = x");
     reload(&fixture, running);
     CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
     CU_ASSERT_EQUAL(fixture.config->http_threads, 5);
@@ -391,10 +403,15 @@ static void workspaces_lie_under_a_root(void)
     reload(&fixture, NULL);
     const struct config *config = fixture.config;
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "root"), folder_path(folder, "root")), ERR_OK);
-    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "other/"), folder_path(folder, "other")), ERR_OK);
-    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "root/in/../in"), folder_path(folder, "root/in")), ERR_OK);
-    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "into"), folder_path(folder, "root/in")), ERR_OK);
+    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "root"), folder_path(folder, "root")),
+                    ERR_OK);
+    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "other/"), folder_path(folder, "other")),
+                    ERR_OK);
+    CU_ASSERT_EQUAL(
+        resolve(config, folder_path(folder, "root/in/../in"), folder_path(folder, "root/in")),
+        ERR_OK);
+    CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "into"), folder_path(folder, "root/in")),
+                    ERR_OK);
     CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "root/out"), "outside"), ERR_PERM);
     CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "rootless"), "outside"), ERR_PERM);
     CU_ASSERT_EQUAL(resolve(config, folder_path(folder, "root/../rootless"), "outside"), ERR_PERM);
@@ -412,11 +429,12 @@ static void workspaces_lie_under_a_root(void)
 
 static void programs_are_found_by_the_agents_path(void)
 {
-    struct fixture fixture = prepare("agent a { command = prog }\n"
-                                     "agent b { command = prog  environment = {\"PATH=/nowhere\"} }\n"
-                                     "agent c { command = beside }\n"
-                                     "agent d { command = \"./bin/prog\" }\n"
-                                     "agent e { command = \"./bin/data\" }\n");
+    struct fixture fixture =
+        prepare("agent a { command = prog }\n"
+                "agent b { command = prog  environment = {\"PATH=/nowhere\"} }\n"
+                "agent c { command = beside }\n"
+                "agent d { command = \"./bin/prog\" }\n"
+                "agent e { command = \"./bin/data\" }\n");
     const char *folder = fixture.folder;
     char reason[CONFIG_REASON_SIZE] = "";
     char *program = NULL;
@@ -433,7 +451,8 @@ static void programs_are_found_by_the_agents_path(void)
     reload(&fixture, NULL);
     const struct config *config = fixture.config;
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CU_ASSERT_EQUAL(config_agent_program(config, config_agent(config, "a"), &program, reason), ERR_OK);
+    CU_ASSERT_EQUAL(config_agent_program(config, config_agent(config, "a"), &program, reason),
+                    ERR_OK);
     TEST_TEXT(program, folder_path(folder, "bin/prog"));
     free(program);
     CU_ASSERT_FALSE(config_agent_available(config, config_agent(config, "b"), reason));
@@ -458,8 +477,9 @@ static const char *lookup(char **environment, const char *key)
 
 static void environments_are_laid_over_each_other(void)
 {
-    struct fixture fixture = prepare("agent a { command = x\n environment = {\"OWN=1\", \"BOTH=a\", \"OWN=2\", \"EMPTY=\"} }"
-                                     "agent b { command = x\n environment = {\"PATH=/p\"} }");
+    struct fixture fixture = prepare(
+        "agent a { command = x\n environment = {\"OWN=1\", \"BOTH=a\", \"OWN=2\", \"EMPTY=\"} }"
+        "agent b { command = x\n environment = {\"PATH=/p\"} }");
     free(fixture.source.program_dir);
     fixture.source.program_dir = strdup("/own");
     setenv("PATH", "/usr/bin:/bin", 1);
@@ -469,14 +489,16 @@ static void environments_are_laid_over_each_other(void)
     const struct config *config = fixture.config;
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     char **environment = NULL;
-    CU_ASSERT_EQUAL_FATAL(config_agent_environment(config, config_agent(config, "a"), &environment), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(config_agent_environment(config, config_agent(config, "a"), &environment),
+                          ERR_OK);
     TEST_TEXT(lookup(environment, "OWN"), "2");
     TEST_TEXT(lookup(environment, "BOTH"), "a");
     TEST_TEXT(lookup(environment, "BOTH_AND_MORE"), "kept");
     TEST_TEXT(lookup(environment, "EMPTY"), "");
     TEST_TEXT(lookup(environment, "PATH"), "/usr/bin:/bin:/own");
     free(environment);
-    CU_ASSERT_EQUAL_FATAL(config_agent_environment(config, config_agent(config, "b"), &environment), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(config_agent_environment(config, config_agent(config, "b"), &environment),
+                          ERR_OK);
     TEST_TEXT(lookup(environment, "PATH"), "/p:/own");
     free(environment);
     finish(&fixture);
@@ -517,7 +539,8 @@ static void snapshots_are_exchanged_under_readers(void)
     test_threads_join(&readers);
     struct config_error error = {0};
     CU_ASSERT_TRUE(config_store_ok(store, &error));
-    config_store_report(store, &(struct config_error){.file = (char[]){"f"}, .line = 3, .reason = (char[]){"r"}});
+    config_store_report(
+        store, &(struct config_error){.file = (char[]){"f"}, .line = 3, .reason = (char[]){"r"}});
     CU_ASSERT_FALSE(config_store_ok(store, &error));
     char *text = config_error_text(&error);
     TEST_TEXT(text, "f:3: r");
@@ -536,7 +559,8 @@ static void the_shipped_configuration_is_fine(void)
     struct config_source source;
     struct config *config = NULL;
     struct config_error error = {0};
-    static const char *const names[] = {"shell", "claude", "codex", "gemini", "opencode", "qwen", "copilot"};
+    static const char *const names[] = {"shell",    "claude", "codex",  "gemini",
+                                        "opencode", "qwen",   "copilot"};
     CHECK(config_source_init(&source, TEST_SOURCE_DIR "/../conf/signalbox.conf") == ERR_OK);
     CU_ASSERT_EQUAL_FATAL(config_load(&config, &source, NULL, &error), ERR_OK);
     CU_ASSERT_EQUAL_FATAL(config->agent_count, array_size(names));
@@ -554,18 +578,21 @@ static void the_docs_are_those_of_the_table(void)
     char *committed = NULL;
     size_t length = 0;
     config_write_docs(&docs);
-    CU_ASSERT_EQUAL_FATAL(file_read(TEST_SOURCE_DIR "/../docs/configuration.md", 1 << 20, &committed, &length), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(
+        file_read(TEST_SOURCE_DIR "/../docs/configuration.md", 1 << 20, &committed, &length),
+        ERR_OK);
     CU_ASSERT_EQUAL(docs.length, length);
     CU_ASSERT_TRUE(docs.length == length && memcmp(docs.data, committed, length) == 0);
     free(committed);
     buffer_free(&docs);
 }
 
-TEST_MAIN("config", TEST(the_defaults_are_those_of_the_table), TEST(the_data_folder_follows_the_environment),
-          TEST(every_kind_of_value_is_read), TEST(errors_name_the_line),
-          TEST(what_is_not_closed_is_an_error_where_it_begins), TEST(agents_are_checked),
-          TEST(addresses_are_explicit_and_guarded), TEST(set_overrides_the_file),
-          TEST(files_that_cannot_be_read_are_errors), TEST(a_reload_keeps_what_needs_a_restart),
+TEST_MAIN("config", TEST(the_defaults_are_those_of_the_table),
+          TEST(the_data_folder_follows_the_environment), TEST(every_kind_of_value_is_read),
+          TEST(errors_name_the_line), TEST(what_is_not_closed_is_an_error_where_it_begins),
+          TEST(agents_are_checked), TEST(addresses_are_explicit_and_guarded),
+          TEST(set_overrides_the_file), TEST(files_that_cannot_be_read_are_errors),
+          TEST(a_reload_keeps_what_needs_a_restart),
           TEST(a_reload_cannot_open_the_server_to_everybody), TEST(themes_are_json_objects),
           TEST(workspaces_lie_under_a_root), TEST(programs_are_found_by_the_agents_path),
           TEST(environments_are_laid_over_each_other), TEST(snapshots_are_exchanged_under_readers),

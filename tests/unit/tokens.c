@@ -15,8 +15,10 @@ static void a_token_names_its_user(void)
     struct config_error error = {0};
     uint8_t digest[32];
     folder_write(folder, "tokens",
-                 "# who may come in\n\n  ada\t0123456789abcdef  \r\nb.o_b@x-1 fedcba9876543210-second\nada third-token-of-ada");
-    CU_ASSERT_EQUAL_FATAL(tokens_load(&tokens, folder_path(folder, "tokens"), digest, &error), ERR_OK);
+                 "# who may come in\n\n  ada\t0123456789abcdef  \r\nb.o_b@x-1 "
+                 "fedcba9876543210-second\nada third-token-of-ada");
+    CU_ASSERT_EQUAL_FATAL(tokens_load(&tokens, folder_path(folder, "tokens"), digest, &error),
+                          ERR_OK);
     CU_ASSERT_EQUAL(tokens_count(tokens), 3);
     TEST_TEXT(tokens_user(tokens, first), "ada");
     TEST_TEXT(tokens_user(tokens, second), "b.o_b@x-1");
@@ -44,7 +46,8 @@ static void refused(const char *text, mode_t mode, int line, const char *reason)
     struct config_error error = {0};
     uint8_t digest[32];
     folder_write_mode(folder, "tokens", text, mode);
-    CU_ASSERT_NOT_EQUAL(tokens_load(&tokens, folder_path(folder, "tokens"), digest, &error), ERR_OK);
+    CU_ASSERT_NOT_EQUAL(tokens_load(&tokens, folder_path(folder, "tokens"), digest, &error),
+                        ERR_OK);
     CU_ASSERT_PTR_NULL(tokens);
     TEST_TEXT(error.file, folder_path(folder, "tokens"));
     CU_ASSERT_EQUAL(error.line, line);
@@ -85,5 +88,5 @@ static void what_is_no_file_is_refused(void)
     folder_remove(folder);
 }
 
-TEST_MAIN("tokens", TEST(a_token_names_its_user), TEST(a_bad_file_is_refused_without_telling_its_tokens),
-          TEST(what_is_no_file_is_refused))
+TEST_MAIN("tokens", TEST(a_token_names_its_user),
+          TEST(a_bad_file_is_refused_without_telling_its_tokens), TEST(what_is_no_file_is_refused))

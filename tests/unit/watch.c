@@ -88,7 +88,8 @@ static void every_way_of_replacing_is_seen(void)
     await_clients(&fixture, 2);
     folder_replace(folder, "box.conf", "max-clients = 3");
     await_clients(&fixture, 3);
-    folder_replace(folder, "box.conf", "max-clients = 4"); /* the new file is watched as the old one was */
+    folder_replace(folder, "box.conf",
+                   "max-clients = 4"); /* the new file is watched as the old one was */
     await_clients(&fixture, 4);
     folder_check(unlink(folder_path(folder, "box.conf")) == 0, "unlink");
     folder_write(folder, "box.conf", "max-clients = 5");
@@ -97,7 +98,8 @@ static void every_way_of_replacing_is_seen(void)
     end(&fixture);
 }
 
-/* As in a mounted ConfigMap: box.conf -> ..data/box.conf, ..data -> one of several folders, exchanged by rename. */
+/* As in a mounted ConfigMap: box.conf -> ..data/box.conf, ..data -> one of several folders,
+ * exchanged by rename. */
 static void exchanged_links_are_seen(void)
 {
     struct fixture fixture = {.folder = folder_new()};
@@ -110,9 +112,11 @@ static void exchanged_links_are_seen(void)
     folder_check(symlink("..data/box.conf", folder_path(folder, "box.conf")) == 0, "symlink");
     begin(&fixture, "box.conf");
     folder_check(symlink("..2", folder_path(folder, "..new")) == 0, "symlink");
-    folder_check(rename(folder_path(folder, "..new"), folder_path(folder, "..data")) == 0, "rename");
+    folder_check(rename(folder_path(folder, "..new"), folder_path(folder, "..data")) == 0,
+                 "rename");
     await_clients(&fixture, 2);
-    folder_replace(folder, "..2/box.conf", "max-clients = 3"); /* in the folder where the links lead now */
+    folder_replace(folder, "..2/box.conf",
+                   "max-clients = 3"); /* in the folder where the links lead now */
     await_clients(&fixture, 3);
     end(&fixture);
 }
@@ -197,7 +201,8 @@ static void the_theme_is_told_apart(void)
     const struct config *config = config_current_get(fixture.store);
     TEST_TEXT(config->theme, "{\"accent\":\"blue\"}");
     config_put(config);
-    /* The same bytes once more are no news: the next news is of the configuration, and the only one. */
+    /* The same bytes once more are no news: the next news is of the configuration, and the only
+     * one. */
     folder_replace(folder, "theme.json", "{\"accent\":\"blue\"}");
     folder_replace(folder, "box.conf", "theme-file = theme.json\nmax-clients = 2");
     await(&fixture);
@@ -242,5 +247,6 @@ static void without_files_there_is_nothing_to_see(void)
 }
 
 TEST_MAIN("watch", TEST(every_way_of_replacing_is_seen), TEST(exchanged_links_are_seen),
-          TEST(a_folder_that_is_replaced_is_seen), TEST(a_bad_file_keeps_the_old_one_and_says_where),
-          TEST(the_theme_is_told_apart), TEST(a_look_can_be_asked_for), TEST(without_files_there_is_nothing_to_see))
+          TEST(a_folder_that_is_replaced_is_seen),
+          TEST(a_bad_file_keeps_the_old_one_and_says_where), TEST(the_theme_is_told_apart),
+          TEST(a_look_can_be_asked_for), TEST(without_files_there_is_nothing_to_see))

@@ -1,0 +1,73 @@
+#pragma once
+/*
+ * The Agent Client Protocol, seen from its client: one peer is one agent process that serves one session
+ * (initialize, session/new, then prompts). Pure: it is given parsed lines, orders and the time, and it calls its
+ * sink with lines to write, events and notices. It holds the delta window (docs/architecture.md, "The way of one
+ * token") and knows the open message, the tool calls and the agent's own requests.
+ *
+ * All of it belongs to the agent-stream thread; every sink function is called within the call that led to it.
+ */
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/clock.h"
+#include "signalbox/base/err.h"
+#include "signalbox/core/agent.h"
+
+struct acp_sink {
+    void *context;
+    /* One line to the agent's stdin, newline included. Borrowed for the call. */
+    void (*send)(void *context, const char *line, size_t length);
+    /* The event and its frame pass to the callee. */
+    void (*event)(void *context, struct event *event);
+    /* The notice's contents pass to the callee (agent_notice_clear). */
+    void (*notice)(void *context, struct agent_notice *notice);
+};
+
+struct acp_options {
+    const char *session_id; /* Signalbox's own; copied */
+    const char *cwd;        /* absolute; copied */
+    /* Makes messageId, toolUseId and requestId unique over restarts of agent and server: no earlier run of this
+     * session had this number. */
+    uint64_t run;
+    int64_t delta_window_ms;
+    size_t max_message_text; /* bytes of one text message before the server ends it and begins another */
+    const char *version;     /* of clientInfo */
+};
+
+struct acp_peer;
+must_check enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options, const struct acp_sink *sink);
+void acp_peer_free(struct acp_peer *peer);
+
+/* The time of what follows: the agent's line was read, or the order taken, at this moment. */
+void acp_peer_time(struct acp_peer *peer, struct instant now, int64_t wall_ms);
+
+/* Sends `initialize`; session/new follows by itself, then NOTICE_READY or NOTICE_FAILED. */
+void acp_peer_start(struct acp_peer *peer);
+/* One message of the agent. Borrowed. Unknown methods are answered by -32601, bad ones by -32600 or -32602;
+ * ERR_SYNTAX (nothing was done) if it is no JSON-RPC message at all. */
+enum err acp_peer_message(struct acp_peer *peer, struct json_object *message);
+/* A prompt turn: `content` is the JSON text of an array of ContentBlocks. Only after NOTICE_READY, one at a time. */
+void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *content);
+/* session/cancel for the running turn. */
+void acp_peer_cancel(struct acp_peer *peer);
+/* Answers an open permission request; one that is no longer open is ignored. `option_id` NULL: cancelled. */
+void acp_peer_permission(struct acp_peer *peer, const char *request_id, const char *option_id);
+
+/* When acp_peer_tick wants to be called next (INSTANT_NEVER: not at all), and the call: sends what windows hold. */
+struct instant acp_peer_deadline(const struct acp_peer *peer);
+void acp_peer_tick(struct acp_peer *peer);
+
+/* The process is gone (or its stdout is closed): what is open is ended for the watchers, then NOTICE_EXITED with
+ * `why`, or NOTICE_FAILED if it never became ready and nothing was told of that yet. Always one of them, and it is
+ * the last. Nothing is sent any more, and every later call does nothing. Once. */
+void acp_peer_end(struct acp_peer *peer, const char *why);
+
+/* True while a prompt's answer is outstanding, and after acp_peer_end if it never came. */
+bool acp_peer_in_turn(const struct acp_peer *peer);
+
+/* ERR_NOMEM once memory ran out within any call: something did not go out, so the peer says nothing more, and the
+ * process is to be ended (acp_peer_end still tells the watchers what it can). */
+enum err acp_peer_error(const struct acp_peer *peer);

@@ -1,0 +1,67 @@
+#pragma once
+/*
+ * What the dispatcher and an agent say to each other. Orders go to the agent-stream thread after the commit of
+ * what led to them; notices come back. Texts are malloc'd and belong to the message.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/err.h"
+#include "signalbox/core/event.h"
+
+/* An option of a permission request, as the agent offered it (ACP session/request_permission, PermissionOption). */
+enum option_kind { OPTION_ALLOW_ONCE, OPTION_ALLOW_ALWAYS, OPTION_REJECT_ONCE, OPTION_REJECT_ALWAYS, OPTION_OTHER };
+struct permission_option {
+    char *option_id, *name, *kind_name;
+    enum option_kind kind;
+};
+
+/* A permission request as the agent made it, in our terms. */
+struct permission_ask {
+    char *request_id;   /* ours: unique over all sessions and restarts */
+    char *turn_id;      /* NULL outside a turn */
+    char *tool_use_id;  /* of the tool_start that went before */
+    char *tool_name;
+    char *command;      /* never NULL: the command line, or the path and what is done to it */
+    char *description;  /* never NULL */
+    char *kind;         /* ACP ToolKind */
+    char *tool_input;   /* JSON text of an object */
+    char *locations;    /* JSON text of an array, or NULL */
+    char *plan_content; /* JSON text, "null" when there is none */
+    struct permission_option *options;
+    size_t option_count;
+};
+void permission_ask_free(struct permission_ask *ask);
+
+enum agent_notice_kind {
+    NOTICE_READY,               /* the ACP session exists: prompts may be given */
+    NOTICE_FAILED,              /* it could not be started, or refused a session; `code`, `message` */
+    NOTICE_PERMISSION,          /* `ask` */
+    NOTICE_PERMISSION_WITHDRAWN, /* `request_id`: the agent gave it up ($/cancel_request) */
+    NOTICE_TURN_ENDED,          /* `turn_id`, `stop_reason`, `usage`; with `message` when the agent answered by an error */
+    NOTICE_TITLE,               /* `title` (NULL clears): the title event itself was sent before */
+    NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
+};
+struct agent_notice {
+    enum agent_notice_kind kind;
+    struct permission_ask *ask;
+    char *request_id;
+    char *turn_id;
+    char *stop_reason;
+    char *usage;         /* JSON text, or NULL */
+    char *code;          /* nack code of NOTICE_FAILED: "agent_failed", "agent_unavailable"; of an error: "agent_error" */
+    char *message;       /* for people */
+    char *title;
+    char *acp_session_id;
+    bool auth_required;
+};
+void agent_notice_clear(struct agent_notice *notice);
+
+enum agent_order_kind {
+    ORDER_PROMPT,     /* `turn_id`, `content` */
+    ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
+    ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
+    ORDER_STOP,       /* end the process, in order */
+    ORDER_KILL,       /* end it at once: it ignored a cancel */
+};

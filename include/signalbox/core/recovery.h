@@ -1,0 +1,23 @@
+#pragma once
+/*
+ * What a death of the server left open in a session's log, and the events that end it: read the open part of the log,
+ * then ask for them. Pure.
+ */
+#include <json-c/json.h>
+#include <stdint.h>
+
+#include "signalbox/base/err.h"
+#include "signalbox/core/event.h"
+
+struct recovery;
+must_check enum err recovery_new(struct recovery **out, const char *session_id);
+void recovery_free(struct recovery *recovery); /* NULL is fine */
+/* The next event of the log, whole, in order, from where something was opened. Borrowed. */
+must_check enum err recovery_read(struct recovery *recovery, struct json_object *event);
+/*
+ * Calls `emit` for each event that ends what is open, in this order: text_complete or thought_complete,
+ * tool_result{isError}, permission_cancelled, error, complete{stopReason:"server_restarted"}, status{stopped}. The event
+ * passes to `emit`, whose error stops it. `status` always comes: no agent outlives its server.
+ */
+must_check enum err recovery_finish(struct recovery *recovery, int64_t wall_ms,
+                                    enum err (*emit)(void *context, struct event *event), void *context);

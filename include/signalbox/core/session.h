@@ -1,0 +1,183 @@
+#pragma once
+/*
+ * A session: one conversation with one agent. Pure: (state, what happened, now) -> effects, which leave by the sink.
+ * Everything here belongs to the dispatcher; what is interesting is tested without threads.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/buffer.h"
+#include "signalbox/base/clock.h"
+#include "signalbox/core/agent.h"
+#include "signalbox/core/command.h"
+
+/* The phases, by the names that clients see, and which may follow which. */
+#define SESSION_PHASES(X)                                                                          \
+    X(STARTING, "starting")                                                                        \
+    X(IDLE, "idle")                                                                                \
+    X(RUNNING, "running")                                                                          \
+    X(WAITING, "waiting")                                                                          \
+    X(STOPPED, "stopped")                                                                          \
+    X(FAILED, "failed")                                                                            \
+    X(CLOSED, "closed")
+enum session_phase {
+#define X(symbol, name) PHASE_##symbol,
+    SESSION_PHASES(X)
+#undef X
+        PHASE_COUNT
+};
+const char *session_phase_name(enum session_phase phase);
+/* false if it is none of ours. */
+bool session_phase_parse(const char *name, enum session_phase *out);
+bool session_phase_may_follow(enum session_phase from, enum session_phase to);
+
+/* The process behind the session, as far as the dispatcher has heard. */
+enum agent_life { AGENT_NONE, AGENT_STARTING, AGENT_READY, AGENT_ENDING };
+
+/* Who asked for something. Borrowed for the call. */
+struct caller {
+    const char *user, *client_id;
+    const char *id;      /* of the command; NULL for none */
+    const void *reply;   /* where answers go; the sink knows what it is */
+};
+
+/* A prompt that waits for its turn, or is in it. */
+struct prompt {
+    struct prompt *next;
+    char *message_id, *text, *content; /* content: JSON text, the user's blocks */
+    char *user, *client_id, *cause_id;
+};
+
+enum permission_outcome { OUTCOME_PENDING, OUTCOME_ALLOWED, OUTCOME_REJECTED, OUTCOME_TIMEOUT, OUTCOME_CANCELLED };
+
+/* A permission request: open, or one of the last that were ended, so that a late answer is told how. */
+struct permission {
+    struct permission *next;
+    struct permission_ask *ask;
+    char *request_json;    /* the `request` object as clients see it */
+    int64_t created_at, expires_at; /* wall ms; expires_at 0 for never */
+    void *deadline;        /* the sink's handle; NULL for none */
+    enum permission_outcome outcome;
+    char *option_id, *by_user;
+    int64_t ended_at;
+};
+enum { PERMISSIONS_REMEMBERED = 64 };
+
+struct turn {
+    char *id; /* NULL: no turn is open */
+    char *message_id;
+    uint64_t from; /* number of its turn_started */
+    struct instant started;
+    bool cancelling;
+    void *cancel_deadline;
+};
+
+/* Who waits for the session to be closed. */
+struct close_waiter {
+    struct close_waiter *next;
+    void *reply; /* the sink's, by `keep_reply` */
+};
+
+struct session {
+    char *id, *agent, *workspace, *title, *policy, *epoch, *created_by;
+    int64_t key, created_at, updated_at;
+    uint64_t head;     /* the last number assigned */
+    int64_t last_ts;
+    uint64_t run;      /* of the agent process: grows with each start */
+    enum session_phase phase;
+    enum agent_life life;
+    bool had_turns;    /* so that an agent started anew is known to have forgotten something */
+    bool closing;
+    char *closed_by;
+    void *start_deadline;
+    struct turn turn;
+    struct prompt *queue, **queue_last;
+    size_t queued;
+    bool queue_paused;
+    struct permission *pending, *ended; /* pending: oldest first; ended: newest first, PERMISSIONS_REMEMBERED at most */
+    size_t pending_count;
+    uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
+    struct close_waiter *close_waiters;
+    bool changed;      /* the row is to be written */
+    void *owner;       /* the dispatcher's */
+};
+
+/* What the session may use; from the configuration, at each call. */
+struct session_limits {
+    int64_t permission_timeout_ms, cancel_timeout_ms, start_timeout_ms;
+    size_t max_queued, max_pending;
+};
+
+struct session_now {
+    struct instant at;
+    int64_t wall_ms;
+    const struct session_limits *limits;
+};
+
+/* Where effects go, within the call that caused them, in order. All of them are released after the commit, but for
+ * `arm`, which is at once: a deadline is armed before its request is visible. */
+struct session_sink {
+    void *context;
+    /* Numbers and records; the event passes to the callee, who raises session->head. */
+    void (*event)(void *context, struct session *session, struct event *event);
+    /* Borrowed texts. */
+    void (*order)(void *context, struct session *session, enum agent_order_kind kind, const char *turn_id,
+                  const char *content, const char *request_id, const char *option_id);
+    void (*start_agent)(void *context, struct session *session); /* with session->run */
+    void (*answer)(void *context, const struct caller *caller, enum answer_code code, const char *message,
+                   const char *fields);
+    /* What the deadline is for is an enum of the dispatcher; 1: permission, 2: cancel, 3: start. Returns a handle. */
+    void *(*arm)(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);
+    void (*disarm)(void *context, void *handle);
+    /* A reply that is answered later than its call; and its answer. */
+    void *(*keep_reply)(void *context, const struct caller *caller);
+    void (*answer_kept)(void *context, void *kept, enum answer_code code, const char *message, const char *fields);
+    /* The feed of all sessions: permission_waiting and permission_ended. */
+    void (*permission_feed)(void *context, struct session *session, const struct permission *permission, bool waiting);
+};
+enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START };
+
+/* ---- Life ---- */
+struct session *session_new(const char *id);
+void session_free(struct session *session); /* kept replies must be answered before; NULL is fine */
+
+/* All texts set, head 0: emits session_created and status, and starts the agent. */
+void session_begin(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                   const struct caller *caller);
+void session_close(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                   const struct caller *caller);
+
+/* ---- Turns ---- */
+void session_prompt(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                    const struct caller *caller, const struct command *command, bool agent_may_start);
+void session_withdraw(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                      const struct caller *caller, const char *message_id);
+void session_resume_queue(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                          const struct caller *caller, bool agent_may_start);
+void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                    const struct caller *caller, bool all);
+
+/* ---- Permissions ---- */
+void session_permission_response(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                                 const struct caller *caller, const struct command *command);
+
+/* ---- What agents and the clock say ---- */
+/* Takes the notice's contents. */
+void session_agent_notice(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                          struct agent_notice *notice);
+void session_permission_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                                const char *request_id);
+void session_cancel_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
+void session_start_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
+/* The server stops: the turn's end, and what is pending, will say so; the agent is told to end. */
+void session_stop(struct session *session, const struct session_sink *sink, const struct session_now *now);
+
+/* ---- To be shown ---- */
+/* JSON members (each with its leading comma) of `subscribed` beside its position: phase, agent, title, policy, pending. */
+void session_describe(const struct session *session, struct buffer *out);
+/* The object of lists and `session_changed`: {sessionId, title, agent, phase, pending, oldestPendingAt?, updatedAt, ...}. */
+void session_summary(const struct session *session, struct buffer *out);
+/* The queue as kept in the row, and back. NULL when it is empty. */
+char *session_queue_text(const struct session *session);
+void session_queue_restore(struct session *session, const char *text);

@@ -1,0 +1,35 @@
+#pragma once
+/* What reaches the agent-stream thread. */
+#include <stdint.h>
+
+#include "signalbox/base/mailbox.h"
+#include "signalbox/core/agent.h"
+#include "signalbox/share/topic.h"
+
+enum agent_mail_kind {
+    AGENT_MAIL_START = 1, /* struct agent_start */
+    AGENT_MAIL_ORDER,     /* struct agent_order */
+    AGENT_MAIL_CREDIT,    /* struct agent_credit's own mail: credit came back to one that had run out */
+    AGENT_MAIL_STOP,      /* end all agents, then the thread */
+};
+
+/* Start a process for a session. Config names the agent; a session has at most one process. */
+struct agent_start {
+    struct mail mail;
+    struct topic *topic; /* referenced */
+    uint64_t run;
+    char *agent;
+    char *workspace;
+};
+
+struct agent_order {
+    struct mail mail;
+    struct topic *topic; /* referenced */
+    uint64_t run;        /* of the process it is for; an order for an earlier one is dropped */
+    enum agent_order_kind kind;
+    char *turn_id, *content, *request_id, *option_id;
+};
+
+/* With what they hold; NULL is fine. For the receiver, and for who could not send them. */
+void agent_start_free(struct agent_start *start);
+void agent_order_free(struct agent_order *order);

@@ -1,0 +1,92 @@
+#pragma once
+/*
+ * What reaches a socket thread: sockets to take over, answers, subscriptions that may begin, pokes.
+ *
+ * A client is named by value (thread, serial), never by pointer: one that is gone by the time mail arrives is simply
+ * not found.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "signalbox/base/frame.h"
+#include "signalbox/base/mailbox.h"
+#include "signalbox/core/command.h"
+#include "signalbox/share/topic.h"
+
+enum { USER_MAX = 64, CLIENT_ID_MAX = 64, FINGERPRINT_MAX = 33 };
+
+/* Who is asking. */
+struct identity {
+    char user[USER_MAX + 1];
+    char client_id[CLIENT_ID_MAX + 1];
+    char fingerprint[FINGERPRINT_MAX]; /* of the token behind the login; empty where none is configured */
+};
+
+/* Kinds of mail of a socket thread. */
+enum client_mail_kind {
+    CLIENT_MAIL_TAKE = 1,     /* struct client_take */
+    CLIENT_MAIL_ANSWER,       /* struct answer_mail */
+    CLIENT_MAIL_SUBSCRIBED,   /* struct subscribed_mail */
+    CLIENT_MAIL_POKE = TOPIC_POKE_MAIL, /* struct topic_poke (share/topic.h) */
+    CLIENT_MAIL_HISTORY,      /* struct history_request, on its way back */
+    CLIENT_MAIL_LIST,         /* struct list_request, on its way back */
+    CLIENT_MAIL_BROADCAST,    /* struct broadcast_mail */
+    CLIENT_MAIL_REPLACED,     /* struct replaced_mail: another connection has this client id now */
+    CLIENT_MAIL_GATE,         /* struct gate_mail */
+};
+
+/* An upgraded socket, from a handler thread. The descriptor belongs to the receiver. */
+struct client_take {
+    struct mail mail;
+    int fd;
+    struct identity identity;
+    bool history_none; /* no subprotocol was offered: `subscribe` means live only */
+    bool keeps_id;     /* the client id is of its own making, and a second connection with it replaces the first */
+};
+
+/* Where an answer goes: a client's socket thread, or a handler thread's mailbox. */
+struct reply_address {
+    struct mailbox *to;
+    uint32_t kind;     /* of the mail that goes back: CLIENT_MAIL_ANSWER, or the handler's own */
+    uint64_t serial;   /* the client, or the handler's call */
+};
+
+struct answer_mail {
+    struct mail mail;
+    uint64_t serial;
+    struct answer answer;
+    char *id; /* of the command, for the ack; NULL for none */
+    enum command_type command;
+};
+
+/* The answer to `subscribe`: the client may be registered at `head` of `topic` (the mail holds a reference). */
+struct subscribed_mail {
+    struct mail mail;
+    uint64_t serial;
+    struct topic *topic;
+    uint64_t head;         /* committed */
+    uint64_t from;         /* the first number that the client gets: head + 1 when nothing is to be replayed */
+    bool replay;           /* `replay_complete` follows when `head` was sent */
+    struct frame *frame;   /* the `subscribed` message */
+};
+
+/* To every client of every socket thread: a message without a number, the same for all. A client that cannot take it
+ * now gets the newest of each `slot` later, once. */
+enum broadcast_slot { BROADCAST_CONFIG, BROADCAST_THEME, BROADCAST_STORE, BROADCAST_SHUTDOWN, BROADCAST_SLOTS };
+struct broadcast_mail {
+    struct mail mail;
+    enum broadcast_slot slot;
+    struct frame *frame;  /* NULL for BROADCAST_SHUTDOWN: every client gets its own moment */
+    bool check_logins;    /* tokens may have changed: who is no longer known is closed with 3500 */
+};
+
+struct replaced_mail {
+    struct mail mail;
+    uint64_t serial;
+};
+
+/* Stages of stopping, from the wiring: `stage` 1 refuse and tell, 2 send what is left and close. */
+struct gate_mail {
+    struct mail mail;
+    int stage;
+};

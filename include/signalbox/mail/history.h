@@ -1,0 +1,44 @@
+#pragma once
+/*
+ * A question to the history thread. It comes back to who asked, as the same struct, exactly once, also when the
+ * server stops.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/buffer.h"
+#include "signalbox/base/mailbox.h"
+#include "signalbox/store/store.h"
+
+enum history_request_kind {
+    HISTORY_FRAMES,  /* events as WebSocket frames, one behind the other, in `bytes` */
+    HISTORY_JSON,    /* events as the elements of a JSON array, commas between them, in `bytes` */
+    HISTORY_SESSION, /* the session's row */
+};
+
+struct history_request {
+    struct mail mail;          /* on its way back its kind is `reply_kind` */
+    struct mailbox *reply_to;
+    uint32_t reply_kind;
+    enum history_request_kind kind;
+    /* Whose question it was; history does not look at it. */
+    uint64_t cookie[3];
+    void *owner;
+
+    char session_id[48];       /* HISTORY_SESSION */
+    int64_t session_key;       /* the others */
+    uint64_t from, to;         /* numbers, both included */
+    size_t max_bytes;          /* stops behind the event that reaches it: at least one event */
+    size_t max_events;         /* 0: no limit */
+
+    /* The answer. */
+    enum err result;           /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING */
+    uint64_t last;             /* the last number in `bytes`; from - 1 if there was none */
+    size_t events;             /* how many are in `bytes` */
+    struct buffer bytes;
+    struct session_row row;
+};
+
+must_check enum err history_request_new(struct history_request **out);
+void history_request_free(struct history_request *request); /* with bytes and row */

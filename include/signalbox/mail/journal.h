@@ -1,0 +1,67 @@
+#pragma once
+/*
+ * What reaches the journal: batches. A batch is what one step of the dispatcher lets out; it is committed whole, in a
+ * group with its neighbours, and only then released: its events become visible, in order, and its mail goes on.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "signalbox/base/mailbox.h"
+#include "signalbox/core/event.h"
+#include "signalbox/share/credit.h"
+#include "signalbox/share/topic.h"
+#include "signalbox/store/store.h"
+
+enum journal_mail_kind {
+    JOURNAL_BATCH = 1, /* struct journal_batch */
+    JOURNAL_STOP,
+};
+
+struct journal_item {
+    enum journal_item_kind {
+        JOURNAL_EVENT,   /* a numbered event of `topic` */
+        JOURNAL_FEED,    /* an event of the feed of all sessions: sent, not recorded */
+        JOURNAL_ROW,     /* a session's row */
+        JOURNAL_FORWARD, /* mail for somebody, released after the commit */
+        JOURNAL_PENDING, /* the topic's permission_queue_status */
+        JOURNAL_PURGE,
+    } kind;
+    struct journal_item *next;
+    struct topic *topic; /* referenced, or NULL */
+    union {
+        struct {
+            struct event event;
+            uint64_t seq;
+            int64_t ts;
+            struct credit *credit; /* referenced, or NULL */
+            uint32_t credit_bytes;
+        } event;
+        struct session_row row; /* owned */
+        struct {
+            struct mail *mail;
+            struct mailbox *to;
+            uint32_t kind;
+            /* When the server stops and the store still fails, what would have told of success is not sent: this
+             * frees the mail, or turns it into a refusal and sends that. */
+            void (*refuse)(struct mail *mail, struct mailbox *to, uint32_t kind);
+        } forward;
+        struct {
+            uint32_t count;
+            int64_t oldest_created_at;
+        } pending;
+        int64_t purge_key;
+    };
+};
+
+struct journal_batch {
+    struct mail mail;
+    struct journal_item *first, **last;
+    size_t items;
+    struct journal_batch *next; /* the journal's */
+};
+
+/* For the dispatcher, which must not go on half: both end the process when memory is out (base/need.h). */
+struct journal_batch *journal_batch_new(void);
+struct journal_item *journal_batch_add(struct journal_batch *batch, enum journal_item_kind kind);
+/* With its items and what they own; mail that was to be forwarded is refused. NULL is fine. */
+void journal_batch_free(struct journal_batch *batch);

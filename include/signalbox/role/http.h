@@ -1,0 +1,37 @@
+#pragma once
+/*
+ * The handler threads, which are CivetWeb's: REST, pages, login, and the WebSocket upgrade, after which the socket is
+ * handed over to a socket thread (docs/architecture.md). Each handler thread has a mailbox of its own for answers.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/buffer.h"
+#include "signalbox/base/mailbox.h"
+#include "signalbox/mail/client.h"
+#include "signalbox/share/config.h"
+
+struct http_wiring {
+    struct config_store *config;
+    struct mailbox *dispatch;    /* DISPATCH_COMMAND, each after a reservation of one place */
+    struct mailbox *maintenance; /* MAINTENANCE_LIST, MAINTENANCE_CREATE */
+    struct mailbox *history;     /* struct history_request */
+    struct mailbox *const *socket_boxes; /* CLIENT_MAIL_TAKE, in turn */
+    uint32_t socket_threads;
+    const char *version;
+    /* The wiring's, called by handler threads with `context`: */
+    void *context;
+    void (*metrics)(void *context, struct buffer *out);            /* families that only the wiring can see */
+    bool (*ready)(void *context, struct buffer *reasons);          /* false: `reasons` gets JSON members, comma first */
+};
+
+struct http;
+/* Opens the port and serves. `why` gets a sentence on failure (`why_size` bytes), such as that the address is in use. */
+must_check enum err http_start(struct http **out, const struct http_wiring *wiring, char *why, size_t why_size);
+/* The port that is served: the configured one, or the one that the system chose for port 0. */
+int http_port(const struct http *http);
+/* Refuses new connections and upgrades from here on; requests in work go on. Main. */
+void http_close(struct http *http);
+/* Ends the handler threads. The other roles' mailboxes must still be there. NULL is fine. */
+void http_stop(struct http *http);

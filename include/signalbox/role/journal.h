@@ -1,0 +1,22 @@
+#pragma once
+/*
+ * The journal thread: the store's write side. It takes all batches that wait, commits them as one group, then makes
+ * their events visible and releases their mail, in order. Nothing is shown or done that is not recorded.
+ */
+#include "signalbox/base/mailbox.h"
+#include "signalbox/mail/journal.h"
+#include "signalbox/share/topic.h"
+#include "signalbox/store/store.h"
+
+struct journal_wiring {
+    struct store *store;
+    const struct topic_limits *limits;
+    struct mailbox *dispatch;            /* gets DISPATCH_STORE when recording fails, and when it works again */
+    struct mailbox *const *socket_boxes; /* limits->socket_threads of them */
+};
+
+struct journal;
+must_check enum err journal_start(struct journal **out, const struct journal_wiring *wiring);
+/* Commits and releases what waits (once more, if the store fails), then ends the thread. NULL is fine. */
+void journal_stop(struct journal *journal);
+struct mailbox *journal_mailbox(struct journal *journal);

@@ -1,0 +1,297 @@
+#pragma once
+/*
+ * The configuration: an immutable snapshot, refcounted and published by RCU. One table makes the
+ * struct, the parser, the bounds, the defaults, "can be reloaded" and docs/configuration.md.
+ *
+ * An option marked RELOAD may change while the server runs: read it from the current snapshot each
+ * time it is needed (config_current_get, use, config_put) and keep no copy. One marked RESTART
+ * keeps, in every snapshot, the value that the server was started with.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/buffer.h"
+#include "signalbox/base/err.h"
+#include "signalbox/base/log.h"
+#include "signalbox/share/tokens.h"
+
+/* clang-format off */
+/*
+ * X(type, field, key, default, minimum, maximum, when, help)
+ *
+ *   BOOL       bool                 true, false, yes, no, on, off
+ *   COUNT      int64_t              a whole number
+ *   MS         int64_t              milliseconds
+ *   BYTES      int64_t              bytes; written with K, M or G (powers of 1024) if wanted
+ *   LEVEL      enum log_level       debug, info, warn, error
+ *   ADDRESS    char *               HOST:PORT, an IPv4 address or an IPv6 address in brackets
+ *   PATH       char *               absolute after loading, or NULL where it is not set
+ *   LIST       struct config_list   strings
+ *   PATHS      struct config_list   folders, absolute and with links resolved after loading
+ */
+#define CONFIG_OPTIONS(X)                                                                          \
+    X(ADDRESS, listen, "listen", "127.0.0.1:8080", 0, 0, RESTART,                                  \
+      "The address to serve, HOST:PORT, with HOST an IPv4 address or an IPv6 address in brackets " \
+      "([::1]:8080). Port 0 takes a free one. Any address but a loopback one needs tokens-file.")  \
+    X(PATH, data, "data", "", 0, 0, RESTART,                                                       \
+      "The folder of the journal and everything else that is kept. It is made if it is missing. "  \
+      "Default: $XDG_DATA_HOME/signalbox, or ~/.local/share/signalbox.")                           \
+    X(PATHS, workspace_roots, "workspace-roots", "", 0, 0, RELOAD,                                 \
+      "The folders in which agents may work. A session's workspace must be one of them or lie "    \
+      "under one, after links are resolved. With none, no session can be created.")                \
+    X(PATH, tokens_file, "tokens-file", "", 0, 0, RELOAD,                                          \
+      "A file with a line `USER TOKEN` for each token that is accepted; lines that begin with # "  \
+      "are comments. Only its owner may be able to read it (chmod 600). Without it everybody who " \
+      "reaches the server is the user `local`, and only a loopback address is served.")            \
+    X(LIST, allowed_origins, "allowed-origins", "", 0, 0, RELOAD,                                  \
+      "Origins, beside the server's own, whose pages may use it (https://example.org). Behind a "  \
+      "reverse proxy, name the address that browsers see.")                                        \
+    X(BOOL, behind_tls, "behind-tls", "false", 0, 0, RELOAD,                                       \
+      "Set when a reverse proxy serves Signalbox over TLS: cookies are marked Secure.")            \
+    X(PATH, theme_file, "theme-file", "", 0, 0, RELOAD,                                            \
+      "A JSON object that is served as /theme.json. Changes reach every browser at once.")         \
+    X(LEVEL, log_level, "log-level", "info", 0, 0, RELOAD,                                         \
+      "What is logged: debug, info, warn or error.")                                               \
+    X(COUNT, socket_threads, "socket-threads", "0", 0, 256, RESTART,                               \
+      "Threads that serve WebSockets and event streams; 0 for one per core.")                      \
+    X(COUNT, http_threads, "http-threads", "64", 2, 1024, RESTART,                                 \
+      "Threads that handle HTTP requests, one request each at a time.")                            \
+    X(MS, http_request_timeout_ms, "http-request-timeout-ms", "10000", 100, 600000, RESTART,       \
+      "How long an HTTP connection may take to send its request before it is closed.")             \
+    X(MS, delta_window_ms, "delta-window-ms", "50", 0, 10000, RELOAD,                              \
+      "Text of an agent that arrives within this time is sent as one event; the first after a "    \
+      "quiet time goes out at once. 0 sends each chunk by itself.")                                \
+    X(MS, permission_timeout_ms, "permission-timeout-ms", "60000", 0, 604800000, RELOAD,           \
+      "How long a permission request waits for an answer before it is rejected; 0 for ever. An "   \
+      "agent may have its own.")                                                                   \
+    X(MS, cancel_timeout_ms, "cancel-timeout-ms", "10000", 100, 3600000, RELOAD,                   \
+      "An agent that has not ended a cancelled turn by then is ended itself.")                     \
+    X(MS, agent_start_timeout_ms, "agent-start-timeout-ms", "60000", 100, 3600000, RELOAD,         \
+      "How long an agent may take from its start to its session.")                                 \
+    X(MS, agent_stop_grace_ms, "agent-stop-grace-ms", "2500", 0, 60000, RELOAD,                    \
+      "How long an agent that is told to end is waited for before it is killed.")                  \
+    X(MS, ping_interval_ms, "ping-interval-ms", "25000", 100, 3600000, RELOAD,                     \
+      "A client that was silent for this time is pinged; two pings without an answer close it.")   \
+    X(MS, stall_timeout_ms, "stall-timeout-ms", "60000", 100, 3600000, RELOAD,                     \
+      "A client whose socket takes no byte for this time, though output waits, is closed.")        \
+    X(MS, login_lifetime_ms, "login-lifetime-ms", "2592000000", 1000, 31536000000, RELOAD,         \
+      "How long a browser stays logged in.")                                                       \
+    X(COUNT, login_failures_per_minute, "login-failures-per-minute", "10", 0, 1000000, RELOAD,     \
+      "Failed logins from one address in a minute before it is refused for a while; 0 for no "     \
+      "limit.")                                                                                    \
+    X(BYTES, max_message_bytes, "max-message-bytes", "1M", 1024, 67108864, RELOAD,                 \
+      "The longest message of a client, and the longest body of an HTTP request.")                 \
+    X(COUNT, max_json_depth, "max-json-depth", "64", 8, 1000, RESTART,                             \
+      "How deep JSON from clients and agents may nest.")                                           \
+    X(COUNT, max_sessions, "max-sessions", "10000", 1, 1000000, RELOAD,                            \
+      "Sessions that are open at a time.")                                                         \
+    X(COUNT, max_clients, "max-clients", "20000", 1, 1000000, RELOAD,                              \
+      "Connections (WebSockets and event streams) at a time.")                                     \
+    X(COUNT, max_agents, "max-agents", "256", 1, 100000, RELOAD,                                   \
+      "Agent processes that run at a time.")                                                       \
+    X(COUNT, max_pending_permissions, "max-pending-permissions", "64", 1, 10000, RELOAD,           \
+      "Permission requests of a session that wait at a time; further ones are rejected.")          \
+    X(COUNT, max_queued_prompts, "max-queued-prompts", "100", 0, 10000, RELOAD,                    \
+      "Prompts of a session that wait for the turn before them.")                                  \
+    X(COUNT, max_commands_in_flight, "max-commands-in-flight", "64", 1, 10000, RELOAD,             \
+      "Commands of a client that are not answered yet, before its socket is not read.")            \
+    X(COUNT, max_http_commands, "max-http-commands", "256", 1, 100000, RESTART,                    \
+      "Commands of all HTTP requests that are not answered yet; further ones are answered 503.")   \
+    X(COUNT, max_subscriptions, "max-subscriptions", "10000", 1, 1000000, RELOAD,                  \
+      "Sessions that a client watches at a time.")                                                 \
+    X(BYTES, max_agent_line_bytes, "max-agent-line-bytes", "64M", 65536, 1073741824, RELOAD,       \
+      "The longest line (one JSON-RPC message) of an agent; one that sends a longer line is "      \
+      "ended.")                                                                                    \
+    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 4096, 16777216, RELOAD,                    \
+      "The longest event that is not message text; longer strings in tool calls are cut.")         \
+    X(BYTES, max_message_text, "max-message-text", "256K", 1024, 16777216, RELOAD,                 \
+      "The longest text of one message of an agent; what follows is a new message.")               \
+    X(BYTES, tail_bytes, "tail-bytes", "256K", 4096, 1073741824, RESTART,                          \
+      "Recent events of a session that are kept in memory for its watchers.")                      \
+    X(COUNT, tail_events, "tail-events", "1024", 16, 1000000, RESTART,                             \
+      "How many events a session's tail in memory holds at most.")                                 \
+    X(BYTES, credit_session_bytes, "credit-session-bytes", "1M", 65536, 1073741824, RESTART,       \
+      "Bytes of a session's events on their way to the journal before its agent is not read.")     \
+    X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
+      "The same over all sessions.")                                                               \
+    X(MS, reconnect_spread_ms, "reconnect-spread-ms", "5000", 0, 600000, RELOAD,                   \
+      "When the server stops, clients are told to come back at a moment within this time, each "   \
+      "at another, so that they do not all arrive at once.")
+
+/* Options of an `agent NAME { ... }` section: Y(key, type, default, help). */
+#define CONFIG_AGENT_OPTIONS(Y)                                                                    \
+    Y("command", "list", "",                                                                       \
+      "The program and its arguments. A program without a slash is found by the agent's PATH, "    \
+      "and then beside the server's own program. A relative path starts at the configuration "     \
+      "file's folder.")                                                                            \
+    Y("environment", "list", "",                                                                   \
+      "KEY=VALUE, laid over the server's own environment.")                                        \
+    Y("title", "string", "NAME", "What people see.")                                               \
+    Y("install", "string", "",                                                                     \
+      "The command that installs it, shown where the program is not found.")                       \
+    Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
+      "As the option of this name, for this agent.")
+
+/* clang-format on */
+
+#define CONFIG_COOKIE_NAME "signalbox_login"
+
+struct config_list {
+    char **items; /* NULL-terminated; NULL when empty */
+    size_t count;
+};
+
+struct config_agent {
+    char *name;                     /* letters, digits, - _ . */
+    char *title;                    /* never NULL */
+    struct config_list command;     /* at least the program */
+    struct config_list environment; /* KEY=VALUE */
+    char *install;                  /* NULL if not given */
+    int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
+    int line;                       /* of its command in the file; 0 for the built-in one */
+};
+
+/* Everything is read-only for who holds a reference. */
+struct config {
+#define CONFIG_TYPE_BOOL                                            bool
+#define CONFIG_TYPE_COUNT                                           int64_t
+#define CONFIG_TYPE_MS                                              int64_t
+#define CONFIG_TYPE_BYTES                                           int64_t
+#define CONFIG_TYPE_LEVEL                                           enum log_level
+#define CONFIG_TYPE_ADDRESS                                         char *
+#define CONFIG_TYPE_PATH                                            char *
+#define CONFIG_TYPE_LIST                                            struct config_list
+#define CONFIG_TYPE_PATHS                                           struct config_list
+#define X(type, field, key, fallback, minimum, maximum, when, help) CONFIG_TYPE_##type field;
+    CONFIG_OPTIONS(X)
+#undef X
+    struct config_agent *agents; /* in the file's order */
+    size_t agent_count;
+    struct tokens *tokens; /* NULL: none configured, everybody is `local` */
+    char *theme;           /* the theme file's JSON text, or "{}" */
+    size_t theme_length;
+    char *listen_host; /* of listen, without brackets */
+    int listen_port;
+    bool listen_loopback;
+    char *file;        /* the configuration file, absolute; NULL: built in */
+    char *program_dir; /* where the server's own programs are; NULL if unknown */
+    /* RESTART options that the file changed while the server runs: they have kept their values. */
+    struct config_list restart_needed;
+};
+
+/* ---- Loading ---- */
+
+/* Why a configuration was refused. `file` names the configuration, tokens or theme file, or
+ * "--set"; it is NULL and `line` 0 where there is none. Owned by who declared it:
+ * config_error_free. */
+struct config_error {
+    char *file;
+    int line;
+    char *reason;
+};
+void config_error_free(struct config_error *error); /* also resets it */
+/* "FILE:LINE", "FILE" or NULL, for logs; the caller frees. */
+char *config_error_where(const struct config_error *error);
+/* "FILE:LINE: REASON" as far as they are known; the caller frees. NULL when out of memory. */
+char *config_error_text(const struct config_error *error);
+
+/* Where a configuration comes from; the same at the start and at every reload. Owned by one thread
+ * at a time. */
+struct config_source {
+    char *file;             /* absolute; NULL: built-in defaults and the agent `shell` */
+    struct config_list set; /* KEY=VALUE, in order */
+    char *program_dir;
+};
+/* `file` may be NULL or relative to the working directory. The folder of the server's own program
+ * is found by itself. config_source_free on failure too. */
+must_check enum err config_source_init(struct config_source *source, const char *file);
+void config_source_free(struct config_source *source);
+/* What --set KEY=VALUE says (also --listen and --data: "listen=...", "data=..."). For a list, the
+ * first one replaces what the file has and each later one adds an item; an empty VALUE makes it
+ * empty. Copied; checked by config_load. */
+must_check enum err config_source_set(struct config_source *source, const char *key_and_value);
+must_check enum err config_source_set_key(struct config_source *source, const char *key,
+                                          const char *value);
+
+/*
+ * Reads the configuration, tokens and theme files, checks everything, and makes a snapshot with one
+ * reference, the caller's. Reads files: may block. `running` is NULL at the start; at a reload it
+ * is the snapshot in force, whose RESTART values are kept (before the checks, so a reload cannot
+ * open a listening server to everybody). On failure: ERR_NOENT, ERR_ACCES, ERR_SYNTAX, ERR_INVAL,
+ * ERR_PERM (a file's mode, or an open address without tokens), ERR_NOMEM ..., and *error says where
+ * and why; it must be empty ({0}) before. Any thread, one at a time (the parser library has global
+ * state: a lock inside sees to it).
+ */
+must_check enum err config_load(struct config **out, const struct config_source *source,
+                                const struct config *running, struct config_error *error);
+
+/* Another reference; any thread. */
+const struct config *config_get(const struct config *config);
+/* Gives one back; any thread; NULL is fine. A snapshot that was ever published is freed after a
+ * grace period. */
+void config_put(const struct config *config);
+
+/* Which of what clients see differs: of the configuration and tokens files, or of the theme. By
+ * their bytes. */
+bool config_same_settings(const struct config *a, const struct config *b);
+bool config_same_theme(const struct config *a, const struct config *b);
+
+/* ---- The snapshot in force ---- */
+
+struct config_store;
+/* Takes `first` over on success. Here and in config_store_publish the snapshot's log level takes
+ * effect. */
+must_check enum err config_store_new(struct config_store **out, struct config *first);
+/* When no other thread uses it any more; puts the snapshot in force. NULL is fine. */
+void config_store_free(struct config_store *store);
+/* The snapshot in force, with a reference for the caller: config_put. Never NULL. Registered
+ * threads; wait-free but for a retry while one is being replaced. */
+const struct config *config_current_get(struct config_store *store);
+/* Takes `config` over, and retires the one before. The watch thread only (and tests). */
+void config_store_publish(struct config_store *store, struct config *config);
+/* Remembers why the last load was refused (copied), or that it was fine (NULL). The watch thread
+ * only. */
+void config_store_report(struct config_store *store, const struct config_error *error);
+/* For /readyz: true when the files as they are now are in force; else *out (must be {0}) gets a
+ * copy of the error. Any thread; a short lock. */
+bool config_store_ok(struct config_store *store, struct config_error *out);
+
+/* ---- Agents ---- */
+
+/* NULL if there is none of this name. Borrowed from the snapshot. */
+const struct config_agent *config_agent(const struct config *config, const char *name);
+
+enum { CONFIG_REASON_SIZE = 512 };
+/*
+ * The absolute path of the agent's program, looked up in the PATH of the environment that it will
+ * get and then in the folder of the server's own programs; the caller frees it. ERR_NOENT with a
+ * reason, such as "command not found: opencode". Reads directories: not for the dispatcher.
+ */
+must_check enum err config_agent_program(const struct config *config,
+                                         const struct config_agent *agent, char **program,
+                                         char reason[CONFIG_REASON_SIZE]);
+/* The same question with the answer only. */
+bool config_agent_available(const struct config *config, const struct config_agent *agent,
+                            char reason[CONFIG_REASON_SIZE]);
+/* The server's environment with the agent's laid over it, and the folder of the server's own
+ * programs at the end of PATH: a NULL-terminated array in one piece of memory, which the caller
+ * frees with free(). */
+must_check enum err config_agent_environment(const struct config *config,
+                                             const struct config_agent *agent, char ***environment);
+
+/* ---- Workspaces ---- */
+
+/*
+ * The folder, with links resolved, if it is a configured root or lies under one; the caller frees
+ * *resolved. Else a reason for people and ERR_INVAL (not absolute, or no folder), ERR_NOENT (does
+ * not exist), ERR_ACCES (cannot be entered), ERR_PERM (outside the roots, or there are none),
+ * ERR_NOMEM. Reads directories: not for the dispatcher.
+ */
+must_check enum err config_workspace_resolve(const struct config *config, const char *path,
+                                             char **resolved, char reason[CONFIG_REASON_SIZE]);
+
+/* ---- Documentation ---- */
+
+/* docs/configuration.md, as Markdown. */
+void config_write_docs(struct buffer *out);

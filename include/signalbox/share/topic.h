@@ -1,0 +1,108 @@
+#pragma once
+/*
+ * A topic is what a session looks like to the threads that send: its head number and its tail of recent events, as
+ * the bytes that go out (WebSocket frames, one behind the other).
+ *
+ * One writer, the journal thread, appends; socket threads read. The tail is a list of chunks that are appended to and
+ * never changed; a whole chunk is retired by call_rcu, and who still writes from it holds a reference.
+ *
+ * The map from session ids to topics is an RCU hash table whose one writer is the dispatcher.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/clock.h"
+#include "signalbox/base/err.h"
+#include "signalbox/base/frame.h"
+#include "signalbox/base/mailbox.h"
+#include "signalbox/base/rcu.h"
+
+enum { SESSION_ID_MAX = 40, EPOCH_MAX = 48, SOCKET_THREADS_MAX = 256 };
+
+struct topic_chunk;
+
+/* The kind that a poke has in a socket thread's mailbox (mail/client.h has the others). */
+enum { TOPIC_POKE_MAIL = 4 };
+
+/* One a topic and socket thread. `flagged` is exchanged to 1 by who pokes, who pushes the mail only if it was 0; the
+ * socket thread exchanges it to 0 before it loads the head. */
+struct topic_poke {
+    struct mail mail;
+    struct topic *topic;
+    _Atomic(uint32_t) flagged;
+    /* The socket thread's own: */
+    void *watched;
+    /* How many watchers it has: written by it, read by the journal. */
+    _Atomic(uint32_t) watchers;
+};
+
+struct topic {
+    struct ref ref;
+    struct rcu_map_node node;      /* key: session_id */
+    char session_id[SESSION_ID_MAX + 1];
+    char epoch[EPOCH_MAX + 1];     /* whole: the log's and the store's generation */
+    int64_t session_key;
+    void *session;                 /* the dispatcher's */
+    _Atomic(uint64_t) head;        /* visible: committed and in the tail */
+    _Atomic(uint64_t) first;       /* the first number in the tail; head + 1 when it is empty */
+    _Atomic(struct topic_chunk *) oldest;
+    struct topic_chunk *newest;    /* the journal's */
+    size_t tail_bytes, tail_events; /* the journal's */
+    struct topic *unpublished_next; /* the journal's list of topics whose head is to be moved */
+    uint64_t appended;              /* the journal's: what head becomes when it is published */
+    bool unpublished;
+    /* permission_queue_status, as of `head`: pending count, and the version that says that it changed. */
+    _Atomic(uint32_t) pending_version, pending;
+    _Atomic(int64_t) pending_oldest;
+    struct rcu_head rcu;
+    uint32_t poke_count;
+    struct topic_poke pokes[];     /* one a socket thread */
+};
+
+struct topic_limits {
+    size_t tail_bytes, tail_events;
+    uint32_t socket_threads;
+};
+
+/* One reference, the caller's. `head` is what the store has. */
+must_check enum err topic_new(struct topic **out, const char *session_id, const char *epoch, int64_t session_key,
+                              uint64_t head, const struct topic_limits *limits);
+struct topic *topic_get(struct topic *topic);
+void topic_put(struct topic *topic); /* NULL is fine; the last one frees after a grace period */
+
+/* Journal only. Appends one sealed frame as number head + 1; it is visible when topic_publish is called. ERR_NOMEM:
+ * nothing was appended; the tail is cut instead (topic_skip), and watchers read that number from the store. */
+must_check enum err topic_append(struct topic *topic, uint64_t seq, const struct frame *frame,
+                                 struct instant line_at, const struct topic_limits *limits);
+void topic_skip(struct topic *topic, uint64_t seq);
+/* Moves the head and pokes the socket threads with watchers. */
+void topic_publish(struct topic *topic, uint64_t head, struct mailbox *const *socket_boxes);
+/* Pokes without moving the head: something else of the topic changed. Any thread. */
+void topic_poke_all(struct topic *topic, struct mailbox *const *socket_boxes);
+
+/*
+ * Socket threads, inside an RCU read section: a run of whole frames that begins with number `from`, of at most
+ * `max_bytes` but at least one frame, none later than `to`. The chunk gets a reference that the caller puts.
+ * false: `from` is not in the tail (any more); read it from the store.
+ */
+struct topic_run {
+    struct topic_chunk *chunk;
+    const char *bytes;
+    size_t length;
+    uint64_t from, last;
+};
+must_check bool topic_read(struct topic *topic, uint64_t from, uint64_t to, size_t max_bytes, struct topic_run *run);
+void topic_chunk_put(struct topic_chunk *chunk);
+/* Which number the frame that holds byte `offset` of the run has, and where that frame begins and ends in the run. */
+uint64_t topic_run_locate(const struct topic_run *run, size_t offset, size_t *frame_start, size_t *frame_end);
+/* When the agent's line behind this number of the run was read, for the latency metric; ns 0 if there was none. */
+struct instant topic_run_line_at(const struct topic_run *run, uint64_t seq);
+
+/* The map. Writes by the dispatcher only; finding takes a reference, any registered thread. */
+struct topic_map;
+must_check enum err topic_map_new(struct topic_map **out, size_t buckets);
+void topic_map_free(struct topic_map *map);
+must_check enum err topic_map_add(struct topic_map *map, struct topic *topic); /* takes a reference of its own */
+void topic_map_remove(struct topic_map *map, struct topic *topic);
+struct topic *topic_map_find(struct topic_map *map, const char *session_id);   /* NULL if not in memory */

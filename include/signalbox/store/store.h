@@ -1,0 +1,119 @@
+#pragma once
+/*
+ * Durability behind one table of functions. One writer (the journal thread), any number of readers, each with a
+ * handle of its own (history, maintenance). A group is appended whole or not at all.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "signalbox/base/buffer.h"
+#include "signalbox/base/err.h"
+
+/* A session's row: what must be known without reading its log. Texts are borrowed when writing, malloc'd when read. */
+struct session_row {
+    int64_t key;   /* the store's short name for it, from 1; never reused, also not after a purge and a restart */
+    char *id;
+    char *agent, *workspace, *title; /* title may be NULL */
+    char *policy, *phase;
+    char *epoch;   /* of its log, without the store's generation */
+    char *created_by;
+    int64_t created_at, updated_at; /* wall ms */
+    uint64_t head; /* when read: at least the highest number in the log, also where the row was written earlier */
+    uint64_t open_from; /* number of the turn_started of a turn that has not ended, or of an open permission request
+                           outside one; 0: nothing is open */
+    uint64_t run;       /* the last run number given to an agent */
+    uint32_t pending;   /* permission requests that wait for an answer */
+    int64_t oldest_pending_at;
+    bool closed;
+    char *queue;        /* JSON text: queued prompts; NULL for none */
+    char *agent_state;  /* JSON text: what is needed to bring the agent back; NULL for none */
+};
+/* Frees the texts of a row that was read or copied; all zero afterwards. */
+void session_row_clear(struct session_row *row);
+/* A copy with texts of its own. ERR_NOMEM leaves `to` all zero. */
+must_check enum err session_row_copy(struct session_row *to, const struct session_row *from);
+/* What store_operations.read_open looks for: something is open, or the phase says that an agent was there
+ * (starting, idle, running, waiting). */
+bool session_row_live(const struct session_row *row);
+
+/* One write of a group. Everything in it is borrowed for the call. */
+struct store_write {
+    enum {
+        STORE_EVENT,
+        STORE_SESSION, /* the row, inserted or replaced, by its key */
+        STORE_PURGE,   /* removes the row and all events of session_key */
+    } kind;
+    int64_t session_key;
+    /* STORE_EVENT */
+    uint64_t seq;
+    const char *event_kind; /* its name ("text_delta"): numbers of kinds may change, names do not */
+    int64_t ts;
+    const char *json; /* the whole event object, without NULs */
+    size_t json_length;
+    /* STORE_SESSION */
+    const struct session_row *row;
+    struct store_write *next;
+};
+
+/* Readers lend what they found for the length of the callback. Return false to stop. It must not call the store. */
+typedef bool store_event_visit(void *context, uint64_t seq, const char *json, size_t length);
+typedef bool store_row_visit(void *context, const struct session_row *row);
+
+struct store;
+struct store_reader;
+
+/*
+ * All of them block. A store has one thread that appends and closes; a reader belongs to one thread at a time, which
+ * may be another. Reading returns ERR_IO, ERR_CORRUPT, ERR_NOMEM or ERR_AGAIN when it fails; what was visited until
+ * then was right.
+ */
+struct store_operations {
+    const char *name;
+    /* Applies the list as one transaction; visible to readers and safe from the death of the process on return.
+     * Numbers of a session must ascend. On any error nothing of it was stored, and the same list may be tried again:
+     * ERR_NOSPC, ERR_IO, ERR_NOMEM, ERR_AGAIN (another program holds the file), ERR_CORRUPT; ERR_EXIST (a number or a
+     * session's id is there already) is the caller's mistake and will not pass by itself. */
+    enum err (*append)(struct store *store, const struct store_write *writes);
+    /* Any thread. */
+    enum err (*reader_open)(struct store *store, struct store_reader **out);
+    /* A clean stop: marks it and frees the store. All readers are closed before. */
+    void (*close)(struct store *store);
+
+    void (*reader_close)(struct store_reader *reader);
+    /* Events from `from` to `to`, both included, in order, in short transactions. */
+    enum err (*read_events)(struct store_reader *reader, int64_t session_key, uint64_t from, uint64_t to,
+                            store_event_visit *visit, void *context);
+    /* ERR_NOENT if there is none. The caller clears *out. */
+    enum err (*read_session)(struct store_reader *reader, const char *id, struct session_row *out);
+    /* Sessions for which session_row_live holds, by key. */
+    enum err (*read_open)(struct store_reader *reader, store_row_visit *visit, void *context);
+    /* Newest change first, at most `limit`; `before_updated_at`/`before_key` continue a page (0,0: the first). Closed
+     * ones too, unless `open_only`. */
+    enum err (*list_sessions)(struct store_reader *reader, int64_t before_updated_at, int64_t before_key, size_t limit,
+                              bool open_only, store_row_visit *visit, void *context);
+    /* PASSIVE checkpoint and the like; delays no append. Nothing to do costs nothing. */
+    enum err (*maintain)(struct store_reader *reader);
+};
+
+struct store {
+    const struct store_operations *operations;
+    int64_t next_key;        /* the first free session key, at open */
+    int64_t open_sessions;   /* not closed, at open */
+    char *generation;        /* changes when the newest commits may be gone (see docs/architecture.md) */
+};
+struct store_reader {
+    const struct store_operations *operations;
+};
+
+/*
+ * Opens DATA/signalbox.db, makes what is missing (the folder with mode 0700), and holds an exclusive lock on DATA/lock
+ * until close: a second server on the same folder gets ERR_AGAIN. A torn or foreign database is ERR_CORRUPT, one of a
+ * newer signalbox ERR_UNSUPPORTED; both are left as they are. `why` gets a sentence for the log on failure (`why_size`
+ * bytes). Blocks.
+ */
+must_check enum err store_sqlite_open(struct store **out, const char *data_directory, char *why, size_t why_size);
+/* For tests; any number of threads. */
+must_check enum err store_memory_open(struct store **out);
+/* Makes appends fail with this error until set back to ERR_OK; any thread. */
+void store_memory_fail(struct store *store, enum err fail);

@@ -1,0 +1,355 @@
+#define _GNU_SOURCE
+/* From texts to a snapshot: the value of each option, and the agents. */
+#include "config_private.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err config_build_fail(struct config_build *build, enum config_option_index index, enum err err,
+                           const char *format, ...)
+{
+    const struct config_raw *raw = &build->draft.options[index];
+    va_list arguments;
+    va_start(arguments, format);
+    char *reason = NULL;
+    if (vasprintf(&reason, format, arguments) < 0) {
+        reason = NULL;
+    }
+    va_end(arguments);
+    if (raw->by_set) {
+        return config_error_take(build->error, err, "--set", 0, reason);
+    }
+    return config_error_take(build->error, err, build->config->file, raw->line, reason);
+}
+
+char *config_path_folder(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    if (slash == NULL) {
+        return strdup(".");
+    }
+    return strndup(file, slash == file ? 1 : (size_t)(slash - file));
+}
+
+char *config_path_absolute(const char *base, const char *path)
+{
+    char *absolute = NULL;
+    const char *home = getenv("HOME");
+    int written;
+    if (path[0] == '~' && (path[1] == '/' || path[1] == '\0') && home != NULL && home[0] == '/') {
+        written = asprintf(&absolute, "%s%s", home, path + 1);
+    } else if (path[0] == '/') {
+        written = asprintf(&absolute, "%s", path);
+    } else {
+        written =
+            asprintf(&absolute, "%s%s%s", base, base[strlen(base) - 1] == '/' ? "" : "/", path);
+    }
+    return written < 0 ? NULL : absolute;
+}
+
+/* Paths of the file start at its folder, those of --set at the working directory. */
+static char *path_of(const struct config_build *build, const struct config_raw *raw,
+                     const char *path)
+{
+    char *base = raw->by_set || build->config->file == NULL
+                     ? getcwd(NULL, 0)
+                     : config_path_folder(build->config->file);
+    char *absolute = base != NULL ? config_path_absolute(base, path) : NULL;
+    free(base);
+    return absolute;
+}
+
+static enum err build_bool(struct config_build *build, enum config_option_index index,
+                           const char *text, bool *out)
+{
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
+    for (size_t i = 0; i < array_size(words); i++) {
+        if (strcasecmp(text, words[i]) == 0) {
+            *out = i % 2 == 1;
+            return ERR_OK;
+        }
+    }
+    return config_build_fail(build, index, ERR_INVAL, "%s: \"%s\" is neither true nor false",
+                             config_options[index].key, text);
+}
+
+static enum err build_number(struct config_build *build, enum config_option_index index,
+                             const char *text, int64_t *out)
+{
+    const struct config_option *option = &config_options[index];
+    char *reason = NULL;
+    if (config_number_parse(option->key, option->type, option->minimum, option->maximum, text, out,
+                            &reason)) {
+        return ERR_OK;
+    }
+    enum err err =
+        config_build_fail(build, index, ERR_INVAL, "%s", reason != NULL ? reason : "out of memory");
+    free(reason);
+    return err;
+}
+
+static enum err build_level(struct config_build *build, enum config_option_index index,
+                            const char *text, enum log_level *out)
+{
+    if (log_level_parse(text, out)) {
+        return ERR_OK;
+    }
+    return config_build_fail(build, index, ERR_INVAL,
+                             "%s: \"%s\" is none of debug, info, warn, error",
+                             config_options[index].key, text);
+}
+
+static enum err build_root(struct config_build *build, enum config_option_index index,
+                           const char *text, struct config_list *out)
+{
+    const struct config_raw *raw = &build->draft.options[index];
+    char *path = path_of(build, raw, text);
+    char *root = path != NULL ? realpath(path, NULL) : NULL;
+    enum err err = ERR_NOMEM;
+    struct stat status;
+    if (root != NULL && stat(root, &status) == 0 && S_ISDIR(status.st_mode)) {
+        err = config_list_add(out, root);
+    } else if (path != NULL) {
+        const char *why = root != NULL ? "is no folder" : err_text(err_from_errno(errno));
+        err = config_build_fail(build, index, root != NULL ? ERR_INVAL : err_from_errno(errno),
+                                "%s: %s: %s", config_options[index].key, path, why);
+    }
+    free(path);
+    free(root);
+    return err;
+}
+
+static enum err build_list(struct config_build *build, enum config_option_index index,
+                           struct config_list *out)
+{
+    const struct config_raw *raw = &build->draft.options[index];
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < raw->values.count; i++) {
+        const char *text = raw->values.items[i];
+        if (*text == '\0') {
+            err = config_build_fail(build, index, ERR_INVAL, "%s: an item is empty",
+                                    config_options[index].key);
+        } else if (config_options[index].type == CONFIG_PATHS) {
+            err = build_root(build, index, text, out);
+        } else {
+            err = config_list_add(out, text);
+        }
+    }
+    return err;
+}
+
+static enum err build_text(char *text, char **out)
+{
+    *out = text;
+    return text != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err build_option(struct config_build *build, enum config_option_index index)
+{
+    const struct config_option *option = &config_options[index];
+    const struct config_raw *raw = &build->draft.options[index];
+    void *field = config_option_field(build->config, option);
+    const char *text =
+        raw->given && raw->values.count > 0 ? raw->values.items[0] : option->fallback;
+    switch (option->type) {
+    case CONFIG_BOOL:
+        return build_bool(build, index, text, field);
+    case CONFIG_COUNT:
+    case CONFIG_MS:
+    case CONFIG_BYTES:
+        return build_number(build, index, text, field);
+    case CONFIG_LEVEL:
+        return build_level(build, index, text, field);
+    case CONFIG_ADDRESS:
+        return build_text(strdup(text), field);
+    case CONFIG_PATH:
+        return *text == '\0' ? ERR_OK : build_text(path_of(build, raw, text), field);
+    case CONFIG_LIST:
+    case CONFIG_PATHS:
+        return build_list(build, index, field);
+    }
+    return ERR_INVAL;
+}
+
+static enum err default_data(struct config_build *build)
+{
+    const char *xdg = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+    int written = -1;
+    if (xdg != NULL && xdg[0] == '/') {
+        written = asprintf(&build->config->data, "%s/signalbox", xdg);
+    } else if (home != NULL && home[0] == '/') {
+        written = asprintf(&build->config->data, "%s/.local/share/signalbox", home);
+    } else {
+        return config_build_fail(
+            build, CONFIG_OPTION_data, ERR_INVAL,
+            "data: is not set, and neither XDG_DATA_HOME nor HOME says where it would be");
+    }
+    if (written < 0) {
+        build->config->data = NULL;
+        return ERR_NOMEM;
+    }
+    return ERR_OK;
+}
+
+enum err config_build_options(struct config_build *build)
+{
+    enum err err = ERR_OK;
+    for (int i = 0; err == ERR_OK && i < CONFIG_OPTION_COUNT; i++) {
+        err = build_option(build, (enum config_option_index)i);
+    }
+    if (err == ERR_OK && build->config->data == NULL) {
+        err = default_data(build);
+    }
+    return err;
+}
+
+/* ---- Agents ---- */
+
+static enum err agent_fail(struct config_build *build, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static enum err agent_fail(struct config_build *build, int line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *reason = NULL;
+    if (vasprintf(&reason, format, arguments) < 0) {
+        reason = NULL;
+    }
+    va_end(arguments);
+    return config_error_take(build->error, ERR_INVAL, build->config->file, line, reason);
+}
+
+static enum err check_agent(struct config_build *build, const struct config_raw_agent *raw)
+{
+    const struct config_raw *command = &raw->options[CONFIG_AGENT_COMMAND];
+    const struct config_raw *environment = &raw->options[CONFIG_AGENT_ENVIRONMENT];
+    int line = command->line != 0 ? command->line : raw->line;
+    size_t length = strlen(raw->name);
+    if (length == 0 || length > 64) {
+        return agent_fail(build, line, "agent \"%s\": a name has 1 to 64 characters", raw->name);
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (!isalnum((unsigned char)raw->name[i]) && strchr("-_.", raw->name[i]) == NULL) {
+            return agent_fail(build, line,
+                              "agent \"%s\": a name is made of letters, digits, - _ and .",
+                              raw->name);
+        }
+    }
+    if (command->values.count == 0 || command->values.items[0][0] == '\0') {
+        return agent_fail(build, line, "agent %s: command is missing", raw->name);
+    }
+    for (size_t i = 0; i < environment->values.count; i++) {
+        const char *entry = environment->values.items[i];
+        if (entry[0] == '\0' || entry[0] == '=' || strchr(entry, '=') == NULL) {
+            return agent_fail(build, environment->line,
+                              "agent %s: environment: item %zu is not KEY=VALUE", raw->name, i + 1);
+        }
+    }
+    return ERR_OK;
+}
+
+static const char *scalar(const struct config_raw *raw)
+{
+    return raw->values.count > 0 && raw->values.items[0][0] != '\0' ? raw->values.items[0] : NULL;
+}
+
+static enum err agent_timeout(struct config_build *build, const struct config_raw_agent *raw,
+                              struct config_agent *agent)
+{
+    const struct config_raw *timeout = &raw->options[CONFIG_AGENT_PERMISSION_TIMEOUT];
+    const struct config_option *general = &config_options[CONFIG_OPTION_permission_timeout_ms];
+    char *reason = NULL;
+    agent->permission_timeout_ms = build->config->permission_timeout_ms;
+    if (!timeout->given ||
+        config_number_parse(general->key, general->type, general->minimum, general->maximum,
+                            timeout->values.items[0], &agent->permission_timeout_ms, &reason)) {
+        return ERR_OK;
+    }
+    enum err err = agent_fail(build, timeout->line, "agent %s: %s", raw->name, reason);
+    free(reason);
+    return err;
+}
+
+/* A program with a slash that is not absolute would mean another file in every workspace. */
+static enum err fix_program(struct config_build *build, struct config_agent *agent)
+{
+    char *program = agent->command.items[0];
+    if (strchr(program, '/') == NULL || build->config->file == NULL) {
+        return ERR_OK;
+    }
+    char *folder = config_path_folder(build->config->file);
+    char *absolute = folder != NULL ? config_path_absolute(folder, program) : NULL;
+    free(folder);
+    if (absolute == NULL) {
+        return ERR_NOMEM;
+    }
+    free(program);
+    agent->command.items[0] = absolute;
+    return ERR_OK;
+}
+
+static enum err build_agent(struct config_build *build, const struct config_raw_agent *raw,
+                            struct config_agent *agent)
+{
+    const char *title = scalar(&raw->options[CONFIG_AGENT_TITLE]);
+    const char *install = scalar(&raw->options[CONFIG_AGENT_INSTALL]);
+    enum err err = check_agent(build, raw);
+    if (err != ERR_OK) {
+        return err;
+    }
+    agent->line = raw->options[CONFIG_AGENT_COMMAND].line;
+    agent->name = strdup(raw->name);
+    agent->title = strdup(title != NULL ? title : raw->name);
+    agent->install = install != NULL ? strdup(install) : NULL;
+    if (agent->name == NULL || agent->title == NULL ||
+        (install != NULL && agent->install == NULL)) {
+        return ERR_NOMEM;
+    }
+    err = config_list_copy(&agent->command, &raw->options[CONFIG_AGENT_COMMAND].values);
+    if (err == ERR_OK) {
+        err = config_list_copy(&agent->environment, &raw->options[CONFIG_AGENT_ENVIRONMENT].values);
+    }
+    if (err == ERR_OK) {
+        err = fix_program(build, agent);
+    }
+    return err == ERR_OK ? agent_timeout(build, raw, agent) : err;
+}
+
+static enum err build_shell(struct config *config)
+{
+    struct config_agent *agent = &config->agents[0];
+    agent->name = strdup("shell");
+    agent->title = strdup("Shell");
+    agent->permission_timeout_ms = config->permission_timeout_ms;
+    if (agent->name == NULL || agent->title == NULL) {
+        return ERR_NOMEM;
+    }
+    return config_list_add(&agent->command, "signalbox-shell");
+}
+
+enum err config_build_agents(struct config_build *build)
+{
+    struct config *config = build->config;
+    bool built_in = build->draft.agent_count == 0;
+    config->agent_count = built_in ? 1 : build->draft.agent_count;
+    config->agents = calloc(config->agent_count, sizeof(*config->agents));
+    if (config->agents == NULL) {
+        config->agent_count = 0;
+        return ERR_NOMEM;
+    }
+    if (built_in) {
+        return build_shell(config);
+    }
+    enum err err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < config->agent_count; i++) {
+        err = build_agent(build, &build->draft.agents[i], &config->agents[i]);
+    }
+    return err;
+}
