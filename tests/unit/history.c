@@ -47,7 +47,7 @@ static void begin(void)
     CU_ASSERT_EQUAL_FATAL(store_memory_open(&store), ERR_OK);
     CU_ASSERT_EQUAL_FATAL(mailbox_new(&box, "test", 0), ERR_OK);
     CU_ASSERT_EQUAL_FATAL(history_start(&history, store), ERR_OK);
-    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, store), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, store, NULL, NULL), ERR_OK);
     for (uint64_t seq = 1; seq <= 9; seq++) {
         char text[8];
         snprintf(text, sizeof(text), "{\"n\":%d}", (int)seq);
@@ -308,7 +308,7 @@ static void a_store_that_cannot_be_read_is_an_error(void)
     };
     struct store broken = {.operations = &broken_operations};
     CU_ASSERT_EQUAL_FATAL(history_start(&history, &broken), ERR_OK);
-    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, &broken), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, &broken, NULL, NULL), ERR_OK);
     struct history_request *request = new_request(HISTORY_JSON, 3, 9, 1000, 0);
     ask(request);
     CU_ASSERT_EQUAL(request->result, ERR_IO);
@@ -439,7 +439,7 @@ static void the_store_is_maintained_every_second(void)
     };
     struct store counting = {.operations = &broken_operations};
     clock_fake_start();
-    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, &counting), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, &counting, NULL, NULL), ERR_OK);
     for (int round = 1; round <= 3; round++) {
         /* An answered question shows that the thread waits with its deadline set. */
         struct list_request *page = new_list("", 1, false);

@@ -1,0 +1,8 @@
+#pragma once
+/* What a new session needs of the file system, looked up by the maintenance thread. */
+#include "signalbox/base/mailbox.h"
+#include "signalbox/share/config.h"
+
+/* A MAINTENANCE_CREATE: resolves the workspace, looks for the agent's program, and sends the command on to `dispatch`, or
+ * a refusal to who asked. */
+void maintenance_check_create(struct config_store *config, struct mailbox *dispatch, struct mail *mail);

@@ -1,0 +1,437 @@
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/id.h"
+#include "signalbox/store/store.h"
+
+/* The store of flow tests: the same contract as SQLite's, behind one mutex. */
+
+struct stored_event {
+    uint64_t seq;
+    size_t length;
+    char json[];
+};
+
+/* Events may come before their session's row, as in SQLite's tables. */
+struct stored_session {
+    int64_t key;
+    bool has_row;
+    struct session_row row;
+    struct stored_event **events; /* by number */
+    size_t count, capacity;
+    size_t staged; /* events of the group that is being tried */
+    uint64_t staged_last;
+};
+
+struct memory_store {
+    struct store store;
+    pthread_mutex_t mutex;
+    struct stored_session **sessions; /* by key */
+    size_t count, capacity;
+    _Atomic(int) fail; /* enum err */
+};
+
+struct memory_reader {
+    struct store_reader reader;
+    struct memory_store *store;
+};
+
+static struct memory_store *store_of(struct store *store)
+{
+    return container_of(store, struct memory_store, store);
+}
+
+static struct memory_store *store_read(struct store_reader *reader)
+{
+    return container_of(reader, struct memory_reader, reader)->store;
+}
+
+/* Where the session with this key is, or would be. */
+static size_t place_of(const struct memory_store *store, int64_t key)
+{
+    size_t low = 0;
+    size_t high = store->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (store->sessions[middle]->key < key) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct stored_session *find(const struct memory_store *store, int64_t key)
+{
+    size_t at = place_of(store, key);
+    return at < store->count && store->sessions[at]->key == key ? store->sessions[at] : NULL;
+}
+
+static struct stored_session *find_or_add(struct memory_store *store, int64_t key)
+{
+    size_t at = place_of(store, key);
+    if (at < store->count && store->sessions[at]->key == key) {
+        return store->sessions[at];
+    }
+    if (store->count == store->capacity) {
+        size_t capacity = store->capacity == 0 ? 16 : store->capacity * 2;
+        struct stored_session **grown = realloc(store->sessions, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return NULL;
+        }
+        store->sessions = grown;
+        store->capacity = capacity;
+    }
+    struct stored_session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return NULL;
+    }
+    session->key = key;
+    memmove(&store->sessions[at + 1], &store->sessions[at],
+            (store->count - at) * sizeof(*store->sessions));
+    store->sessions[at] = session;
+    store->count++;
+    return session;
+}
+
+static void forget(struct stored_session *session)
+{
+    session_row_clear(&session->row);
+    session->has_row = false;
+    for (size_t i = 0; i < session->count; i++) {
+        free(session->events[i]);
+    }
+    session->count = 0;
+}
+
+static void session_free(struct stored_session *session)
+{
+    forget(session);
+    free(session->events);
+    free(session);
+}
+
+/* Everything that a write needs, made before any write is applied. */
+struct staged {
+    const struct store_write *write;
+    struct stored_session *session;
+    struct stored_event *event;
+    struct session_row row;
+};
+
+static enum err stage_event(struct staged *staged)
+{
+    struct stored_session *session = staged->session;
+    const struct store_write *write = staged->write;
+    uint64_t last = session->staged_last;
+    if (write->seq <= last) {
+        return ERR_EXIST;
+    }
+    size_t needed = session->count + session->staged + 1;
+    if (needed > session->capacity) {
+        size_t capacity = needed * 2;
+        struct stored_event **grown = realloc(session->events, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return ERR_NOMEM;
+        }
+        session->events = grown;
+        session->capacity = capacity;
+    }
+    struct stored_event *event = malloc(sizeof *event + write->json_length + 1);
+    if (event == NULL) {
+        return ERR_NOMEM;
+    }
+    event->seq = write->seq;
+    event->length = write->json_length;
+    memcpy(event->json, write->json, write->json_length);
+    event->json[event->length] = '\0';
+    staged->event = event;
+    session->staged++;
+    session->staged_last = write->seq;
+    return ERR_OK;
+}
+
+static enum err stage(struct memory_store *store, struct staged *staged)
+{
+    const struct store_write *write = staged->write;
+    staged->session =
+        find_or_add(store, write->kind == STORE_SESSION ? write->row->key : write->session_key);
+    if (staged->session == NULL) {
+        return ERR_NOMEM;
+    }
+    switch (write->kind) {
+    case STORE_EVENT:
+        return stage_event(staged);
+    case STORE_SESSION:
+        for (size_t i = 0; i < store->count; i++) {
+            const struct stored_session *other = store->sessions[i];
+            if (other != staged->session && other->has_row &&
+                strcmp(other->row.id, write->row->id) == 0) {
+                return ERR_EXIST;
+            }
+        }
+        return session_row_copy(&staged->row, write->row);
+    case STORE_PURGE:
+        staged->session->staged_last = 0;
+        return ERR_OK;
+    }
+    return ERR_INVAL;
+}
+
+static void apply(struct staged *staged)
+{
+    struct stored_session *session = staged->session;
+    switch (staged->write->kind) {
+    case STORE_EVENT:
+        session->events[session->count++] = staged->event;
+        break;
+    case STORE_SESSION:
+        session_row_clear(&session->row);
+        session->row = staged->row;
+        session->has_row = true;
+        break;
+    case STORE_PURGE:
+        forget(session);
+        break;
+    }
+}
+
+static enum err memory_append(struct store *base, const struct store_write *writes)
+{
+    struct memory_store *store = store_of(base);
+    enum err err = (enum err)atomic_load(&store->fail);
+    if (err != ERR_OK) {
+        return err;
+    }
+    size_t count = 0;
+    for (const struct store_write *write = writes; write != NULL; write = write->next) {
+        count++;
+    }
+    struct staged *staged = calloc(count + 1, sizeof *staged);
+    if (staged == NULL) {
+        return ERR_NOMEM;
+    }
+    pthread_mutex_lock(&store->mutex);
+    for (size_t i = 0; i < store->count; i++) {
+        struct stored_session *session = store->sessions[i];
+        session->staged = 0;
+        session->staged_last = session->count > 0 ? session->events[session->count - 1]->seq : 0;
+    }
+    size_t at = 0;
+    for (const struct store_write *write = writes; write != NULL && err == ERR_OK;
+         write = write->next) {
+        staged[at].write = write;
+        err = stage(store, &staged[at]);
+        at++;
+    }
+    for (size_t i = 0; i < at; i++) {
+        if (err == ERR_OK) {
+            apply(&staged[i]);
+        } else {
+            free(staged[i].event);
+            session_row_clear(&staged[i].row);
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    free(staged);
+    return err;
+}
+
+static enum err memory_reader_open(struct store *store, struct store_reader **out)
+{
+    struct memory_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL) {
+        return ERR_NOMEM;
+    }
+    reader->reader.operations = store->operations;
+    reader->store = store_of(store);
+    *out = &reader->reader;
+    return ERR_OK;
+}
+
+static void memory_reader_close(struct store_reader *reader)
+{
+    if (reader != NULL) {
+        free(container_of(reader, struct memory_reader, reader));
+    }
+}
+
+static void memory_close(struct store *base)
+{
+    struct memory_store *store = store_of(base);
+    for (size_t i = 0; i < store->count; i++) {
+        session_free(store->sessions[i]);
+    }
+    free(store->sessions);
+    free(store->store.generation);
+    pthread_mutex_destroy(&store->mutex);
+    free(store);
+}
+
+static enum err memory_read_events(struct store_reader *reader, int64_t session_key, uint64_t from,
+                                   uint64_t to, store_event_visit *visit, void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = find(store, session_key);
+    size_t low = 0;
+    size_t high = session != NULL ? session->count : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (session->events[middle]->seq < from) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; session != NULL && low < session->count && session->events[low]->seq <= to; low++) {
+        const struct stored_event *event = session->events[low];
+        if (!visit(context, event->seq, event->json, event->length)) {
+            break;
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
+/* The stored row with its head brought up to the log; its texts are the store's. */
+static struct session_row row_of(const struct stored_session *session)
+{
+    struct session_row row = session->row;
+    if (session->count > 0 && session->events[session->count - 1]->seq > row.head) {
+        row.head = session->events[session->count - 1]->seq;
+    }
+    return row;
+}
+
+static enum err memory_read_session(struct store_reader *reader, const char *id,
+                                    struct session_row *out)
+{
+    struct memory_store *store = store_read(reader);
+    enum err err = ERR_NOENT;
+    pthread_mutex_lock(&store->mutex);
+    for (size_t i = 0; i < store->count && err == ERR_NOENT; i++) {
+        const struct stored_session *session = store->sessions[i];
+        if (session->has_row && strcmp(session->row.id, id) == 0) {
+            struct session_row row = row_of(session);
+            struct session_row copy;
+            err = session_row_copy(&copy, &row);
+            if (err == ERR_OK) {
+                *out = copy;
+            }
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return err;
+}
+
+static enum err memory_read_open(struct store_reader *reader, store_row_visit *visit, void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    bool wanted = true;
+    for (size_t i = 0; i < store->count && wanted; i++) {
+        if (store->sessions[i]->has_row && session_row_live(&store->sessions[i]->row)) {
+            struct session_row row = row_of(store->sessions[i]);
+            wanted = visit(context, &row);
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
+static bool newer(const struct session_row *a, int64_t updated_at, int64_t key)
+{
+    return a->updated_at != updated_at ? a->updated_at > updated_at : a->key > key;
+}
+
+static enum err memory_list_sessions(struct store_reader *reader, int64_t before_updated_at,
+                                     int64_t before_key, size_t limit, bool open_only,
+                                     store_row_visit *visit, void *context)
+{
+    struct memory_store *store = store_read(reader);
+    bool first = before_updated_at == 0 && before_key == 0;
+    pthread_mutex_lock(&store->mutex);
+    size_t room = limit < store->count ? limit : store->count;
+    const struct stored_session **page = calloc(room + 1, sizeof(*page));
+    size_t count = 0;
+    for (size_t i = 0; page != NULL && i < store->count && room > 0; i++) {
+        const struct stored_session *session = store->sessions[i];
+        const struct session_row *row = &session->row;
+        bool wanted = session->has_row && !(open_only && row->closed) &&
+                      (first || newer(&(struct session_row){.updated_at = before_updated_at,
+                                                            .key = before_key},
+                                      row->updated_at, row->key));
+        size_t at = count;
+        while (wanted && at > 0 &&
+               newer(row, page[at - 1]->row.updated_at, page[at - 1]->row.key)) {
+            at--;
+        }
+        if (!wanted || at == room) {
+            continue;
+        }
+        count += count < room ? 1 : 0;
+        memmove(&page[at + 1], &page[at], (count - 1 - at) * sizeof(*page));
+        page[at] = session;
+    }
+    bool wanted = true;
+    for (size_t i = 0; i < count && wanted; i++) {
+        struct session_row row = row_of(page[i]);
+        wanted = visit(context, &row);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    enum err err = page != NULL ? ERR_OK : ERR_NOMEM;
+    free(page);
+    return err;
+}
+
+static enum err memory_maintain(struct store_reader *reader)
+{
+    (void)reader;
+    return ERR_OK;
+}
+
+static const struct store_operations operations = {
+    .name = "memory",
+    .append = memory_append,
+    .reader_open = memory_reader_open,
+    .close = memory_close,
+    .reader_close = memory_reader_close,
+    .read_events = memory_read_events,
+    .read_session = memory_read_session,
+    .read_open = memory_read_open,
+    .list_sessions = memory_list_sessions,
+    .maintain = memory_maintain,
+};
+
+enum err store_memory_open(struct store **out)
+{
+    struct memory_store *store = calloc(1, sizeof *store);
+    char generation[ID_SIZE];
+    id_random(generation);
+    if (store == NULL) {
+        return ERR_NOMEM;
+    }
+    store->store = (struct store){
+        .operations = &operations,
+        .next_key = 1,
+        .generation = strdup(generation),
+    };
+    if (store->store.generation == NULL || pthread_mutex_init(&store->mutex, NULL) != 0) {
+        free(store->store.generation);
+        free(store);
+        return ERR_NOMEM;
+    }
+    *out = &store->store;
+    return ERR_OK;
+}
+
+void store_memory_fail(struct store *store, enum err fail)
+{
+    CHECK(store->operations == &operations);
+    atomic_store(&store_of(store)->fail, (int)fail);
+}

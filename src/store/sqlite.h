@@ -1,0 +1,89 @@
+#pragma once
+/*
+ * What the files of the SQLite engine share, and the only place that includes SQLite.
+ *
+ * Connections are opened without SQLite's own mutexes: each belongs to one thread at a time.
+ */
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "signalbox/base/log.h"
+#include "signalbox/store/store.h"
+
+enum {
+    SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
+    SQLITE_SCHEMA_VERSION = 1,       /* user_version */
+    SQLITE_BUSY_MS = 1000,
+};
+
+enum sqlite_statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_INSERT_EVENT,
+    STATEMENT_UPDATE_SESSION,
+    STATEMENT_INSERT_SESSION,
+    STATEMENT_DELETE_EVENTS,
+    STATEMENT_DELETE_SESSION,
+    STATEMENT_COUNT
+};
+
+struct sqlite_store {
+    struct store store;
+    char *path;  /* of the database */
+    int lock_fd; /* holds the lock on DATA/lock */
+
+    /* Of the thread that appends. */
+    sqlite3 *db;
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    int log_pages;     /* pages in the write-ahead log after the last commit */
+    int restart_pages; /* at how many the next RESTART is tried */
+    struct log_limit restart_limit;
+
+    /* Shared: counts commits, so that a checkpoint is tried only when there is something new. */
+    _Atomic(uint64_t) commits;
+};
+
+extern const struct store_operations sqlite_operations;
+
+/* sqlite_error.c: SQLite's result code, with the cause from `db` (NULL: unknown), in our words. */
+enum err sqlite_err(sqlite3 *db, int code);
+/* The message of the last failure, for logs; borrowed from `db`. */
+const char *sqlite_why(sqlite3 *db);
+/* Runs statements that return nothing of interest. */
+must_check enum err sqlite_run(sqlite3 *db, const char *sql);
+/* The first column of the first row; ERR_NOENT without a row. */
+must_check enum err sqlite_number(sqlite3 *db, const char *sql, int64_t *out);
+/* The same as text, which the caller frees; `bind` (may be NULL) is its first parameter. */
+must_check enum err sqlite_text(sqlite3 *db, const char *sql, const char *bind, char **out);
+/* Opens a connection with what all connections have in common; *out is set on failure too, for its
+ * message. */
+must_check enum err sqlite_connect(const char *path, int flags, sqlite3 **out);
+
+/* sqlite_schema.c */
+/* Tells ours (*is_new false), an empty file (true) and a foreign one (ERR_CORRUPT, ERR_UNSUPPORTED)
+ * apart. */
+must_check enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size);
+must_check enum err sqlite_schema_create(sqlite3 *db);
+/* Whether the last stop was a clean one. */
+must_check enum err sqlite_schema_was_clean(sqlite3 *db, bool *clean);
+/* Says in the file that a server runs, and gives the store's generation, a malloc'd text. */
+must_check enum err sqlite_schema_begin(sqlite3 *db, bool clean, char **generation);
+/* Says that it stopped. */
+must_check enum err sqlite_schema_end(sqlite3 *db);
+
+/* sqlite_append.c */
+must_check enum err sqlite_append_prepare(struct sqlite_store *store);
+void sqlite_append_finish(struct sqlite_store *store);
+enum err sqlite_append(struct store *store, const struct store_write *writes);
+
+/* sqlite_read.c */
+enum err sqlite_reader_open(struct store *store, struct store_reader **out);
+void sqlite_reader_close(struct store_reader *reader);
+enum err sqlite_read_events(struct store_reader *reader, int64_t session_key, uint64_t from,
+                            uint64_t to, store_event_visit *visit, void *context);
+enum err sqlite_read_session(struct store_reader *reader, const char *id, struct session_row *out);
+enum err sqlite_read_open(struct store_reader *reader, store_row_visit *visit, void *context);
+enum err sqlite_list_sessions(struct store_reader *reader, int64_t before_updated_at,
+                              int64_t before_key, size_t limit, bool open_only,
+                              store_row_visit *visit, void *context);
+enum err sqlite_maintain(struct store_reader *reader);

@@ -1,0 +1,195 @@
+#include "signalbox/base/check.h"
+#include "sqlite.h"
+
+/* 64 MiB of log, in pages of 4 KiB, and how much more before a RESTART that found readers is tried
+ * again. */
+enum { LOG_PAGES_MAX = 64 << 8, LOG_PAGES_STEP = 4 << 8 };
+
+#define SESSION_COLUMNS                                                                            \
+    "id, agent, workspace, title, policy, phase, epoch, created_by, created_at, updated_at, "      \
+    "head, "                                                                                       \
+    "open_from, run, pending, oldest_pending_at, closed, live, queue, agent_state"
+
+/* Rows are updated far more often than made, and an UPDATE does not touch AUTOINCREMENT's table. */
+static const char *const sql[STATEMENT_COUNT] = {
+    [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+    [STATEMENT_COMMIT] = "COMMIT",
+    [STATEMENT_INSERT_EVENT] =
+        "INSERT INTO events (session, seq, kind, ts, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [STATEMENT_UPDATE_SESSION] = "UPDATE sessions SET (" SESSION_COLUMNS ") ="
+                                 " (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+                                 "?16, ?17, ?18, ?19, ?20) WHERE key = ?1",
+    [STATEMENT_INSERT_SESSION] = "INSERT INTO sessions (key, " SESSION_COLUMNS ") VALUES"
+                                 " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+                                 "?15, ?16, ?17, ?18, ?19, ?20)",
+    [STATEMENT_DELETE_EVENTS] = "DELETE FROM events WHERE session = ?1",
+    [STATEMENT_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1",
+};
+
+enum err sqlite_append_prepare(struct sqlite_store *store)
+{
+    store->restart_pages = LOG_PAGES_MAX;
+    for (size_t i = 0; i < STATEMENT_COUNT; i++) {
+        int code = sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                      &store->statements[i], NULL);
+        if (code != SQLITE_OK) {
+            /* The schema's number is ours, so a missing column is damage. */
+            return (code & 0xff) == SQLITE_ERROR ? ERR_CORRUPT : sqlite_err(store->db, code);
+        }
+    }
+    return ERR_OK;
+}
+
+void sqlite_append_finish(struct sqlite_store *store)
+{
+    for (size_t i = 0; i < STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+}
+
+static int run(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    /* What was bound is the caller's and ends with the call; the next use binds all of it again. */
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* The first code that is not SQLITE_OK, so that a row of bindings reads as one. */
+static void also(int *code, int next)
+{
+    if (*code == SQLITE_OK) {
+        *code = next;
+    }
+}
+
+static int bind_text(sqlite3_stmt *statement, int at, const char *text)
+{
+    return text != NULL ? sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC)
+                        : sqlite3_bind_null(statement, at);
+}
+
+static int write_event(struct sqlite_store *store, const struct store_write *write)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_EVENT];
+    int code = sqlite3_bind_int64(statement, 1, write->session_key);
+    also(&code, sqlite3_bind_int64(statement, 2, (int64_t)write->seq));
+    also(&code, bind_text(statement, 3, write->event_kind));
+    also(&code, sqlite3_bind_int64(statement, 4, write->ts));
+    also(&code, sqlite3_bind_text64(statement, 5, write->json, write->json_length, SQLITE_STATIC,
+                                    SQLITE_UTF8));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int write_row(sqlite3_stmt *statement, const struct session_row *row)
+{
+    int code = sqlite3_bind_int64(statement, 1, row->key);
+    also(&code, bind_text(statement, 2, row->id));
+    also(&code, bind_text(statement, 3, row->agent));
+    also(&code, bind_text(statement, 4, row->workspace));
+    also(&code, bind_text(statement, 5, row->title));
+    also(&code, bind_text(statement, 6, row->policy));
+    also(&code, bind_text(statement, 7, row->phase));
+    also(&code, bind_text(statement, 8, row->epoch));
+    also(&code, bind_text(statement, 9, row->created_by));
+    also(&code, sqlite3_bind_int64(statement, 10, row->created_at));
+    also(&code, sqlite3_bind_int64(statement, 11, row->updated_at));
+    also(&code, sqlite3_bind_int64(statement, 12, (int64_t)row->head));
+    also(&code, sqlite3_bind_int64(statement, 13, (int64_t)row->open_from));
+    also(&code, sqlite3_bind_int64(statement, 14, (int64_t)row->run));
+    also(&code, sqlite3_bind_int64(statement, 15, row->pending));
+    also(&code, sqlite3_bind_int64(statement, 16, row->oldest_pending_at));
+    also(&code, sqlite3_bind_int(statement, 17, row->closed));
+    also(&code, sqlite3_bind_int(statement, 18, session_row_live(row)));
+    also(&code, bind_text(statement, 19, row->queue));
+    also(&code, bind_text(statement, 20, row->agent_state));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int write_session(struct sqlite_store *store, const struct session_row *row)
+{
+    int code = write_row(store->statements[STATEMENT_UPDATE_SESSION], row);
+    if (code == SQLITE_OK && sqlite3_changes(store->db) == 0) {
+        code = write_row(store->statements[STATEMENT_INSERT_SESSION], row);
+    }
+    return code;
+}
+
+static int purge(struct sqlite_store *store, int64_t session_key)
+{
+    static const enum sqlite_statement both[] = {STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION};
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < array_size(both) && code == SQLITE_OK; i++) {
+        sqlite3_stmt *statement = store->statements[both[i]];
+        code = sqlite3_bind_int64(statement, 1, session_key);
+        if (code == SQLITE_OK) {
+            code = run(statement);
+        }
+    }
+    return code;
+}
+
+static int write_one(struct sqlite_store *store, const struct store_write *write)
+{
+    switch (write->kind) {
+    case STORE_EVENT:
+        return write_event(store, write);
+    case STORE_SESSION:
+        return write_session(store, write->row);
+    case STORE_PURGE:
+        return purge(store, write->session_key);
+    }
+    return SQLITE_MISUSE;
+}
+
+/*
+ * Under a load that never pauses the checkpoints of maintenance never reach the log's end, so it
+ * grows. Then this thread moves what is left (little, since maintenance did the rest) while nothing
+ * is being written, and the next group begins the log anew. It is no part of the group: a failure
+ * only puts it off.
+ */
+static void restart_log(struct sqlite_store *store)
+{
+    int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    if (code == SQLITE_OK) {
+        store->restart_pages = LOG_PAGES_MAX;
+        return;
+    }
+    store->restart_pages = store->log_pages + LOG_PAGES_STEP;
+    uint32_t left_out;
+    if (log_limit_pass(&store->restart_limit, 6, &left_out)) {
+        log_warn("store log not restarted", "pages", "%d", store->log_pages, "reason", "%s",
+                 sqlite_why(store->db), NULL);
+    }
+}
+
+enum err sqlite_append(struct store *base, const struct store_write *writes)
+{
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    int code = run(store->statements[STATEMENT_BEGIN]);
+    if (code != SQLITE_OK) {
+        return sqlite_err(store->db, code);
+    }
+    for (const struct store_write *write = writes; write != NULL && code == SQLITE_OK;
+         write = write->next) {
+        code = write_one(store, write);
+    }
+    also(&code, code == SQLITE_OK ? run(store->statements[STATEMENT_COMMIT]) : code);
+    if (code != SQLITE_OK) {
+        enum err err = sqlite_err(store->db, code);
+        /* A full disk may have rolled it back already. */
+        if (sqlite3_get_autocommit(store->db) == 0) {
+            (void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        }
+        return err;
+    }
+    atomic_fetch_add_explicit(&store->commits, 1, memory_order_relaxed);
+    if (store->log_pages < LOG_PAGES_MAX) {
+        store->restart_pages = LOG_PAGES_MAX;
+    }
+    if (store->log_pages >= store->restart_pages) {
+        restart_log(store);
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,519 @@
+/* What every store promises, asked of each of them. */
+#define _GNU_SOURCE
+#include <CUnit/Basic.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "signalbox/store/store.h"
+
+static char directory[512];
+static struct store *store;
+static struct store_reader *reader;
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    return remove(path);
+}
+
+static void make_directory(void)
+{
+    snprintf(directory, sizeof(directory), "%s/store-test-XXXXXX", TEST_BINARY_DIR);
+    if (!mkdtemp(directory)) {
+        abort();
+    }
+}
+
+static enum err open_sqlite(struct store **out)
+{
+    char why[512] = "";
+    enum err err = store_sqlite_open(out, directory, why, sizeof(why));
+    if (err) {
+        printf("%s\n", why);
+    }
+    return err;
+}
+
+static const struct backend {
+    const char *name;
+    enum err (*open)(struct store **out);
+    size_t many; /* sessions in the test of long lists */
+} backends[] = {
+    {"sqlite", open_sqlite, 20000},
+    {"memory", store_memory_open, 2000},
+};
+static const struct backend *backend;
+
+static void setup(void)
+{
+    make_directory();
+    if (backend->open(&store) || store->operations->reader_open(store, &reader)) {
+        abort();
+    }
+}
+
+static void teardown(void)
+{
+    reader->operations->reader_close(reader);
+    store->operations->close(store);
+    nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct store_write event_of(int64_t key, uint64_t seq, const char *json,
+                                   struct store_write *next)
+{
+    return (struct store_write){
+        .kind = STORE_EVENT,
+        .session_key = key,
+        .seq = seq,
+        .event_kind = "text_delta",
+        .ts = 1700000000000,
+        .json = json,
+        .json_length = strlen(json),
+        .next = next,
+    };
+}
+
+static enum err append_event(int64_t key, uint64_t seq, const char *json)
+{
+    struct store_write write = event_of(key, seq, json, NULL);
+    return store->operations->append(store, &write);
+}
+
+static struct session_row row_of(int64_t key, const char *id)
+{
+    return (struct session_row){
+        .key = key,
+        .id = (char *)(uintptr_t)id,
+        .agent = (char *)(uintptr_t) "shell",
+        .workspace = (char *)(uintptr_t) "/srv/work",
+        .policy = (char *)(uintptr_t) "ask",
+        .phase = (char *)(uintptr_t) "stopped",
+        .epoch = (char *)(uintptr_t) "e1",
+        .created_by = (char *)(uintptr_t) "local",
+        .created_at = 1000,
+        .updated_at = 1000 + key,
+    };
+}
+
+static enum err append_row(const struct session_row *row)
+{
+    struct store_write write = {.kind = STORE_SESSION, .session_key = row->key, .row = row};
+    return store->operations->append(store, &write);
+}
+
+struct seen {
+    char text[256];
+    size_t count, stop_after;
+    uint64_t first, last;
+    bool holes;
+};
+
+static bool see_event(void *context, uint64_t seq, const char *json, size_t length)
+{
+    struct seen *seen = context;
+    if (seen->count == 0) {
+        seen->first = seq;
+    } else if (seq != seen->last + 1) {
+        seen->holes = true;
+    }
+    seen->last = seq;
+    seen->count++;
+    size_t used = strlen(seen->text);
+    if (length < sizeof(seen->text) - used) {
+        memcpy(seen->text + used, json, length);
+        seen->text[used + length] = '\0';
+    }
+    return seen->count != seen->stop_after;
+}
+
+static struct seen read_range(int64_t key, uint64_t from, uint64_t to, size_t stop_after)
+{
+    struct seen seen = {.stop_after = stop_after};
+    CU_ASSERT_EQUAL(reader->operations->read_events(reader, key, from, to, see_event, &seen),
+                    ERR_OK);
+    return seen;
+}
+
+static void test_events(void)
+{
+    struct store_write other = event_of(2, 1, "{other}", NULL);
+    struct store_write third = event_of(1, 3, "{c}", &other);
+    struct store_write second = event_of(1, 2, "{b}", &third);
+    struct store_write first = event_of(1, 1, "{a}", &second);
+    CU_ASSERT_EQUAL(store->operations->append(store, &first), ERR_OK);
+    CU_ASSERT_EQUAL(append_event(1, 4, "{d}"), ERR_OK);
+    CU_ASSERT_STRING_EQUAL(read_range(1, 1, 4, 0).text, "{a}{b}{c}{d}");
+    CU_ASSERT_STRING_EQUAL(read_range(1, 0, UINT64_MAX, 0).text, "{a}{b}{c}{d}");
+    CU_ASSERT_STRING_EQUAL(read_range(1, 2, 3, 0).text, "{b}{c}");
+    CU_ASSERT_STRING_EQUAL(read_range(1, 2, 9, 1).text, "{b}");
+    CU_ASSERT_STRING_EQUAL(read_range(2, 1, 9, 0).text, "{other}");
+    CU_ASSERT_EQUAL(read_range(1, 5, 9, 0).count, 0);
+    CU_ASSERT_EQUAL(read_range(1, 3, 2, 0).count, 0);
+    CU_ASSERT_EQUAL(read_range(7, 1, 9, 0).count, 0);
+    CU_ASSERT_EQUAL(store->operations->append(store, NULL), ERR_OK);
+}
+
+/* More than one transaction's worth, by count and by bytes. */
+static void test_long_reads(void)
+{
+    enum { COUNT = 1500 };
+    static struct store_write writes[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        writes[i] = event_of(3, i + 1, "{}", i + 1 < COUNT ? &writes[i + 1] : NULL);
+    }
+    CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+    size_t large = 200 << 10;
+    char *text = malloc(large + 1);
+    memset(text, 'x', large);
+    text[large] = '\0';
+    for (uint64_t seq = COUNT + 1; seq <= COUNT + 5; seq++) {
+        CU_ASSERT_EQUAL(append_event(3, seq, text), ERR_OK);
+    }
+    free(text);
+    struct seen seen = read_range(3, 1, COUNT + 100, 0);
+    CU_ASSERT_EQUAL(seen.first, 1);
+    CU_ASSERT_EQUAL(seen.count, COUNT + 5);
+    CU_ASSERT_EQUAL(seen.last, COUNT + 5);
+    CU_ASSERT_FALSE(seen.holes);
+    CU_ASSERT_EQUAL(read_range(3, 1, COUNT, 512).last, 512);
+    CU_ASSERT_EQUAL(read_range(3, 1, COUNT, 700).last, 700);
+}
+
+static void test_group_is_whole(void)
+{
+    struct session_row row = row_of(1, "one");
+    CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL(append_event(1, 1, "{a}"), ERR_OK);
+    row.title = (char *)(uintptr_t) "new title";
+    struct store_write twice = event_of(1, 1, "{again}", NULL);
+    struct store_write other = event_of(2, 1, "{other}", &twice);
+    struct store_write change = {
+        .kind = STORE_SESSION, .session_key = 1, .row = &row, .next = &other};
+    struct store_write second = event_of(1, 2, "{b}", &change);
+    CU_ASSERT_EQUAL(store->operations->append(store, &second), ERR_EXIST);
+    CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}");
+    CU_ASSERT_EQUAL(read_range(2, 1, 9, 0).count, 0);
+    struct session_row read;
+    CU_ASSERT_EQUAL_FATAL(reader->operations->read_session(reader, "one", &read), ERR_OK);
+    CU_ASSERT_PTR_NULL(read.title);
+    session_row_clear(&read);
+    /* The same list without its mistake. */
+    other.next = NULL;
+    CU_ASSERT_EQUAL(store->operations->append(store, &second), ERR_OK);
+    CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}{b}");
+    struct session_row same_id = row_of(2, "one");
+    CU_ASSERT_EQUAL(append_row(&same_id), ERR_EXIST);
+}
+
+static void test_rows(void)
+{
+    struct session_row row = row_of(5, "five");
+    struct session_row read = {0};
+    CU_ASSERT_EQUAL(reader->operations->read_session(reader, "five", &read), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(reader->operations->read_session(reader, "five", &read), ERR_OK);
+    CU_ASSERT_PTR_NULL(read.title);
+    CU_ASSERT_PTR_NULL(read.queue);
+    CU_ASSERT_PTR_NULL(read.agent_state);
+    session_row_clear(&read);
+    CU_ASSERT_PTR_NULL(read.id);
+
+    row.title = (char *)(uintptr_t) "a \"title\" \xf0\x9f\x98\x80";
+    row.phase = (char *)(uintptr_t) "waiting";
+    row.queue = (char *)(uintptr_t) "[1]";
+    row.agent_state = (char *)(uintptr_t) "{\"id\":1}";
+    row.head = 12;
+    row.open_from = 7;
+    row.run = 3;
+    row.pending = 2;
+    row.oldest_pending_at = 1700000000001;
+    row.closed = true;
+    CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(reader->operations->read_session(reader, "five", &read), ERR_OK);
+    CU_ASSERT_EQUAL(read.key, 5);
+    CU_ASSERT_STRING_EQUAL(read.id, "five");
+    CU_ASSERT_STRING_EQUAL(read.agent, "shell");
+    CU_ASSERT_STRING_EQUAL(read.workspace, "/srv/work");
+    CU_ASSERT_STRING_EQUAL(read.title, row.title);
+    CU_ASSERT_STRING_EQUAL(read.policy, "ask");
+    CU_ASSERT_STRING_EQUAL(read.phase, "waiting");
+    CU_ASSERT_STRING_EQUAL(read.epoch, "e1");
+    CU_ASSERT_STRING_EQUAL(read.created_by, "local");
+    CU_ASSERT_EQUAL(read.created_at, 1000);
+    CU_ASSERT_EQUAL(read.updated_at, 1005);
+    CU_ASSERT_EQUAL(read.head, 12);
+    CU_ASSERT_EQUAL(read.open_from, 7);
+    CU_ASSERT_EQUAL(read.run, 3);
+    CU_ASSERT_EQUAL(read.pending, 2);
+    CU_ASSERT_EQUAL(read.oldest_pending_at, 1700000000001);
+    CU_ASSERT_TRUE(read.closed);
+    CU_ASSERT_STRING_EQUAL(read.queue, "[1]");
+    CU_ASSERT_STRING_EQUAL(read.agent_state, "{\"id\":1}");
+    session_row_clear(&read);
+
+    /* The log is ahead of the row. */
+    CU_ASSERT_EQUAL(append_event(5, 13, "{}"), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(reader->operations->read_session(reader, "five", &read), ERR_OK);
+    CU_ASSERT_EQUAL(read.head, 13);
+    session_row_clear(&read);
+}
+
+static void test_purge(void)
+{
+    struct session_row row = row_of(1, "one");
+    struct session_row read = {0};
+    CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL(append_event(1, 1, "{a}"), ERR_OK);
+    CU_ASSERT_EQUAL(append_event(2, 1, "{kept}"), ERR_OK);
+    struct store_write purge = {.kind = STORE_PURGE, .session_key = 1};
+    CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->read_session(reader, "one", &read), ERR_NOENT);
+    CU_ASSERT_EQUAL(read_range(1, 1, 9, 0).count, 0);
+    CU_ASSERT_STRING_EQUAL(read_range(2, 1, 9, 0).text, "{kept}");
+    /* What is not there can be purged. */
+    CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
+}
+
+struct keys {
+    int64_t key[16];
+    size_t count, stop_after;
+};
+
+static bool see_row(void *context, const struct session_row *row)
+{
+    struct keys *keys = context;
+    if (keys->count < 16) {
+        keys->key[keys->count] = row->key;
+    }
+    keys->count++;
+    return keys->count != keys->stop_after;
+}
+
+static void test_open_ones(void)
+{
+    static const char *const phases[] = {"stopped", "starting", "running", "failed",
+                                         "waiting", "idle",     "closed"};
+    for (int64_t key = 1; key <= 7; key++) {
+        char id[8];
+        snprintf(id, sizeof(id), "s%d", (int)key);
+        struct session_row row = row_of(key, id);
+        row.phase = (char *)(uintptr_t)phases[key - 1];
+        CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    }
+    struct session_row asks = row_of(8, "asks");
+    asks.pending = 1;
+    struct session_row turns = row_of(9, "turns");
+    turns.open_from = 4;
+    CU_ASSERT_EQUAL(append_row(&asks), ERR_OK);
+    CU_ASSERT_EQUAL(append_row(&turns), ERR_OK);
+    struct keys keys = {0};
+    CU_ASSERT_EQUAL(reader->operations->read_open(reader, see_row, &keys), ERR_OK);
+    static const int64_t expected[] = {2, 3, 5, 6, 8, 9};
+    CU_ASSERT_EQUAL(keys.count, 6);
+    CU_ASSERT_EQUAL(memcmp(keys.key, expected, sizeof(expected)), 0);
+    asks.pending = 0;
+    CU_ASSERT_EQUAL(append_row(&asks), ERR_OK);
+    keys = (struct keys){.stop_after = 2};
+    CU_ASSERT_EQUAL(reader->operations->read_open(reader, see_row, &keys), ERR_OK);
+    CU_ASSERT_EQUAL(keys.count, 2);
+    keys = (struct keys){0};
+    CU_ASSERT_EQUAL(reader->operations->read_open(reader, see_row, &keys), ERR_OK);
+    CU_ASSERT_EQUAL(keys.count, 5);
+}
+
+static struct keys list(int64_t updated_at, int64_t key, size_t limit, bool open_only)
+{
+    struct keys keys = {0};
+    CU_ASSERT_EQUAL(reader->operations->list_sessions(reader, updated_at, key, limit, open_only,
+                                                      see_row, &keys),
+                    ERR_OK);
+    return keys;
+}
+
+static void test_list(void)
+{
+    /* Changes at 10, 10, 20, 20, 30; every second one is closed. */
+    for (int64_t key = 1; key <= 5; key++) {
+        char id[8];
+        snprintf(id, sizeof(id), "s%d", (int)key);
+        struct session_row row = row_of(key, id);
+        row.updated_at = 10 * ((key + 1) / 2);
+        row.closed = key % 2 == 0;
+        CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    }
+    struct keys keys = list(0, 0, 3, false);
+    CU_ASSERT_EQUAL(keys.count, 3);
+    CU_ASSERT_EQUAL(memcmp(keys.key, ((int64_t[]){5, 4, 3}), 3 * sizeof(int64_t)), 0);
+    keys = list(20, 3, 3, false);
+    CU_ASSERT_EQUAL(keys.count, 2);
+    CU_ASSERT_EQUAL(memcmp(keys.key, ((int64_t[]){2, 1}), 2 * sizeof(int64_t)), 0);
+    keys = list(0, 0, 10, true);
+    CU_ASSERT_EQUAL(keys.count, 3);
+    CU_ASSERT_EQUAL(memcmp(keys.key, ((int64_t[]){5, 3, 1}), 3 * sizeof(int64_t)), 0);
+    CU_ASSERT_EQUAL(list(10, 1, 10, false).count, 0);
+    CU_ASSERT_EQUAL(list(0, 0, 0, false).count, 0);
+}
+
+struct walk {
+    int64_t updated_at, key;
+    size_t count;
+    bool ordered;
+};
+
+static bool walk_row(void *context, const struct session_row *row)
+{
+    struct walk *walk = context;
+    if (walk->count > 0 && (row->updated_at > walk->updated_at ||
+                            (row->updated_at == walk->updated_at && row->key >= walk->key))) {
+        walk->ordered = false;
+    }
+    walk->updated_at = row->updated_at;
+    walk->key = row->key;
+    walk->count++;
+    return true;
+}
+
+static void test_long_list(void)
+{
+    for (size_t done = 0; done < backend->many;) {
+        enum { GROUP = 1000 };
+        static struct session_row rows[GROUP];
+        static struct store_write writes[GROUP];
+        static char ids[GROUP][24];
+        for (size_t i = 0; i < GROUP; i++, done++) {
+            snprintf(ids[i], sizeof(ids[i]), "session-%zu", done);
+            rows[i] = row_of((int64_t)done + 1, ids[i]);
+            rows[i].updated_at = (int64_t)(done * 7919 % 5000) + 1;
+            writes[i] = (struct store_write){
+                .kind = STORE_SESSION,
+                .session_key = rows[i].key,
+                .row = &rows[i],
+                .next = i + 1 < GROUP ? &writes[i + 1] : NULL,
+            };
+        }
+        CU_ASSERT_EQUAL_FATAL(store->operations->append(store, writes), ERR_OK);
+    }
+    struct walk walk = {.ordered = true};
+    size_t before;
+    do {
+        before = walk.count;
+        CU_ASSERT_EQUAL(reader->operations->list_sessions(reader, walk.updated_at, walk.key, 50,
+                                                          false, walk_row, &walk),
+                        ERR_OK);
+    } while (walk.count > before);
+    CU_ASSERT_EQUAL(walk.count, backend->many);
+    CU_ASSERT_TRUE(walk.ordered);
+    walk = (struct walk){.ordered = true};
+    CU_ASSERT_EQUAL(
+        reader->operations->list_sessions(reader, 0, 0, SIZE_MAX, true, walk_row, &walk), ERR_OK);
+    CU_ASSERT_EQUAL(walk.count, backend->many);
+}
+
+enum { CONCURRENT = 2000 };
+static atomic_uint_fast64_t written;
+
+static void *write_events(void *context)
+{
+    (void)context;
+    for (uint64_t seq = 1; seq <= CONCURRENT; seq++) {
+        if (append_event(1, seq, "{\"type\":\"text_delta\"}") != ERR_OK) {
+            break;
+        }
+        atomic_store(&written, seq);
+    }
+    return NULL;
+}
+
+/* What is committed is there at once for a reader in another thread, without holes, also while
+ * checkpoints run. */
+static void test_reading_while_writing(void)
+{
+    atomic_store(&written, 0);
+    pthread_t writer;
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&writer, NULL, write_events, NULL), 0);
+    uint64_t least;
+    do {
+        least = atomic_load(&written);
+        uint64_t from = least > 100 ? least - 100 : 1;
+        struct seen seen = read_range(1, from, UINT64_MAX, 0);
+        CU_ASSERT_FALSE(seen.holes);
+        CU_ASSERT_TRUE(seen.count == 0 ? least == 0 : seen.first == from && seen.last >= least);
+        CU_ASSERT_EQUAL(reader->operations->maintain(reader), ERR_OK);
+    } while (least < CONCURRENT && CU_get_number_of_failures() == 0);
+    pthread_join(writer, NULL);
+    CU_ASSERT_EQUAL(read_range(1, 1, CONCURRENT, 0).count, CONCURRENT);
+}
+
+static void test_at_open(void)
+{
+    CU_ASSERT_EQUAL(store->next_key, 1);
+    CU_ASSERT_EQUAL(store->open_sessions, 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(store->generation);
+    CU_ASSERT_TRUE(strlen(store->generation) > 8);
+}
+
+/* The memory store's own: what flow tests break. */
+static void test_memory_fails_at_will(void)
+{
+    if (strcmp(backend->name, "memory") != 0) {
+        return;
+    }
+    CU_ASSERT_EQUAL(append_event(1, 1, "{a}"), ERR_OK);
+    store_memory_fail(store, ERR_NOSPC);
+    CU_ASSERT_EQUAL(append_event(1, 2, "{b}"), ERR_NOSPC);
+    CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}");
+    store_memory_fail(store, ERR_OK);
+    CU_ASSERT_EQUAL(append_event(1, 2, "{b}"), ERR_OK);
+    CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}{b}");
+}
+
+static int pick_sqlite(void)
+{
+    backend = &backends[0];
+    return 0;
+}
+
+static int pick_memory(void)
+{
+    backend = &backends[1];
+    return 0;
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"what is known at open", test_at_open},
+        {"events", test_events},
+        {"long reads", test_long_reads},
+        {"a group is whole or not there", test_group_is_whole},
+        {"rows", test_rows},
+        {"purge", test_purge},
+        {"open ones", test_open_ones},
+        {"list", test_list},
+        {"long list", test_long_list},
+        {"reading while writing", test_reading_while_writing},
+        {"memory fails at will", test_memory_fails_at_will},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {
+        {"sqlite", pick_sqlite, NULL, setup, teardown, tests},
+        {"memory", pick_memory, NULL, setup, teardown, tests},
+        CU_SUITE_INFO_NULL,
+    };
+    if (CU_initialize_registry() != CUE_SUCCESS || CU_register_suites(suites) != CUE_SUCCESS) {
+        return 2;
+    }
+    CU_basic_set_mode(CU_BRM_VERBOSE);
+    CU_basic_run_tests();
+    unsigned failures = CU_get_number_of_failures();
+    CU_cleanup_registry();
+    return failures > 0;
+}
