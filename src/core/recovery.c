@@ -1,0 +1,281 @@
+#include "signalbox/core/recovery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/json.h"
+
+/* Something open: a message, a tool call, a permission request. */
+struct open_item {
+    struct open_item *next;
+    char *id, *turn_id, *name;
+    struct buffer text; /* of a message, or the output of a tool */
+    bool thought;
+};
+
+struct recovery {
+    char *session_id;
+    char *turn_id; /* of the open turn; NULL for none */
+    int64_t turn_ts;
+    struct open_item *messages, *tools, *permissions;
+};
+
+enum err recovery_new(struct recovery **out, const char *session_id)
+{
+    struct recovery *recovery = calloc(1, sizeof(*recovery));
+    if (recovery) {
+        recovery->session_id = strdup(session_id);
+    }
+    if (!recovery || !recovery->session_id) {
+        recovery_free(recovery);
+        return ERR_NOMEM;
+    }
+    *out = recovery;
+    return ERR_OK;
+}
+
+static void item_free(struct open_item *item)
+{
+    free(item->id);
+    free(item->turn_id);
+    free(item->name);
+    buffer_free(&item->text);
+    free(item);
+}
+
+static void list_free(struct open_item **list)
+{
+    while (*list) {
+        struct open_item *item = *list;
+        *list = item->next;
+        item_free(item);
+    }
+}
+
+void recovery_free(struct recovery *recovery)
+{
+    if (recovery) {
+        list_free(&recovery->messages);
+        list_free(&recovery->tools);
+        list_free(&recovery->permissions);
+        free(recovery->session_id);
+        free(recovery->turn_id);
+        free(recovery);
+    }
+}
+
+static struct open_item **find(struct open_item **list, const char *id)
+{
+    while (*list && strcmp((*list)->id, id)) {
+        list = &(*list)->next;
+    }
+    return list;
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+/* The item of this id, made at the end of the list if it is not there. NULL when out of memory. */
+static struct open_item *open_item(struct open_item **list, const char *id, struct json_object *event)
+{
+    struct open_item **at = find(list, id);
+    if (!*at) {
+        struct open_item *item = calloc(1, sizeof(*item));
+        if (!item) {
+            return NULL;
+        }
+        item->id = strdup(id);
+        item->turn_id = copy(json_get_string(event, "turnId"));
+        item->name = copy(json_get_string(event, "toolName"));
+        if (!item->id) {
+            item_free(item);
+            return NULL;
+        }
+        *at = item;
+    }
+    return *at;
+}
+
+static void close_item(struct open_item **list, const char *id)
+{
+    struct open_item **at = id ? find(list, id) : NULL;
+    if (at && *at) {
+        struct open_item *item = *at;
+        *at = item->next;
+        item_free(item);
+    }
+}
+
+static enum err read_delta(struct open_item **list, const char *id, struct json_object *event, bool thought)
+{
+    if (!id) {
+        return ERR_OK;
+    }
+    struct open_item *item = open_item(list, id, event);
+    size_t length = 0;
+    const char *delta = json_get_text(event, "delta", &length);
+    if (item && delta) {
+        item->thought = thought;
+        buffer_append(&item->text, delta, length);
+    }
+    return item && buffer_ok(&item->text) ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err read_turn(struct recovery *recovery, struct json_object *event)
+{
+    free(recovery->turn_id);
+    recovery->turn_id = copy(json_get_string(event, "turnId"));
+    if (!json_get_i64(event, "ts", &recovery->turn_ts)) {
+        recovery->turn_ts = 0;
+    }
+    return recovery->turn_id ? ERR_OK : ERR_NOMEM;
+}
+
+enum err recovery_read(struct recovery *recovery, struct json_object *event)
+{
+    const char *type = json_get_string(event, "type");
+    const char *message_id = json_get_string(event, "messageId");
+    const char *tool = json_get_string(event, "toolUseId");
+    switch (type ? event_kind_of(type) : -1) {
+    case EVENT_TURN_STARTED:
+        return read_turn(recovery, event);
+    case EVENT_COMPLETE:
+        free(recovery->turn_id);
+        recovery->turn_id = NULL;
+        return ERR_OK;
+    case EVENT_TEXT_DELTA:
+        return read_delta(&recovery->messages, message_id, event, false);
+    case EVENT_THOUGHT_DELTA:
+        return read_delta(&recovery->messages, message_id, event, true);
+    case EVENT_TEXT_COMPLETE:
+    case EVENT_THOUGHT_COMPLETE:
+        close_item(&recovery->messages, message_id);
+        return ERR_OK;
+    case EVENT_TOOL_START:
+        return tool && !open_item(&recovery->tools, tool, event) ? ERR_NOMEM : ERR_OK;
+    case EVENT_TOOL_OUTPUT:
+        /* Only of an open call: what comes behind its result does not open it again. */
+        return tool && *find(&recovery->tools, tool) ? read_delta(&recovery->tools, tool, event, false) : ERR_OK;
+    case EVENT_TOOL_RESULT:
+        close_item(&recovery->tools, tool);
+        return ERR_OK;
+    case EVENT_PERMISSION_REQUEST: {
+        const char *id = json_get_string(json_get(event, "request"), "requestId");
+        return id && !open_item(&recovery->permissions, id, event) ? ERR_NOMEM : ERR_OK;
+    }
+    case EVENT_PERMISSION_RESOLVED:
+    case EVENT_PERMISSION_TIMEOUT:
+    case EVENT_PERMISSION_CANCELLED:
+        close_item(&recovery->permissions, json_get_string(event, "requestId"));
+        return ERR_OK;
+    default:
+        return ERR_OK;
+    }
+}
+
+/* ---- Ending ---- */
+
+struct ending {
+    struct recovery *recovery;
+    int64_t wall_ms;
+    enum err (*emit)(void *context, struct event *event);
+    void *context;
+    struct buffer text;
+};
+
+static enum err emit(struct ending *ending, enum event_kind kind)
+{
+    struct event event;
+    enum err err = event_close(&ending->text, kind, ending->wall_ms, &event);
+    return err ? err : ending->emit(ending->context, &event);
+}
+
+static enum err end_message(struct ending *ending, const struct open_item *item)
+{
+    enum event_kind kind = item->thought ? EVENT_THOUGHT_COMPLETE : EVENT_TEXT_COMPLETE;
+    event_open(&ending->text, kind, ending->recovery->session_id, item->turn_id);
+    json_field_string(&ending->text, "messageId", item->id);
+    json_field_text(&ending->text, "text", item->text.data ? item->text.data : "", item->text.length);
+    json_field_bool(&ending->text, "isIntermediate", false);
+    return emit(ending, kind);
+}
+
+static enum err end_tool(struct ending *ending, const struct open_item *item)
+{
+    event_open(&ending->text, EVENT_TOOL_RESULT, ending->recovery->session_id, item->turn_id);
+    json_field_string(&ending->text, "toolUseId", item->id);
+    json_field_string(&ending->text, "toolName", item->name ? item->name : "tool");
+    json_field_text(&ending->text, "result", item->text.data ? item->text.data : "", item->text.length);
+    json_field_bool(&ending->text, "isError", true);
+    return emit(ending, EVENT_TOOL_RESULT);
+}
+
+static enum err end_permission(struct ending *ending, const struct open_item *item)
+{
+    event_open(&ending->text, EVENT_PERMISSION_CANCELLED, ending->recovery->session_id, item->turn_id);
+    json_field_string(&ending->text, "requestId", item->id);
+    json_field_string(&ending->text, "reason", "server_restarted");
+    return emit(ending, EVENT_PERMISSION_CANCELLED);
+}
+
+static enum err end_all(struct ending *ending, struct open_item **list,
+                        enum err (*end)(struct ending *ending, const struct open_item *item))
+{
+    while (*list) {
+        enum err err = end(ending, *list);
+        if (err) {
+            return err;
+        }
+        struct open_item *item = *list;
+        *list = item->next;
+        item_free(item);
+    }
+    return ERR_OK;
+}
+
+static enum err end_turn(struct ending *ending)
+{
+    struct recovery *recovery = ending->recovery;
+    if (!recovery->turn_id) {
+        return ERR_OK;
+    }
+    event_open(&ending->text, EVENT_ERROR, recovery->session_id, recovery->turn_id);
+    json_field_string(&ending->text, "error", "the server was restarted in the middle of this turn");
+    json_field_string(&ending->text, "code", "server_restarted");
+    json_field_bool(&ending->text, "fatal", true);
+    enum err err = emit(ending, EVENT_ERROR);
+    if (err) {
+        return err;
+    }
+    event_open(&ending->text, EVENT_COMPLETE, recovery->session_id, recovery->turn_id);
+    json_field_string(&ending->text, "stopReason", "server_restarted");
+    int64_t duration = ending->wall_ms - recovery->turn_ts;
+    json_field_i64(&ending->text, "durationMs", duration > 0 ? duration : 0);
+    return emit(ending, EVENT_COMPLETE);
+}
+
+enum err recovery_finish(struct recovery *recovery, int64_t wall_ms,
+                         enum err (*emit_event)(void *context, struct event *event), void *context)
+{
+    struct ending ending = {.recovery = recovery, .wall_ms = wall_ms, .emit = emit_event, .context = context};
+    enum err err = end_all(&ending, &recovery->messages, end_message);
+    if (!err) {
+        err = end_all(&ending, &recovery->tools, end_tool);
+    }
+    if (!err) {
+        err = end_all(&ending, &recovery->permissions, end_permission);
+    }
+    if (!err) {
+        err = end_turn(&ending);
+    }
+    if (!err) {
+        event_open(&ending.text, EVENT_STATUS, recovery->session_id, NULL);
+        json_field_string(&ending.text, "phase", "stopped");
+        json_field_string(&ending.text, "detail", "the server was restarted");
+        err = emit(&ending, EVENT_STATUS);
+    }
+    buffer_free(&ending.text);
+    return err;
+}

@@ -1,0 +1,44 @@
+#pragma once
+/* What the files of a session share with each other and nobody else. */
+#include "signalbox/base/json.h"
+#include "signalbox/core/session.h"
+
+/* The call's context, so that helpers have one argument for it. */
+struct step {
+    struct session *session;
+    const struct session_sink *sink;
+    const struct session_now *now;
+    struct buffer text; /* scratch of the event in work */
+};
+#define STEP(session_, sink_, now_) {.session = (session_), .sink = (sink_), .now = (now_)}
+
+/* Opens an event of this session; `turn_id` NULL for one outside a turn. Then fields go to &step->text. */
+struct buffer *step_event(struct step *step, enum event_kind kind, const char *turn_id);
+void step_emit(struct step *step, enum event_kind kind);
+void step_end(struct step *step);
+
+void put_by(struct buffer *out, const char *user);
+void put_cause(struct buffer *out, const char *client_id, const char *id);
+
+void answer_ok(struct step *step, const struct caller *caller, const char *fields);
+void answer_refuse(struct step *step, const struct caller *caller, enum answer_code code, const char *message);
+
+void step_phase(struct step *step, enum session_phase phase, const char *detail);
+void step_error(struct step *step, const char *turn_id, const char *message, const char *code, bool fatal);
+/* Starts the agent if none runs. */
+void step_start_agent(struct step *step);
+/* Gives the next prompt to the agent, if it may have one. */
+void step_next_turn(struct step *step);
+/* The open turn's `complete`; nothing without one. */
+void step_complete(struct step *step, const char *stop_reason, const char *usage);
+/* Ends every pending request: `cancelled` to the agent (if `tell_agent`) and for the watchers. */
+void step_cancel_pending(struct step *step, const char *reason, bool tell_agent);
+/* Takes `ask`. */
+void step_permission_ask(struct step *step, struct permission_ask *ask);
+void step_permission_withdrawn(struct step *step, const char *request_id);
+/* Adds the phase that turn and pending requests make. */
+void step_settle_phase(struct step *step);
+void step_closed(struct step *step);
+
+void prompt_free(struct prompt *prompt);
+void permission_free(struct permission *permission);

@@ -1,0 +1,310 @@
+/* Prompts, their queue, and the turns that they become. */
+#include "session_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/need.h"
+
+static void emit_user_message(struct step *step, const struct prompt *prompt, const char *status, size_t position)
+{
+    struct buffer *out = step_event(step, EVENT_USER_MESSAGE, NULL);
+    json_field_string(out, "messageId", prompt->message_id);
+    json_field_string(out, "text", prompt->text);
+    json_field_raw(out, "content", prompt->content);
+    put_by(out, prompt->user);
+    json_field_string(out, "status", status);
+    if (position) {
+        json_field_i64(out, "position", (int64_t)position);
+    }
+    put_cause(out, prompt->client_id, prompt->cause_id);
+    step_emit(step, EVENT_USER_MESSAGE);
+}
+
+static bool agent_is_free(const struct session *session)
+{
+    return session->life == AGENT_READY && !session->turn.id && !session->closing;
+}
+
+static void begin_turn(struct step *step, struct prompt *prompt)
+{
+    struct session *session = step->session;
+    char id[32];
+    snprintf(id, sizeof(id), "turn-%llu", (unsigned long long)(session->head + 1));
+    session->turn = (struct turn){.id = need_copy(id),
+                                  .message_id = need_copy(prompt->message_id),
+                                  .from = session->head + 1,
+                                  .started = step->now->at};
+    struct buffer *out = step_event(step, EVENT_TURN_STARTED, session->turn.id);
+    put_by(out, prompt->user);
+    json_field_string(out, "messageId", prompt->message_id);
+    put_cause(out, prompt->client_id, prompt->cause_id);
+    step_emit(step, EVENT_TURN_STARTED);
+    session->had_turns = true;
+    step_settle_phase(step);
+    step->sink->order(step->sink->context, session, ORDER_PROMPT, session->turn.id, prompt->content, NULL, NULL);
+    prompt_free(prompt);
+}
+
+void step_next_turn(struct step *step)
+{
+    struct session *session = step->session;
+    if (!agent_is_free(session) || session->queue_paused || !session->queue) {
+        step_settle_phase(step);
+        return;
+    }
+    struct prompt *prompt = session->queue;
+    session->queue = prompt->next;
+    if (!session->queue) {
+        session->queue_last = &session->queue;
+    }
+    session->queued--;
+    emit_user_message(step, prompt, "processing", 0);
+    begin_turn(step, prompt);
+}
+
+void session_prompt(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                    const struct caller *caller, const struct command *command, bool agent_may_start)
+{
+    struct step step = STEP(session, sink, now);
+    if (session->closing || session->phase == PHASE_CLOSED) {
+        answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+        return;
+    }
+    bool at_once = agent_is_free(session) && !session->queue;
+    if (!at_once && session->queued >= now->limits->max_queued) {
+        answer_refuse(&step, caller, ANSWER_QUEUE_FULL, "too many prompts of this session wait already");
+        return;
+    }
+    if (session->life == AGENT_NONE && !agent_may_start) {
+        answer_refuse(&step, caller, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)");
+        return;
+    }
+    char message_id[32];
+    snprintf(message_id, sizeof(message_id), "u-%llu", (unsigned long long)(session->head + 1));
+    struct prompt *prompt = need_zero(sizeof(*prompt));
+    *prompt = (struct prompt){.message_id = need_copy(message_id), .text = need_copy(command->text ? command->text : ""),
+                              .content = need_copy(command->content), .user = need_copy(caller->user),
+                              .client_id = need_copy(caller->client_id), .cause_id = need_copy(caller->id)};
+    struct buffer fields = {0};
+    json_field_string(&fields, "messageId", message_id);
+    json_field_string(&fields, "status", at_once ? "accepted" : "queued");
+    if (at_once) {
+        session->queue_paused = false;
+        emit_user_message(&step, prompt, "accepted", 0);
+        begin_turn(&step, prompt);
+    } else {
+        *session->queue_last = prompt;
+        session->queue_last = &prompt->next;
+        session->queued++;
+        json_field_i64(&fields, "position", (int64_t)session->queued);
+        emit_user_message(&step, prompt, "queued", session->queued);
+        session->queue_paused = false; /* the next prompt sets a paused queue going */
+        step_start_agent(&step);
+        if (agent_is_free(session)) {
+            step_next_turn(&step);
+        }
+    }
+    char *text = buffer_take(&fields);
+    answer_ok(&step, caller, text);
+    free(text);
+    step_end(&step);
+}
+
+void session_withdraw(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                      const struct caller *caller, const char *message_id)
+{
+    struct step step = STEP(session, sink, now);
+    struct prompt **at = &session->queue;
+    while (*at && strcmp((*at)->message_id, message_id)) {
+        at = &(*at)->next;
+    }
+    struct prompt *prompt = *at;
+    if (!prompt) {
+        answer_refuse(&step, caller, ANSWER_NOT_FOUND, "no such prompt waits; it may have been given to the agent already");
+        return;
+    }
+    *at = prompt->next;
+    if (!prompt->next) {
+        session->queue_last = at;
+    }
+    session->queued--;
+    emit_user_message(&step, prompt, "withdrawn", 0);
+    prompt_free(prompt);
+    answer_ok(&step, caller, NULL);
+    step_end(&step);
+}
+
+void session_resume_queue(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                          const struct caller *caller, bool agent_may_start)
+{
+    struct step step = STEP(session, sink, now);
+    if (session->closing || session->phase == PHASE_CLOSED) {
+        answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+        return;
+    }
+    if (session->queue && session->life == AGENT_NONE && !agent_may_start) {
+        answer_refuse(&step, caller, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)");
+        return;
+    }
+    session->queue_paused = false;
+    session->changed = true;
+    if (session->queue) {
+        step_start_agent(&step);
+        if (agent_is_free(session)) {
+            step_next_turn(&step);
+        }
+    }
+    answer_ok(&step, caller, NULL);
+    step_end(&step);
+}
+
+/* Takes the caller's prompts (or everybody's) out of the queue; their texts go into `fields`. */
+static void withdraw_all(struct step *step, const struct caller *caller, bool all, struct buffer *fields)
+{
+    struct session *session = step->session;
+    json_key(fields, "withdrawn");
+    buffer_byte(fields, '[');
+    bool first = true;
+    struct prompt **at = &session->queue;
+    while (*at) {
+        struct prompt *prompt = *at;
+        if (!all && strcmp(prompt->user, caller->user)) {
+            at = &prompt->next;
+            continue;
+        }
+        *at = prompt->next;
+        session->queued--;
+        if (!first) {
+            buffer_byte(fields, ',');
+        }
+        first = false;
+        json_put_string(fields, prompt->text, strlen(prompt->text));
+        emit_user_message(step, prompt, "withdrawn", 0);
+        prompt_free(prompt);
+    }
+    session->queue_last = at;
+    buffer_byte(fields, ']');
+}
+
+void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                    const struct caller *caller, bool all)
+{
+    struct step step = STEP(session, sink, now);
+    if (session->closing || session->phase == PHASE_CLOSED) {
+        answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+        return;
+    }
+    struct buffer fields = {0};
+    withdraw_all(&step, caller, all, &fields);
+    if (session->turn.id && !session->turn.cancelling) {
+        session->turn.cancelling = true;
+        session->turn.cancel_deadline =
+            sink->arm(sink->context, session, ARM_CANCEL, now->limits->cancel_timeout_ms, NULL);
+        /* ACP: first session/cancel, then `cancelled` to everything that is pending. */
+        sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
+        step_cancel_pending(&step, "turn_cancelled", true);
+    }
+    char *text = buffer_take(&fields);
+    answer_ok(&step, caller, text);
+    free(text);
+    step_end(&step);
+}
+
+void step_complete(struct step *step, const char *stop_reason, const char *usage)
+{
+    struct session *session = step->session;
+    if (!session->turn.id) {
+        return;
+    }
+    struct buffer *out = step_event(step, EVENT_COMPLETE, session->turn.id);
+    json_field_string(out, "stopReason", stop_reason);
+    json_field_i64(out, "durationMs", instant_diff_ms(step->now->at, session->turn.started));
+    json_field_raw(out, "usage", usage);
+    step_emit(step, EVENT_COMPLETE);
+    if (session->turn.cancel_deadline) {
+        step->sink->disarm(step->sink->context, session->turn.cancel_deadline);
+    }
+    free(session->turn.id);
+    free(session->turn.message_id);
+    session->turn = (struct turn){0};
+}
+
+void session_cancel_expired(struct session *session, const struct session_sink *sink, const struct session_now *now)
+{
+    struct step step = STEP(session, sink, now);
+    session->turn.cancel_deadline = NULL;
+    if (session->turn.id && session->turn.cancelling) {
+        step_error(&step, session->turn.id, "the agent did not end the cancelled turn in time and is ended itself",
+                   "cancel_ignored", false);
+        session->life = AGENT_ENDING;
+        sink->order(sink->context, session, ORDER_KILL, NULL, NULL, NULL, NULL);
+    }
+    step_end(&step);
+}
+
+void session_start_expired(struct session *session, const struct session_sink *sink, const struct session_now *now)
+{
+    struct step step = STEP(session, sink, now);
+    session->start_deadline = NULL;
+    if (session->life == AGENT_STARTING) {
+        step_error(&step, NULL, "the agent was started, but did not answer in time (agent-start-timeout-ms)",
+                   "agent_failed", true);
+        session->life = AGENT_ENDING;
+        sink->order(sink->context, session, ORDER_KILL, NULL, NULL, NULL, NULL);
+    }
+    step_end(&step);
+}
+
+/* ---- The queue in the session's row ---- */
+
+char *session_queue_text(const struct session *session)
+{
+    if (!session->queue) {
+        return NULL;
+    }
+    struct buffer out = {0};
+    for (const struct prompt *prompt = session->queue; prompt; prompt = prompt->next) {
+        buffer_text(&out, prompt == session->queue ? "[{" : ",{");
+        json_field_string(&out, "messageId", prompt->message_id);
+        json_field_string(&out, "text", prompt->text);
+        json_field_raw(&out, "content", prompt->content);
+        json_field_string(&out, "user", prompt->user);
+        json_field_string(&out, "clientId", prompt->client_id);
+        json_field_string(&out, "id", prompt->cause_id);
+        buffer_byte(&out, '}');
+    }
+    buffer_byte(&out, ']');
+    char *text = buffer_take(&out);
+    need_ok(text ? ERR_OK : ERR_NOMEM);
+    return text;
+}
+
+void session_queue_restore(struct session *session, const char *text)
+{
+    struct json_object *list = text ? json_tokener_parse(text) : NULL;
+    size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        struct json_object *content = json_get(item, "content");
+        const char *message_id = json_get_string(item, "messageId");
+        if (!message_id) {
+            continue;
+        }
+        struct prompt *prompt = need_zero(sizeof(*prompt));
+        const char *user = json_get_string(item, "user");
+        const char *words = json_get_string(item, "text");
+        *prompt = (struct prompt){
+            .message_id = need_copy(message_id), .text = need_copy(words ? words : ""),
+            .content = need_copy(content ? json_object_to_json_string_ext(content, JSON_C_TO_STRING_PLAIN) : "[]"),
+            .user = need_copy(user ? user : "local"), .client_id = need_copy(json_get_string(item, "clientId")),
+            .cause_id = need_copy(json_get_string(item, "id"))};
+        *session->queue_last = prompt;
+        session->queue_last = &prompt->next;
+        session->queued++;
+    }
+    session->queue_paused = session->queued > 0;
+    json_object_put(list);
+}

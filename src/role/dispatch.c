@@ -1,0 +1,337 @@
+#include "dispatch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/log.h"
+#include "signalbox/base/need.h"
+
+/* Server notes that are the dispatcher's own. */
+enum { DISPATCH_END = 1000 };
+
+/* ---- Clients that keep their id ---- */
+
+struct known_client {
+    struct rcu_map_node node;
+    struct rcu_head rcu;
+    struct mailbox *box;
+    uint64_t serial;
+    char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
+};
+
+static void known_client_free(struct rcu_head *head)
+{
+    free(container_of(head, struct known_client, rcu));
+}
+
+static void take_client(struct dispatch *dispatch, struct client_note *note)
+{
+    char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
+    snprintf(key, sizeof(key), "%s\n%s", note->identity.user, note->identity.client_id);
+    rcu_read_lock();
+    struct rcu_map_node *node = rcu_map_find(dispatch->clients, key);
+    rcu_read_unlock(); /* this thread is the map's only writer, so what was found stays */
+    struct known_client *known = node ? container_of(node, struct known_client, node) : NULL;
+
+    if (note->gone) {
+        if (known && known->box == note->box && known->serial == note->serial) {
+            rcu_map_remove(dispatch->clients, &known->node);
+            rcu_retire(&known->rcu, known_client_free);
+        }
+    } else if (known) {
+        struct replaced_mail *mail = need_zero(sizeof(*mail));
+        mail->mail.kind = CLIENT_MAIL_REPLACED;
+        mail->serial = known->serial;
+        mailbox_push(known->box, &mail->mail);
+        known->box = note->box;
+        known->serial = note->serial;
+    } else {
+        known = need_zero(sizeof(*known));
+        memcpy(known->key, key, sizeof(key));
+        known->node.key = known->key;
+        known->box = note->box;
+        known->serial = note->serial;
+        need_ok(rcu_map_add(dispatch->clients, &known->node));
+    }
+    free(note);
+}
+
+/* ---- Agents and deadlines ---- */
+
+static void take_agent_event(struct dispatch *dispatch, struct agent_event_mail *mail)
+{
+    struct held *held = mail->topic->session;
+    if (held && held->session->run == mail->run && held->session->life != AGENT_NONE) {
+        dispatch_record(dispatch, held, &mail->event, mail->credit, mail->credit_bytes);
+    } else {
+        /* Of a process that this session has already buried. */
+        credit_give(mail->credit, mail->credit_bytes);
+        credit_put(mail->credit);
+        event_discard(&mail->event);
+    }
+    topic_put(mail->topic);
+    free(mail);
+}
+
+static void take_agent_notice(struct dispatch *dispatch, struct agent_notice_mail *mail)
+{
+    struct held *held = mail->topic->session;
+    if (held && held->session->run == mail->run) {
+        dispatch_step(dispatch, held);
+        session_agent_notice(held->session, &dispatch->sink, &dispatch->now, &mail->notice);
+    } else {
+        agent_notice_clear(&mail->notice);
+    }
+    topic_put(mail->topic);
+    free(mail);
+}
+
+static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
+{
+    if (deadline->cancelled) {
+        return; /* its other mail is behind this one */
+    }
+    struct held *held = deadline->topic->session;
+    if (held && !dispatch->ending) {
+        struct session *session = held->session;
+        dispatch_step(dispatch, held);
+        switch (deadline->what) {
+        case DEADLINE_PERMISSION:
+            session_permission_expired(session, &dispatch->sink, &dispatch->now, deadline->request_id);
+            break;
+        case DEADLINE_CANCEL:
+            session_cancel_expired(session, &dispatch->sink, &dispatch->now);
+            break;
+        case DEADLINE_AGENT_START:
+            session_start_expired(session, &dispatch->sink, &dispatch->now);
+            break;
+        case DEADLINE_FEED:
+            held->feed_deadline = NULL;
+            session->changed = session->changed || held->feed_due; /* sends the latest state, once */
+            break;
+        }
+    }
+    deadline_free(deadline);
+}
+
+/* ---- The server's own notes ---- */
+
+static void take_store(struct dispatch *dispatch, struct server_note *note)
+{
+    dispatch->store_failing = !note->ok;
+    memcpy(dispatch->store_reason, note->reason, sizeof(note->reason));
+    free(note);
+}
+
+static void begin_drain(struct dispatch *dispatch)
+{
+    dispatch->draining = true;
+    for (struct held *held = dispatch->sessions; held; held = held->next) {
+        dispatch_step(dispatch, held);
+        session_stop(held->session, &dispatch->sink, &dispatch->now);
+    }
+}
+
+static void take_mail(struct dispatch *dispatch, struct mail *mail)
+{
+    switch (mail->kind) {
+    case DISPATCH_COMMAND: {
+        struct dispatch_command *command = container_of(mail, struct dispatch_command, mail);
+        if (command->over_rest) {
+            mailbox_release(dispatch->inbox, 1);
+        }
+        dispatch_take_command(dispatch, command);
+        break;
+    }
+    case DISPATCH_AGENT_EVENT:
+        take_agent_event(dispatch, container_of(mail, struct agent_event_mail, mail));
+        break;
+    case DISPATCH_AGENT_NOTICE:
+        take_agent_notice(dispatch, container_of(mail, struct agent_notice_mail, mail));
+        break;
+    case DISPATCH_DEADLINE:
+        take_deadline(dispatch, container_of(mail, struct deadline, mail));
+        break;
+    case DISPATCH_DEADLINE_CANCELLED:
+        deadline_free(container_of(mail, struct deadline, cancel_mail));
+        break;
+    case DISPATCH_SESSION:
+        dispatch_loaded(dispatch, container_of(mail, struct history_request, mail));
+        break;
+    case DISPATCH_STORE:
+        take_store(dispatch, container_of(mail, struct server_note, mail));
+        break;
+    case DISPATCH_CLIENT:
+        take_client(dispatch, container_of(mail, struct client_note, mail));
+        break;
+    case DISPATCH_STOP:
+        begin_drain(dispatch);
+        break;
+    default:
+        CHECK(mail->kind == DISPATCH_END);
+        dispatch->ending = true;
+    }
+}
+
+static void dispatch_run(void *context)
+{
+    struct dispatch *dispatch = context;
+    thread_check(THREAD_DISPATCH);
+    bool told = false;
+    while (!dispatch->ending) {
+        mailbox_wait(dispatch->inbox, INSTANT_NEVER);
+        dispatch->config = config_current_get(dispatch->wiring.config);
+        dispatch->now.limits = &dispatch->limits;
+        for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
+            dispatch->now.at = clock_now();
+            dispatch->now.wall_ms = clock_wall_ms();
+            take_mail(dispatch, mail);
+            dispatch_flush(dispatch);
+        }
+        config_put(dispatch->config);
+        dispatch->config = NULL;
+        if (dispatch->draining && !dispatch->agents_running && !told) {
+            told = true;
+            dispatch->drained(dispatch->drained_context);
+        }
+    }
+}
+
+/* ---- Life ---- */
+
+enum err dispatch_new(struct dispatch **out, size_t rest_places)
+{
+    struct dispatch *dispatch = calloc(1, sizeof(*dispatch));
+    if (!dispatch) {
+        return ERR_NOMEM;
+    }
+    dispatch->stop_note.mail.kind = DISPATCH_END;
+    dispatch->drain_note.mail.kind = DISPATCH_STOP;
+    dispatch_effects_init(dispatch);
+    enum err err = mailbox_new(&dispatch->inbox, "dispatch", rest_places);
+    if (!err) {
+        err = rcu_map_new(&dispatch->clients, 16384);
+    }
+    if (err) {
+        dispatch_free(dispatch);
+        return err;
+    }
+    *out = dispatch;
+    return ERR_OK;
+}
+
+struct mailbox *dispatch_inbox(struct dispatch *dispatch)
+{
+    return dispatch->inbox;
+}
+
+enum err dispatch_start(struct dispatch *dispatch, const struct dispatch_wiring *wiring)
+{
+    dispatch->wiring = *wiring;
+    dispatch->next_key = wiring->next_key;
+    dispatch->open_sessions = wiring->open_sessions;
+    return thread_start(&dispatch->thread, THREAD_DISPATCH, -1, true, dispatch_run, dispatch);
+}
+
+void dispatch_drain(struct dispatch *dispatch, void (*done)(void *context), void *context)
+{
+    dispatch->drained = done;
+    dispatch->drained_context = context;
+    mailbox_push(dispatch->inbox, &dispatch->drain_note.mail);
+}
+
+void dispatch_stop(struct dispatch *dispatch)
+{
+    mailbox_push(dispatch->inbox, &dispatch->stop_note.mail);
+    thread_join(&dispatch->thread);
+}
+
+/* What came after the end: nothing of it happened. */
+static void discard(struct dispatch *dispatch)
+{
+    dispatch->ending = true;
+    for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
+        switch (mail->kind) {
+        case DISPATCH_COMMAND:
+            dispatch_command_free(container_of(mail, struct dispatch_command, mail));
+            break;
+        case DISPATCH_SESSION:
+            history_request_free(container_of(mail, struct history_request, mail));
+            break;
+        case DISPATCH_AGENT_EVENT: {
+            struct agent_event_mail *event = container_of(mail, struct agent_event_mail, mail);
+            credit_put(event->credit);
+            event_discard(&event->event);
+            topic_put(event->topic);
+            free(event);
+            break;
+        }
+        case DISPATCH_AGENT_NOTICE: {
+            struct agent_notice_mail *notice = container_of(mail, struct agent_notice_mail, mail);
+            agent_notice_clear(&notice->notice);
+            topic_put(notice->topic);
+            free(notice);
+            break;
+        }
+        case DISPATCH_STOP:
+        case DISPATCH_END:
+            break;
+        default:
+            take_mail(dispatch, mail); /* frees only: deadlines, notes of clients and of the store */
+        }
+    }
+}
+
+static void waiters_free(struct session *session)
+{
+    while (session->close_waiters) {
+        struct close_waiter *waiter = session->close_waiters;
+        session->close_waiters = waiter->next;
+        dispatch_drop_reply(waiter->reply);
+        free(waiter);
+    }
+}
+
+static void client_visit(struct rcu_map_node *node, void *context)
+{
+    struct dispatch *dispatch = context;
+    rcu_map_remove(dispatch->clients, node);
+    rcu_retire(&container_of(node, struct known_client, node)->rcu, known_client_free);
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+    if (!dispatch) {
+        return;
+    }
+    if (dispatch->inbox) {
+        discard(dispatch);
+    }
+    while (dispatch->loading) {
+        struct loading *loading = dispatch->loading;
+        dispatch->loading = loading->next;
+        while (loading->first) {
+            struct dispatch_command *command = loading->first;
+            loading->first = command->parked_next;
+            dispatch_command_free(command);
+        }
+        free(loading);
+    }
+    while (dispatch->sessions) {
+        struct held *held = dispatch->sessions;
+        waiters_free(held->session);
+        topic_map_remove(dispatch->wiring.topics, held->topic);
+        held_free(held);
+    }
+    if (dispatch->clients) {
+        rcu_read_lock();
+        rcu_map_each(dispatch->clients, client_visit, dispatch);
+        rcu_read_unlock();
+        rcu_map_free(dispatch->clients);
+    }
+    journal_batch_free(dispatch->batch);
+    mailbox_free(dispatch->inbox);
+    free(dispatch);
+}

@@ -1,0 +1,213 @@
+/* Commands: who may, whether it can be done now, and which step of the core it is. */
+#include "dispatch_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/json.h"
+#include "signalbox/base/metrics.h"
+#include "signalbox/base/need.h"
+
+/* What a command needs. */
+enum { NEEDS_SESSION = 1, CHANGES = 2 };
+static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
+    [COMMAND_SUBSCRIBE] = NEEDS_SESSION,
+    [COMMAND_CREATE_SESSION] = CHANGES,
+    [COMMAND_CLOSE_SESSION] = NEEDS_SESSION | CHANGES,
+    [COMMAND_PROMPT] = NEEDS_SESSION | CHANGES,
+    [COMMAND_WITHDRAW] = NEEDS_SESSION | CHANGES,
+    [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
+    [COMMAND_CANCEL] = NEEDS_SESSION | CHANGES,
+    [COMMAND_PERMISSION_RESPONSE] = NEEDS_SESSION | CHANGES,
+    [COMMAND_SET_POLICY] = NEEDS_SESSION | CHANGES,
+    [COMMAND_SET_MODE] = NEEDS_SESSION | CHANGES,
+    [COMMAND_SET_CONFIG_OPTION] = NEEDS_SESSION | CHANGES,
+    [COMMAND_GET_SESSION] = NEEDS_SESSION,
+};
+
+/* A request id names its session ("p-SESSION-RUN-N"), so an answer may come without one. false if it is none of ours. */
+static bool session_of_request(const char *request_id, char session_id[SESSION_ID_MAX + 1])
+{
+    if (strncmp(request_id, "p-", 2)) {
+        return false;
+    }
+    const char *start = request_id + 2;
+    const char *last = strrchr(start, '-');
+    const char *end = last;
+    while (end && end > start && *--end != '-') {
+    }
+    if (!end || end <= start || end - start > SESSION_ID_MAX) {
+        return false;
+    }
+    memcpy(session_id, start, (size_t)(end - start));
+    session_id[end - start] = 0;
+    return true;
+}
+
+static void list_permissions(struct dispatch *dispatch, struct dispatch_command *command)
+{
+    struct buffer fields = {0};
+    json_key(&fields, "permissions");
+    buffer_byte(&fields, '[');
+    bool first = true;
+    for (const struct held *held = dispatch->sessions; held; held = held->next) {
+        for (const struct permission *p = held->session->pending; p; p = p->next) {
+            if (!first) {
+                buffer_byte(&fields, ',');
+            }
+            first = false;
+            buffer_text(&fields, p->request_json);
+        }
+    }
+    buffer_byte(&fields, ']');
+    char *text = buffer_take(&fields);
+    need_ok(text ? ERR_OK : ERR_NOMEM);
+    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
+    free(text);
+}
+
+static void agent_states(struct dispatch *dispatch, struct dispatch_command *command)
+{
+    struct buffer fields = {0};
+    json_key(&fields, "running");
+    buffer_byte(&fields, '{');
+    for (size_t i = 0; i < dispatch->config->agent_count; i++) {
+        const char *name = dispatch->config->agents[i].name;
+        int64_t running = 0;
+        for (const struct held *held = dispatch->sessions; held; held = held->next) {
+            running += held->session->life != AGENT_NONE && !strcmp(held->session->agent, name);
+        }
+        json_field_i64(&fields, name, running); /* names are plain: the configuration sees to it */
+    }
+    buffer_byte(&fields, '}');
+    char *text = buffer_take(&fields);
+    need_ok(text ? ERR_OK : ERR_NOMEM);
+    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
+    free(text);
+}
+
+static void get_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
+{
+    struct buffer fields = {0};
+    session_summary(held->session, &fields);
+    json_field_string(&fields, "epoch", held->topic->epoch);
+    char *text = buffer_take(&fields);
+    need_ok(text ? ERR_OK : ERR_NOMEM);
+    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
+    free(text);
+}
+
+static void limits_for(struct dispatch *dispatch, const struct session *session)
+{
+    const struct config *config = dispatch->config;
+    const struct config_agent *agent = config_agent(config, session->agent);
+    dispatch->limits = (struct session_limits){
+        .permission_timeout_ms = agent ? agent->permission_timeout_ms : config->permission_timeout_ms,
+        .cancel_timeout_ms = config->cancel_timeout_ms,
+        .start_timeout_ms = config->agent_start_timeout_ms,
+        .max_queued = (size_t)config->max_queued_prompts,
+        .max_pending = (size_t)config->max_pending_permissions,
+    };
+}
+
+void dispatch_step(struct dispatch *dispatch, struct held *held)
+{
+    limits_for(dispatch, held->session);
+    dispatch_touch(dispatch, held);
+}
+
+static void run_in_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
+{
+    const struct command *given = command->command;
+    struct session *session = held->session;
+    const struct session_sink *sink = &dispatch->sink;
+    const struct session_now *now = &dispatch->now;
+    const struct caller caller = {.user = command->identity.user, .client_id = command->identity.client_id,
+                                  .id = given->id, .reply = command};
+    bool agent_may_start = dispatch->agents_running < (size_t)dispatch->config->max_agents;
+    dispatch_step(dispatch, held);
+
+    switch (given->type) {
+    case COMMAND_SUBSCRIBE:
+        dispatch_subscribe(dispatch, held, command);
+        break;
+    case COMMAND_GET_SESSION:
+        get_session(dispatch, held, command);
+        break;
+    case COMMAND_CLOSE_SESSION:
+        session_close(session, sink, now, &caller);
+        break;
+    case COMMAND_PROMPT:
+        session_prompt(session, sink, now, &caller, given, agent_may_start);
+        break;
+    case COMMAND_WITHDRAW:
+        session_withdraw(session, sink, now, &caller, given->message_id);
+        break;
+    case COMMAND_RESUME_QUEUE:
+        session_resume_queue(session, sink, now, &caller, agent_may_start);
+        break;
+    case COMMAND_CANCEL:
+        session_cancel(session, sink, now, &caller, given->all == FLAG_YES);
+        break;
+    case COMMAND_PERMISSION_RESPONSE:
+        session_permission_response(session, sink, now, &caller, given);
+        break;
+    default:
+        dispatch_answer(dispatch, command, ANSWER_UNSUPPORTED, "this server does not know how to do that yet", NULL);
+    }
+}
+
+void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command)
+{
+    struct command *given = command->command;
+    unsigned needs = command_needs[given->type];
+    if (dispatch->draining) {
+        dispatch_refuse_now(command, ANSWER_SHUTTING_DOWN, "the server is stopping");
+        dispatch_command_free(command);
+        return;
+    }
+    /* While nothing can be recorded, what waits for the journal would wait too, so it is refused here. */
+    if (dispatch->store_failing && (needs & (CHANGES | NEEDS_SESSION))) {
+        char message[256];
+        snprintf(message, sizeof(message), "nothing can be recorded at the moment: %s", dispatch->store_reason);
+        dispatch_refuse_now(command, ANSWER_STORAGE_UNAVAILABLE, message);
+        dispatch_command_free(command);
+        return;
+    }
+    if (!(needs & NEEDS_SESSION)) {
+        switch (given->type) {
+        case COMMAND_CREATE_SESSION:
+            dispatch_create(dispatch, command);
+            break;
+        case COMMAND_LIST_PERMISSIONS:
+            list_permissions(dispatch, command);
+            break;
+        case COMMAND_AGENT_STATES:
+            agent_states(dispatch, command);
+            break;
+        default:
+            CHECK(!"a command that is answered where it was read");
+        }
+        dispatch_command_free(command);
+        return;
+    }
+    char session_id[SESSION_ID_MAX + 1];
+    const char *name = given->session_id;
+    if (given->type == COMMAND_PERMISSION_RESPONSE) {
+        if (!session_of_request(given->request_id, session_id) || (name && strcmp(name, session_id))) {
+            dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such permission request", NULL);
+            dispatch_command_free(command);
+            return;
+        }
+        name = session_id;
+    }
+    struct held *held = dispatch_find(dispatch, name);
+    if (!held) {
+        dispatch_load(dispatch, name, command);
+        return;
+    }
+    run_in_session(dispatch, held, command);
+    dispatch_command_free(command);
+}

@@ -1,0 +1,89 @@
+#pragma once
+/* What the dispatcher's files share. All of it belongs to the dispatcher's thread. */
+#include "signalbox/base/thread.h"
+#include "signalbox/core/session.h"
+#include "signalbox/mail/history.h"
+#include "signalbox/role/dispatch.h"
+
+/* A session in memory, with what the core does not know of. */
+struct held {
+    struct session *session;
+    struct topic *topic; /* referenced */
+    struct held *next, **link;
+    struct held *touched_next;
+    bool touched;
+    bool counted;             /* its agent is among the running ones */
+    bool closed;              /* it is not among the open sessions */
+    size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
+    struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
+    bool feed_due;
+};
+enum { FEED_PERIOD_MS = 250 };
+
+/* A session that is being read back, and the commands that wait for it. */
+struct loading {
+    struct loading *next;
+    char session_id[SESSION_ID_MAX + 1];
+    struct dispatch_command *first, **last;
+};
+
+struct dispatch {
+    struct mailbox *inbox;
+    struct thread thread;
+    struct dispatch_wiring wiring;
+    struct server_note stop_note, drain_note;
+    void (*drained)(void *context);
+    void *drained_context;
+    /* Owned by the dispatcher's thread: */
+    const struct config *config; /* the snapshot of the mail in work */
+    struct journal_batch *batch; /* what the mail in work lets out; NULL: nothing yet */
+    struct held *sessions, *touched;
+    struct loading *loading;
+    struct rcu_map *clients;
+    int64_t next_key, open_sessions;
+    size_t agents_running;
+    bool ending, draining, store_failing;
+    char store_reason[160];
+    struct session_limits limits;
+    struct session_now now;
+    struct session_sink sink;
+};
+
+/* dispatch_effects.c: what a step lets out. */
+void dispatch_effects_init(struct dispatch *dispatch);
+struct journal_item *dispatch_out(struct dispatch *dispatch, enum journal_item_kind kind, struct topic *topic);
+void dispatch_forward(struct dispatch *dispatch, struct mail *mail, struct mailbox *to, uint32_t kind,
+                      void (*refuse)(struct mail *mail, struct mailbox *to, uint32_t kind));
+void dispatch_touch(struct dispatch *dispatch, struct held *held);
+/* Numbers the event and puts it into the batch; takes the event. */
+void dispatch_record(struct dispatch *dispatch, struct held *held, struct event *event, struct credit *credit,
+                     uint32_t credit_bytes);
+/* Rows, feed and status of the sessions that the step touched; then the batch goes to the journal. */
+void dispatch_flush(struct dispatch *dispatch);
+/* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
+void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
+                     const char *message, const char *fields);
+void dispatch_refuse_now(const struct dispatch_command *command, enum answer_code code, const char *message);
+void deadline_free(struct deadline *deadline);
+/* A reply that was kept and will not be given. */
+void dispatch_drop_reply(void *kept);
+
+/* dispatch_session.c: sessions come into memory, and go. */
+struct held *dispatch_find(struct dispatch *dispatch, const char *session_id);
+/* Reads it back; the command waits. */
+void dispatch_load(struct dispatch *dispatch, const char *session_id, struct dispatch_command *command);
+void dispatch_loaded(struct dispatch *dispatch, struct history_request *request);
+void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command);
+void held_free(struct held *held);
+/* The session's row as it is now. */
+void held_row(const struct held *held, struct session_row *row);
+
+/* dispatch_command.c */
+/* Takes the command, answers it, or parks it. */
+void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command);
+
+/* Before any step of the core: the limits that hold for this session now, and its flush at the end. */
+void dispatch_step(struct dispatch *dispatch, struct held *held);
+
+/* dispatch_subscribe.c */
+void dispatch_subscribe(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);

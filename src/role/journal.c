@@ -1,0 +1,337 @@
+#include "signalbox/role/journal.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/json.h"
+#include "signalbox/base/log.h"
+#include "signalbox/base/metrics.h"
+#include "signalbox/base/thread.h"
+#include "signalbox/mail/client.h"
+#include "signalbox/mail/dispatch.h"
+
+/* A group is what waits, up to here: past it a commit takes longer than its share of the latency. */
+enum { GROUP_ITEMS_MAX = 4096, RETRY_MS = 500 };
+
+struct journal {
+    struct journal_wiring wiring;
+    struct mailbox *box;
+    struct thread thread;
+    struct mail stop;
+    /* Owned by the journal thread: */
+    struct journal_batch *waiting, **waiting_last;
+    size_t group; /* how many of the waiting batches the group in work has; kept over retries */
+    struct instant retry_at;
+    struct store_write *writes;
+    size_t write_capacity;
+    const struct store_write *list; /* the group's: into `writes`, or NULL when it records nothing */
+    struct topic *unpublished;
+    bool stopping, failing;
+};
+
+/* ---- Making a group visible ---- */
+
+static void mark_unpublished(struct journal *journal, struct topic *topic)
+{
+    if (!topic->unpublished) {
+        topic->unpublished = true;
+        topic->appended = atomic_load_explicit(&topic->head, memory_order_relaxed); /* only this thread moves it */
+        topic->unpublished_next = journal->unpublished;
+        journal->unpublished = topic_get(topic);
+    }
+}
+
+static void publish(struct journal *journal)
+{
+    while (journal->unpublished) {
+        struct topic *topic = journal->unpublished;
+        journal->unpublished = topic->unpublished_next;
+        topic->unpublished = false;
+        topic_publish(topic, topic->appended, journal->wiring.socket_boxes);
+        topic_put(topic);
+    }
+}
+
+static void release_event(struct journal *journal, struct journal_item *item)
+{
+    struct topic *topic = item->topic;
+    mark_unpublished(journal, topic);
+    uint64_t seq = item->kind == JOURNAL_FEED ? topic->appended + 1 : item->event.seq;
+    CHECK(seq == topic->appended + 1);
+    const struct event *event = &item->event.event;
+    if (topic_append(topic, seq, event->frame, event->line_at, journal->wiring.limits)) {
+        topic_skip(topic, seq);
+    }
+    topic->appended = seq;
+    if (item->kind == JOURNAL_EVENT) {
+        metric_add(METRIC_EVENTS, 1);
+        metric_add(METRIC_EVENT_BYTES, (int64_t)frame_json_length(event->frame));
+    }
+}
+
+static void release(struct journal *journal, struct journal_item *item)
+{
+    switch (item->kind) {
+    case JOURNAL_EVENT:
+    case JOURNAL_FEED:
+        release_event(journal, item);
+        break;
+    case JOURNAL_PENDING:
+        mark_unpublished(journal, item->topic);
+        atomic_store(&item->topic->pending, item->pending.count);
+        atomic_store(&item->topic->pending_oldest, item->pending.oldest_created_at);
+        atomic_fetch_add(&item->topic->pending_version, 1);
+        break;
+    case JOURNAL_FORWARD:
+        /* What the mail tells must be visible before it: a client registered at head H finds H in the tail. */
+        publish(journal);
+        item->forward.mail->kind = item->forward.kind;
+        mailbox_push(item->forward.to, item->forward.mail);
+        item->forward.mail = NULL;
+        break;
+    case JOURNAL_ROW:
+    case JOURNAL_PURGE:
+        break;
+    }
+}
+
+/* ---- Committing ---- */
+
+static struct store_write *write_of(struct store_write *write, const struct journal_item *item)
+{
+    switch (item->kind) {
+    case JOURNAL_EVENT:
+        *write = (struct store_write){.kind = STORE_EVENT,
+                                      .session_key = item->topic->session_key,
+                                      .seq = item->event.seq,
+                                      .event_kind = event_name(item->event.event.kind),
+                                      .ts = item->event.ts,
+                                      .json = frame_json(item->event.event.frame),
+                                      .json_length = frame_json_length(item->event.event.frame)};
+        return write;
+    case JOURNAL_ROW:
+        *write = (struct store_write){.kind = STORE_SESSION, .session_key = item->row.key, .row = &item->row};
+        return write;
+    case JOURNAL_PURGE:
+        *write = (struct store_write){.kind = STORE_PURGE, .session_key = item->purge_key};
+        return write;
+    default:
+        return NULL;
+    }
+}
+
+static void tell(struct journal *journal, bool ok, const char *reason)
+{
+    struct server_note *note = calloc(1, sizeof(*note));
+    if (note) {
+        note->mail.kind = DISPATCH_STORE;
+        note->ok = ok;
+        snprintf(note->reason, sizeof(note->reason), "%s", reason ? reason : "");
+        mailbox_push(journal->wiring.dispatch, &note->mail);
+    }
+    struct buffer text = {0};
+    buffer_text(&text, "{\"type\":\"store\",\"ok\":");
+    json_put_bool(&text, ok);
+    json_field_string(&text, "reason", reason);
+    buffer_byte(&text, '}');
+    struct frame *frame = NULL;
+    if (buffer_ok(&text) && frame_text(&frame, text.data, text.length) == ERR_OK) {
+        for (uint32_t i = 0; i < journal->wiring.limits->socket_threads; i++) {
+            struct broadcast_mail *mail = calloc(1, sizeof(*mail));
+            if (mail) {
+                *mail = (struct broadcast_mail){.mail.kind = CLIENT_MAIL_BROADCAST, .slot = BROADCAST_STORE,
+                                                .frame = frame_get(frame)};
+                mailbox_push(journal->wiring.socket_boxes[i], &mail->mail);
+            }
+        }
+    }
+    frame_put(frame);
+    buffer_free(&text);
+    metric_set(METRIC_STORE_OK, ok);
+}
+
+static enum err append(struct journal *journal, const struct store_write *writes)
+{
+    struct instant start = clock_now();
+    enum err err = journal->wiring.store->operations->append(journal->wiring.store, writes);
+    if (err) {
+        metric_add(METRIC_COMMIT_FAILURES, 1);
+        if (!journal->failing) {
+            journal->failing = true;
+            log_error("the store cannot record: the group is kept and tried again", "reason", "%s", err_text(err), NULL);
+            tell(journal, false, err_text(err));
+        }
+        return err;
+    }
+    metric_add(METRIC_COMMITS, 1);
+    metric_observe_ns(METRIC_COMMIT_SECONDS, clock_now().ns - start.ns);
+    if (journal->failing) {
+        journal->failing = false;
+        log_info("the store records again", NULL);
+        tell(journal, true, NULL);
+    }
+    return ERR_OK;
+}
+
+/* Forms the group from what waits: how many batches, and their writes as one list. */
+static enum err collect(struct journal *journal)
+{
+    size_t items = 0;
+    size_t batches = 0;
+    for (struct journal_batch *batch = journal->waiting; batch; batch = batch->next) {
+        if (batches && items + batch->items > GROUP_ITEMS_MAX) {
+            break;
+        }
+        items += batch->items;
+        batches++;
+    }
+    if (items > journal->write_capacity) {
+        struct store_write *writes = realloc(journal->writes, items * sizeof(*writes));
+        if (!writes) {
+            return ERR_NOMEM;
+        }
+        journal->writes = writes;
+        journal->write_capacity = items;
+    }
+    struct store_write *last = NULL;
+    struct journal_batch *batch = journal->waiting;
+    for (size_t i = 0; i < batches; i++, batch = batch->next) {
+        for (const struct journal_item *item = batch->first; item; item = item->next) {
+            struct store_write *write = last ? last + 1 : journal->writes;
+            if (write_of(write, item)) {
+                if (last) {
+                    last->next = write;
+                }
+                last = write;
+            }
+        }
+    }
+    journal->group = batches;
+    journal->list = last ? journal->writes : NULL;
+    return ERR_OK;
+}
+
+static struct journal_batch *take_waiting(struct journal *journal)
+{
+    struct journal_batch *batch = journal->waiting;
+    journal->waiting = batch->next;
+    if (!journal->waiting) {
+        journal->waiting_last = &journal->waiting;
+    }
+    return batch;
+}
+
+static void release_group(struct journal *journal)
+{
+    struct journal_batch *done = NULL;
+    for (; journal->group; journal->group--) {
+        struct journal_batch *batch = take_waiting(journal);
+        for (struct journal_item *item = batch->first; item; item = item->next) {
+            release(journal, item);
+        }
+        batch->next = done;
+        done = batch;
+    }
+    publish(journal);
+    while (done) {
+        struct journal_batch *batch = done;
+        done = batch->next;
+        journal_batch_free(batch); /* gives the credit back */
+    }
+}
+
+/* false: the store fails; the group stays first in line and is tried again unchanged. */
+static bool commit_group(struct journal *journal)
+{
+    enum err err = journal->group ? ERR_OK : collect(journal);
+    if (!err && journal->list) {
+        err = append(journal, journal->list);
+    }
+    if (err) {
+        journal->retry_at = instant_after_ms(clock_now(), RETRY_MS);
+        return false;
+    }
+    release_group(journal);
+    return true;
+}
+
+static void take_mail(struct journal *journal)
+{
+    for (struct mail *mail; (mail = mailbox_take(journal->box));) {
+        if (mail->kind == JOURNAL_STOP) {
+            journal->stopping = true;
+            continue;
+        }
+        CHECK(mail->kind == JOURNAL_BATCH);
+        struct journal_batch *batch = container_of(mail, struct journal_batch, mail);
+        *journal->waiting_last = batch;
+        journal->waiting_last = &batch->next;
+    }
+}
+
+static void journal_run(void *context)
+{
+    struct journal *journal = context;
+    thread_check(THREAD_JOURNAL);
+    while (!journal->stopping || journal->waiting) {
+        take_mail(journal);
+        bool again = !journal->failing || journal->stopping || instant_reached(journal->retry_at, clock_now());
+        if (journal->waiting && again) {
+            if (!commit_group(journal) && journal->stopping) {
+                break;
+            }
+        } else if (!journal->stopping) {
+            mailbox_wait(journal->box, journal->waiting ? journal->retry_at : INSTANT_NEVER);
+        }
+    }
+    if (journal->waiting) {
+        log_error("the store still fails at the end: what was not recorded did not happen", NULL);
+    }
+    while (journal->waiting) {
+        journal_batch_free(take_waiting(journal));
+    }
+}
+
+enum err journal_start(struct journal **out, const struct journal_wiring *wiring)
+{
+    struct journal *journal = calloc(1, sizeof(*journal));
+    if (!journal) {
+        return ERR_NOMEM;
+    }
+    journal->wiring = *wiring;
+    journal->waiting_last = &journal->waiting;
+    journal->stop.kind = JOURNAL_STOP;
+    enum err err = mailbox_new(&journal->box, "journal", 0);
+    if (!err) {
+        metric_set(METRIC_STORE_OK, 1);
+        /* Registered with RCU: a topic's references may end here, and call_rcu wants a registered thread. */
+        err = thread_start(&journal->thread, THREAD_JOURNAL, -1, true, journal_run, journal);
+    }
+    if (err) {
+        mailbox_free(journal->box);
+        free(journal);
+        return err;
+    }
+    *out = journal;
+    return ERR_OK;
+}
+
+void journal_stop(struct journal *journal)
+{
+    if (!journal) {
+        return;
+    }
+    mailbox_push(journal->box, &journal->stop);
+    thread_join(&journal->thread);
+    mailbox_free(journal->box);
+    free(journal->writes);
+    free(journal);
+}
+
+struct mailbox *journal_mailbox(struct journal *journal)
+{
+    return journal->box;
+}

@@ -1,0 +1,290 @@
+/* Clients come and go. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/fd.h"
+#include "signalbox/base/log.h"
+#include "signalbox/base/metrics.h"
+#include "socket_internal.h"
+
+/* ---- Names by value: a slot and how often it was used ---- */
+
+static enum err slot_take(struct socket_thread *thread, struct client *client)
+{
+    if (!thread->free_count) {
+        size_t slots = thread->client_slots ? thread->client_slots * 2 : 64;
+        struct client **clients = realloc(thread->clients, slots * sizeof(*clients));
+        thread->clients = clients ? clients : thread->clients;
+        uint32_t *generations = realloc(thread->generations, slots * sizeof(*generations));
+        thread->generations = generations ? generations : thread->generations;
+        uint32_t *free_slots = realloc(thread->free_slots, slots * sizeof(*free_slots));
+        thread->free_slots = free_slots ? free_slots : thread->free_slots;
+        if (!clients || !generations || !free_slots) {
+            return ERR_NOMEM;
+        }
+        for (size_t i = slots; i-- > thread->client_slots;) {
+            thread->clients[i] = NULL;
+            thread->generations[i] = 0;
+            thread->free_slots[thread->free_count++] = (uint32_t)i;
+        }
+        thread->client_slots = slots;
+    }
+    uint32_t slot = thread->free_slots[--thread->free_count];
+    thread->clients[slot] = client;
+    client->serial = (uint64_t)++thread->generations[slot] << 32 | slot;
+    thread->client_count++;
+    return ERR_OK;
+}
+
+static void slot_give(struct socket_thread *thread, struct client *client)
+{
+    uint32_t slot = (uint32_t)client->serial;
+    thread->clients[slot] = NULL;
+    thread->free_slots[thread->free_count++] = slot;
+    thread->client_count--;
+}
+
+struct client *client_find(struct socket_thread *thread, uint64_t serial)
+{
+    uint32_t slot = (uint32_t)serial;
+    struct client *client = slot < thread->client_slots ? thread->clients[slot] : NULL;
+    return client && client->serial == serial && client->state != CLIENT_DEAD ? client : NULL;
+}
+
+/* ---- Coming ---- */
+
+static void note_to_dispatch(struct client *client, bool gone)
+{
+    if (!client->keeps_id) {
+        return;
+    }
+    struct client_note *note = calloc(1, sizeof(*note));
+    if (note) {
+        *note = (struct client_note){.mail.kind = DISPATCH_CLIENT, .identity = client->identity,
+                                     .box = client->thread->box, .serial = client->serial, .gone = gone};
+        mailbox_push(client->thread->wiring.dispatch, &note->mail);
+    }
+}
+
+static void send_connected(struct client *client)
+{
+    const struct config *config = client->thread->config;
+    struct buffer *text = &client->thread->scratch;
+    buffer_reset(text);
+    buffer_text(text, "{\"type\":\"connected\",\"protocol\":\"signalbox.v1\"");
+    json_field_string(text, "clientId", client->identity.client_id);
+    json_field_string(text, "user", client->identity.user);
+    buffer_text(text, ",\"server\":{\"name\":\"signalbox\"");
+    json_field_string(text, "version", client->thread->wiring.version);
+    json_field_string(text, "instance", client->thread->wiring.instance);
+    buffer_byte(text, '}');
+    json_field_i64(text, "heartbeatMs", config->ping_interval_ms);
+    buffer_text(text, ",\"limits\":{");
+    json_field_i64(text, "maxMessageBytes", config->max_message_bytes);
+    json_field_i64(text, "maxCommandsInFlight", config->max_commands_in_flight);
+    json_field_i64(text, "maxSubscriptions", config->max_subscriptions);
+    buffer_byte(text, '}');
+    json_field_i64(text, "timestamp", clock_wall_ms());
+    buffer_byte(text, '}');
+    client_send(client, text);
+}
+
+static enum err client_new(struct socket_thread *thread, struct client_take *take)
+{
+    struct client *client = calloc(1, sizeof(*client));
+    if (!client) {
+        return ERR_NOMEM;
+    }
+    client->thread = thread;
+    client->fd = take->fd;
+    client->identity = take->identity;
+    client->history_none = take->history_none;
+    client->keeps_id = take->keeps_id;
+    client->seen = client->progress = clock_now();
+    client->close_deadline = INSTANT_NEVER;
+    client->due_last = &client->due;
+    enum err err = client_frames_new(client);
+    if (!err) {
+        err = slot_take(thread, client);
+    }
+    if (err) {
+        wslay_event_context_free(client->frames);
+        free(client);
+        return err;
+    }
+    int on = 1;
+    (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    client->interest = EPOLLIN | EPOLLRDHUP;
+    struct epoll_event event = {.events = client->interest, .data.ptr = client};
+    if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, client->fd, &event)) {
+        err = err_from_errno(errno);
+        slot_give(thread, client);
+        wslay_event_context_free(client->frames);
+        free(client);
+        return err;
+    }
+    metric_add(METRIC_CONNECTIONS_OPENED, 1);
+    metric_add(METRIC_CONNECTIONS, 1);
+    note_to_dispatch(client, false);
+    send_connected(client);
+    if (thread->stopping) {
+        client_close(client, 3000, "server is stopping");
+    }
+    return ERR_OK;
+}
+
+void client_take(struct socket_thread *thread, struct client_take *take)
+{
+    enum err err = fd_nonblocking(take->fd);
+    if (!err) {
+        err = client_new(thread, take);
+    }
+    if (err) {
+        log_error("a connection could not be taken over", "reason", "%s", err_text(err), NULL);
+        fd_close(take->fd);
+    }
+    free(take);
+}
+
+/* ---- Going ---- */
+
+void client_ready(struct client *client)
+{
+    if (client->ready_link || client->blocked || client->state == CLIENT_DEAD) {
+        return;
+    }
+    struct socket_thread *thread = client->thread;
+    client->ready_next = NULL;
+    client->ready_link = thread->ready_last;
+    *thread->ready_last = client;
+    thread->ready_last = &client->ready_next;
+}
+
+void client_close(struct client *client, uint16_t code, const char *reason)
+{
+    if (client->state != CLIENT_OPEN) {
+        return;
+    }
+    client->state = CLIENT_CLOSING;
+    client->close_deadline = instant_after_ms(clock_now(), CLOSE_WAIT_MS);
+    while (client->subscriptions) {
+        subscription_end(client->subscriptions);
+    }
+    if (wslay_event_queue_close(client->frames, code, (const uint8_t *)reason, strlen(reason)) ||
+        wslay_event_send(client->frames)) {
+        client_drop(client);
+        return;
+    }
+    client_ready(client);
+}
+
+void client_drop(struct client *client)
+{
+    if (client->state == CLIENT_DEAD) {
+        return;
+    }
+    client->state = CLIENT_DEAD;
+    while (client->subscriptions) {
+        subscription_end(client->subscriptions);
+    }
+    fd_close(client->fd); /* leaves the epoll set with it: it is the only descriptor of this socket */
+    note_to_dispatch(client, true);
+    metric_add(METRIC_CONNECTIONS_CLOSED, 1);
+    metric_add(METRIC_CONNECTIONS, -1);
+    slot_give(client->thread, client);
+    client->dead_next = client->thread->dead;
+    client->thread->dead = client;
+}
+
+static void client_free(struct client *client)
+{
+    partial_release(&client->partial);
+    for (int slot = 0; slot < BROADCAST_SLOTS; slot++) {
+        frame_put(client->slots[slot]);
+    }
+    while (client->expected) {
+        struct expected *expected = client->expected;
+        client->expected = expected->next;
+        free(expected);
+    }
+    wslay_event_context_free(client->frames);
+    buffer_free(&client->control);
+    free(client);
+}
+
+void client_bury_dead(struct socket_thread *thread)
+{
+    /* The ready list is walked by rounds, so the dead leave it here, in one pass. */
+    struct client **at = &thread->ready;
+    while (thread->dead && *at) {
+        struct client *client = *at;
+        if (client->state == CLIENT_DEAD) {
+            *at = client->ready_next;
+            continue;
+        }
+        at = &client->ready_next;
+    }
+    if (thread->dead) {
+        thread->ready_last = at;
+    }
+    while (thread->dead) {
+        struct client *client = thread->dead;
+        thread->dead = client->dead_next;
+        client_free(client);
+    }
+}
+
+void client_update_interest(struct client *client)
+{
+    if (client->state == CLIENT_DEAD) {
+        return;
+    }
+    size_t unsent = client->control.length - client->control_sent;
+    bool hold_reads = client->in_flight >= (size_t)client->thread->config->max_commands_in_flight ||
+                      unsent > CONTROL_BYTES_MAX;
+    uint32_t interest = EPOLLRDHUP | (hold_reads ? 0 : EPOLLIN) | (client->blocked ? EPOLLOUT : 0);
+    if (interest != client->interest) {
+        client->interest = interest;
+        struct epoll_event event = {.events = interest, .data.ptr = client};
+        (void)epoll_ctl(client->thread->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    }
+}
+
+/* ---- Liveness (docs/protocol.md, "Transport") ---- */
+
+void client_tick(struct client *client, struct instant now)
+{
+    const struct config *config = client->thread->config;
+    if (instant_reached(client->close_deadline, now)) {
+        client_drop(client);
+        return;
+    }
+    if (client->blocked) {
+        if (instant_diff_ms(now, client->progress) >= config->stall_timeout_ms) {
+            client_close(client, 3001, "no progress on the socket");
+            client_drop(client); /* the socket takes nothing, so it would not take the close frame */
+        }
+        return;
+    }
+    if (client->state != CLIENT_OPEN ||
+        instant_diff_ms(now, client->seen) < config->ping_interval_ms * (client->pings + 1)) {
+        return;
+    }
+    if (client->pings == PINGS_MAX) {
+        client_close(client, 3002, "no answer to pings");
+        return;
+    }
+    client->pings++;
+    const struct wslay_event_msg ping = {.opcode = WSLAY_PING};
+    if (wslay_event_queue_msg(client->frames, &ping) || wslay_event_send(client->frames)) {
+        client_drop(client);
+        return;
+    }
+    client_ready(client);
+}

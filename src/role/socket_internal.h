@@ -1,0 +1,155 @@
+#pragma once
+/* What the files of a socket thread share. All of it belongs to that thread. */
+#include <wslay/wslay.h>
+
+#include "signalbox/base/json.h"
+#include "signalbox/base/thread.h"
+#include "signalbox/core/command.h"
+#include "signalbox/mail/dispatch.h"
+#include "signalbox/mail/history.h"
+#include "signalbox/mail/list.h"
+#include "signalbox/role/socket.h"
+
+enum {
+    TURN_BYTES = 64 * 1024,       /* what a client may be sent in a round, over all its sessions */
+    HISTORY_BYTES = 128 * 1024,   /* what is read back at a time */
+    CONTROL_BYTES_MAX = 256 * 1024, /* unsent answers past which a client is not read */
+    READ_BYTES = 64 * 1024,       /* what a client may send in a round */
+    CLOSE_WAIT_MS = 2000,         /* for the peer's half of the closing handshake */
+    PINGS_MAX = 2,
+};
+
+struct client;
+
+/* A topic that this thread has watchers of. */
+struct watched {
+    struct topic *topic; /* referenced */
+    struct subscription *first;
+};
+
+/* A cursor: a client, a session, and the number that it gets next. */
+struct subscription {
+    struct client *client;
+    struct watched *watched;
+    struct subscription *watched_next, **watched_link; /* among the topic's */
+    struct subscription *next, **link;                 /* among the client's */
+    struct subscription *due_next, **due_link;         /* among the client's with something to send */
+    uint64_t serial;   /* tells a late answer for an earlier subscription */
+    uint64_t cursor;   /* the next number to send */
+    uint64_t head;     /* of its `subscribed` */
+    bool replay;       /* `replay_complete` is due behind `head` */
+    bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
+    bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
+    struct history_request *read_back; /* what history read, not yet begun to be sent */
+    char *list_id;     /* feed: the id of the watch_sessions that its first list answers */
+    uint32_t pending_version;
+};
+
+/* A subscribe that the dispatcher has not answered. */
+struct expected {
+    struct expected *next;
+    bool dropped; /* unsubscribed meanwhile */
+    char session_id[SESSION_ID_MAX + 1];
+};
+
+/* Bytes that are being sent, from the middle of a frame on: nothing else may come between. */
+struct partial {
+    const char *bytes;
+    size_t length;
+    struct topic_chunk *chunk;        /* one of these two holds them */
+    struct history_request *history;
+};
+
+enum client_state { CLIENT_OPEN, CLIENT_CLOSING, CLIENT_DEAD };
+
+struct client {
+    struct socket_thread *thread;
+    int fd;
+    uint64_t serial;
+    enum client_state state;
+    struct identity identity;
+    bool history_none, keeps_id;
+    bool blocked;          /* its socket is full: wait for EPOLLOUT */
+    uint32_t interest;     /* what epoll was told */
+    wslay_event_context_ptr frames;
+    size_t read_left;      /* of this round */
+    struct partial partial;
+    struct buffer control; /* whole frames, sent in order, between those of events */
+    size_t control_sent;
+    struct frame *slots[BROADCAST_SLOTS];
+    struct subscription *subscriptions, *due, **due_last;
+    size_t subscription_count;
+    struct expected *expected;
+    size_t in_flight;
+    struct instant seen, progress, close_deadline;
+    int pings;
+    struct client *ready_next, **ready_link; /* has something to send */
+    struct client *dead_next;
+};
+
+struct socket_thread {
+    struct socket_wiring wiring;
+    struct mailbox *box;
+    struct thread thread;
+    struct gate_mail gate;
+    int64_t stop_grace_ms;
+    /* Owned by the thread: */
+    const struct config *config; /* the snapshot of this round */
+    int epoll;
+    struct json_parser *parser;
+    int parser_depth;
+    struct client **clients;
+    uint32_t *generations;
+    size_t client_slots, client_count;
+    uint32_t *free_slots;
+    size_t free_count;
+    struct client *ready, **ready_last, *dead;
+    uint64_t next_subscription;
+    struct instant next_tick, stop_deadline;
+    bool stopping;
+    struct buffer scratch;
+};
+
+/* socket_client.c */
+void client_take(struct socket_thread *thread, struct client_take *take);
+struct client *client_find(struct socket_thread *thread, uint64_t serial);
+void client_ready(struct client *client);
+/* Ends it with this close code (RFC 6455, 7.4): the close frame is sent if the socket takes it. */
+void client_close(struct client *client, uint16_t code, const char *reason);
+/* Ends it at once. Memory is freed at the end of the round. */
+void client_drop(struct client *client);
+void client_bury_dead(struct socket_thread *thread);
+/* Tells epoll what is wanted now. */
+void client_update_interest(struct client *client);
+/* Pings, stalls, closing handshakes that take too long. */
+void client_tick(struct client *client, struct instant now);
+
+/* socket_read.c */
+enum err client_frames_new(struct client *client);
+void client_read(struct client *client);
+
+/* socket_write.c */
+/* A control message: a whole JSON text. */
+void client_send(struct client *client, const struct buffer *text);
+void client_send_frame(struct client *client, const struct frame *frame);
+/* One turn: sends until the turn is used up, the socket is full, or there is nothing more. */
+void client_write(struct client *client);
+void partial_release(struct partial *partial);
+
+/* socket_command.c */
+void client_message(struct client *client, const char *text, size_t length);
+void client_answer(struct client *client, const struct answer *answer, const char *id);
+
+/* socket_subscription.c */
+void subscription_begin(struct socket_thread *thread, struct subscribed_mail *mail);
+void subscription_end(struct subscription *subscription);
+struct subscription *subscription_find(struct client *client, const char *session_id);
+/* Has, or no longer has, something to send. */
+void subscription_due(struct subscription *subscription);
+void subscription_not_due(struct subscription *subscription);
+void subscription_poked(struct socket_thread *thread, struct topic_poke *poke);
+void subscription_history(struct socket_thread *thread, struct history_request *request);
+void subscription_watch_all(struct client *client, const char *id);
+void subscription_list(struct socket_thread *thread, struct list_request *request);
+/* Asks history for what follows the cursor. */
+void subscription_ask(struct subscription *subscription);

@@ -1,0 +1,329 @@
+/* Subscriptions: a client's cursor in a topic, and how one that is behind the tail catches up. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/metrics.h"
+#include "socket_internal.h"
+
+void subscription_due(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    if (!subscription->due_link) {
+        subscription->due_next = NULL;
+        subscription->due_link = client->due_last;
+        *client->due_last = subscription;
+        client->due_last = &subscription->due_next;
+    }
+    client_ready(client);
+}
+
+void subscription_not_due(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    if (!subscription->due_link) {
+        return;
+    }
+    *subscription->due_link = subscription->due_next;
+    if (subscription->due_next) {
+        subscription->due_next->due_link = subscription->due_link;
+    } else {
+        client->due_last = subscription->due_link;
+    }
+    subscription->due_link = NULL;
+    subscription->due_next = NULL;
+}
+
+/* ---- A topic's watchers in this thread ---- */
+
+static struct topic_poke *poke_of(struct socket_thread *thread, struct topic *topic)
+{
+    return &topic->pokes[thread->wiring.index];
+}
+
+static enum err watch_topic(struct socket_thread *thread, struct topic *topic, struct subscription *subscription)
+{
+    struct topic_poke *poke = poke_of(thread, topic);
+    struct watched *watched = poke->watched;
+    if (!watched) {
+        watched = calloc(1, sizeof(*watched));
+        if (!watched) {
+            return ERR_NOMEM;
+        }
+        watched->topic = topic_get(topic);
+        poke->watched = watched;
+    }
+    subscription->watched = watched;
+    subscription->watched_next = watched->first;
+    subscription->watched_link = &watched->first;
+    if (watched->first) {
+        watched->first->watched_link = &subscription->watched_next;
+    }
+    watched->first = subscription;
+    /* seq_cst: from here on the journal pokes; what it published before is found by the look at the head that follows. */
+    atomic_fetch_add(&poke->watchers, 1);
+    return ERR_OK;
+}
+
+static void unwatch_topic(struct socket_thread *thread, struct subscription *subscription)
+{
+    struct watched *watched = subscription->watched;
+    struct topic_poke *poke = poke_of(thread, watched->topic);
+    *subscription->watched_link = subscription->watched_next;
+    if (subscription->watched_next) {
+        subscription->watched_next->watched_link = subscription->watched_link;
+    }
+    atomic_fetch_sub(&poke->watchers, 1);
+    if (!watched->first) {
+        poke->watched = NULL; /* a poke that is still on its way finds nothing to do */
+        topic_put(watched->topic);
+        free(watched);
+    }
+}
+
+void subscription_poked(struct socket_thread *thread, struct topic_poke *poke)
+{
+    (void)thread;
+    /* Before the heads are looked at, so that what is published from now on pokes again. */
+    atomic_exchange(&poke->flagged, 0);
+    struct watched *watched = poke->watched;
+    for (struct subscription *s = watched ? watched->first : NULL; s; s = s->watched_next) {
+        if (!s->asked) {
+            subscription_due(s);
+        }
+    }
+    topic_put(poke->topic); /* the mail's */
+}
+
+/* ---- Beginning and ending ---- */
+
+struct subscription *subscription_find(struct client *client, const char *session_id)
+{
+    for (struct subscription *s = client->subscriptions; s; s = s->next) {
+        if (!s->feed && !strcmp(s->watched->topic->session_id, session_id)) {
+            return s;
+        }
+    }
+    return NULL;
+}
+
+static struct subscription *subscription_new(struct client *client, struct topic *topic)
+{
+    struct subscription *subscription = calloc(1, sizeof(*subscription));
+    if (!subscription) {
+        return NULL;
+    }
+    subscription->client = client;
+    subscription->serial = ++client->thread->next_subscription;
+    subscription->pending_version = atomic_load(&topic->pending_version);
+    if (watch_topic(client->thread, topic, subscription)) {
+        free(subscription);
+        return NULL;
+    }
+    subscription->next = client->subscriptions;
+    subscription->link = &client->subscriptions;
+    if (subscription->next) {
+        subscription->next->link = &subscription->next;
+    }
+    client->subscriptions = subscription;
+    client->subscription_count++;
+    metric_add(METRIC_SUBSCRIPTIONS, 1);
+    return subscription;
+}
+
+void subscription_end(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    subscription_not_due(subscription);
+    unwatch_topic(client->thread, subscription);
+    *subscription->link = subscription->next;
+    if (subscription->next) {
+        subscription->next->link = subscription->link;
+    }
+    client->subscription_count--;
+    metric_add(METRIC_SUBSCRIPTIONS, -1);
+    history_request_free(subscription->read_back);
+    free(subscription->list_id);
+    free(subscription);
+}
+
+/* Whether the client still wants the session that its oldest unanswered subscribe of this name was for. */
+static bool still_expected(struct client *client, const char *session_id)
+{
+    struct expected **at = &client->expected;
+    while (*at && strcmp((*at)->session_id, session_id)) {
+        at = &(*at)->next;
+    }
+    struct expected *expected = *at;
+    if (!expected) {
+        return false;
+    }
+    bool wanted = !expected->dropped;
+    *at = expected->next;
+    free(expected);
+    return wanted;
+}
+
+void subscription_begin(struct socket_thread *thread, struct subscribed_mail *mail)
+{
+    struct client *client = client_find(thread, mail->serial);
+    if (client) {
+        client->in_flight--;
+        bool wanted = still_expected(client, mail->topic->session_id);
+        if (wanted && client->state == CLIENT_OPEN) {
+            struct subscription *before = subscription_find(client, mail->topic->session_id);
+            if (before) {
+                subscription_end(before);
+            }
+            struct subscription *subscription = subscription_new(client, mail->topic);
+            if (subscription) {
+                subscription->cursor = mail->from;
+                subscription->head = mail->head;
+                subscription->replay = mail->replay;
+                client_send_frame(client, mail->frame); /* control messages go before events */
+                if (client->state == CLIENT_OPEN) {
+                    subscription_due(subscription);
+                }
+            } else {
+                client_drop(client);
+            }
+        }
+        client_update_interest(client);
+    }
+    topic_put(mail->topic);
+    frame_put(mail->frame);
+    free(mail);
+}
+
+/* ---- Behind the tail ---- */
+
+void subscription_ask(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    struct socket_thread *thread = client->thread;
+    struct topic *topic = subscription->watched->topic;
+    if (subscription->feed) {
+        struct list_request *request;
+        if (list_request_new(&request)) {
+            client_drop(client);
+            return;
+        }
+        /* The list is made after this look at the head, so it holds all that went before. */
+        subscription->cursor = atomic_load(&topic->head) + 1;
+        request->reply_to = thread->box;
+        request->reply_kind = CLIENT_MAIL_LIST;
+        request->cookie[0] = client->serial;
+        request->cookie[1] = subscription->serial;
+        request->limit = 200;
+        request->mail.kind = MAINTENANCE_LIST;
+        subscription->asked = true;
+        mailbox_push(thread->wiring.maintenance, &request->mail);
+        return;
+    }
+    struct history_request *request;
+    if (history_request_new(&request)) {
+        client_drop(client);
+        return;
+    }
+    request->kind = HISTORY_FRAMES;
+    request->reply_to = thread->box;
+    request->reply_kind = CLIENT_MAIL_HISTORY;
+    request->cookie[0] = client->serial;
+    request->cookie[1] = subscription->serial;
+    request->session_key = topic->session_key;
+    request->from = subscription->cursor;
+    request->to = subscription->replay ? subscription->head : atomic_load(&topic->head);
+    request->max_bytes = HISTORY_BYTES;
+    subscription->asked = true;
+    mailbox_push(thread->wiring.history, &request->mail);
+}
+
+static struct subscription *find_asked(struct socket_thread *thread, const uint64_t cookie[2])
+{
+    struct client *client = client_find(thread, cookie[0]);
+    struct subscription *s = client ? client->subscriptions : NULL;
+    while (s && s->serial != cookie[1]) {
+        s = s->next;
+    }
+    return s && s->asked ? s : NULL;
+}
+
+void subscription_history(struct socket_thread *thread, struct history_request *request)
+{
+    struct subscription *subscription = find_asked(thread, request->cookie);
+    if (!subscription) {
+        history_request_free(request);
+        return;
+    }
+    struct client *client = subscription->client;
+    subscription->asked = false;
+    if (request->result || request->last < request->from) {
+        /* What is numbered and visible is in the store, so this is a store that cannot be read. The client comes back
+         * with its position, and finds out whether that helped. */
+        history_request_free(request);
+        client_close(client, 1011, "the history could not be read");
+        return;
+    }
+    subscription->read_back = request;
+    subscription_due(subscription);
+}
+
+/* ---- All sessions at a glance ---- */
+
+void subscription_watch_all(struct client *client, const char *id)
+{
+    struct subscription *feed = client->subscriptions;
+    while (feed && !feed->feed) {
+        feed = feed->next;
+    }
+    if (feed) {
+        subscription_end(feed); /* asked again: a fresh list answers it */
+    }
+    feed = subscription_new(client, client->thread->wiring.feed);
+    if (!feed) {
+        client_drop(client);
+        return;
+    }
+    feed->feed = true;
+    feed->list_id = id ? strdup(id) : NULL;
+    subscription_ask(feed);
+}
+
+void subscription_list(struct socket_thread *thread, struct list_request *request)
+{
+    struct subscription *subscription = find_asked(thread, request->cookie);
+    if (!subscription) {
+        list_request_free(request);
+        return;
+    }
+    struct client *client = subscription->client;
+    subscription->asked = false;
+    if (request->result) {
+        struct answer answer = {.code = ANSWER_STORAGE_UNAVAILABLE, .message = strdup("the list could not be read")};
+        client_answer(client, &answer, subscription->list_id);
+        answer_clear(&answer);
+        subscription_end(subscription);
+        list_request_free(request);
+        return;
+    }
+    struct buffer *text = &thread->scratch;
+    buffer_reset(text);
+    buffer_text(text, "{\"type\":\"sessions\"");
+    json_field_string(text, "id", subscription->list_id);
+    json_key(text, "items");
+    buffer_byte(text, '[');
+    buffer_append(text, request->items.data, request->items.length);
+    buffer_byte(text, ']');
+    if (request->next[0]) {
+        json_field_string(text, "next", request->next);
+    }
+    buffer_byte(text, '}');
+    free(subscription->list_id);
+    subscription->list_id = NULL;
+    list_request_free(request);
+    client_send(client, text);
+    if (client->state == CLIENT_OPEN) {
+        subscription_due(subscription);
+    }
+}
