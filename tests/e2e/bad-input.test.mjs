@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { scripted } from './lib/agents.mjs';
+import { test } from './lib/harness.mjs';
+import { say, script, stream } from './lib/script.mjs';
+import { startServer } from './lib/server.mjs';
+import { until, within } from './lib/wait.mjs';
+import { textOf } from './lib/watch.mjs';
+
+const server = await startServer({ agents: { scripted: scripted() } });
+
+// Somebody else works all the while; whatever a test sends, this one's turn must come through whole.
+const bystander = await (await server.connect()).create('scripted');
+async function undisturbed(during) {
+  const turn = await bystander.prompt(script(stream(30, 10, 100)));
+  await during();
+  const end = await turn.end();
+  assert.equal(textOf(end).length, 300);
+  await bystander.client.ping();
+}
+
+async function nackTo(text) {
+  const client = await server.connect();
+  const from = client.inbox.items.length;
+  client.send(text);
+  const nack = await client.control('nack', undefined, { from });
+  await client.ping();
+  return nack;
+}
+
+const MALFORMED = [
+  ['not JSON', 'this is not JSON', 'bad_json'],
+  ['JSON cut short', '{"type":"ping"', 'bad_json'],
+  ['two values', '{"type":"ping"} {"type":"ping"}', 'bad_json'],
+  ['an array', '[{"type":"ping"}]', 'bad_message'],
+  ['a number', '42', 'bad_message'],
+  ['null', 'null', 'bad_message'],
+  ['no type', '{"id":"x"}', 'bad_message'],
+  ['a type that is no string', '{"type":7}', 'bad_message'],
+  ['an unknown type', '{"type":"make_tea"}', 'unknown_type'],
+  ['nesting 10,000 deep', `{"type":"ping","x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`, 'bad_json'],
+  ['a missing field', '{"type":"prompt","text":"hello"}', 'bad_message', 'sessionId'],
+  ['a field of the wrong type', '{"type":"prompt","sessionId":5,"text":"hello"}', 'bad_message', 'sessionId'],
+  ['an id that is no string', '{"type":"ping","id":{"a":1}}', 'bad_message', 'id'],
+  ['an impossible position', '{"type":"subscribe","sessionId":"x","after":{"epoch":"e","seq":-1}}', 'bad_message'],
+  ['a session that is not', '{"type":"prompt","sessionId":"nowhere","text":"hello"}', 'not_found'],
+];
+for (const [name, text, code, field] of MALFORMED) {
+  test(`${name}: ${code}, and the connection stays`, () =>
+    undisturbed(async () => {
+      const nack = await nackTo(text);
+      assert.equal(nack.code, code, JSON.stringify(nack));
+      assert.ok(nack.message.length > 0);
+      if (field) {
+        assert.equal(nack.field, field);
+      }
+    }));
+}
+
+test('a nack names the command that it answers', async () => {
+  const client = await server.connect();
+  const nack = await client.refusal('make_tea', { id: 'tea' }, 'unknown_type');
+  assert.equal(nack.id, 'tea');
+});
+
+test('unknown fields are ignored', async () => {
+  const client = await server.connect();
+  await client.command('ping', { fromTheFuture: { a: [1, 2] } });
+});
+
+test('a message of 2 MiB closes with 1009', () =>
+  undisturbed(async () => {
+    const client = await server.connect();
+    client.send(JSON.stringify({ type: 'ping', padding: 'x'.repeat(2 * 1024 * 1024) }));
+    assert.equal((await client.closed).code, 1009);
+  }));
+
+test('a message just under the limit is read', async () => {
+  const client = await server.connect();
+  client.send(JSON.stringify({ type: 'ping', id: 'big', padding: 'x'.repeat(1024 * 1024 - 100) }));
+  await client.control('pong', (message) => message.id === 'big');
+});
+
+test('a binary frame closes with 1003', () =>
+  undisturbed(async () => {
+    const client = await server.connect();
+    client.socket.send(Buffer.from('{"type":"ping"}'), { binary: true });
+    assert.equal((await client.closed).code, 1003);
+  }));
+
+test('invalid UTF-8 closes with 1007', () =>
+  undisturbed(async () => {
+    const client = await server.connect();
+    client.socket.send(Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), { binary: false });
+    assert.equal((await client.closed).code, 1007);
+  }));
+
+/** A WebSocket by hand, for frames that no library sends: resolves with everything that came back. */
+async function rawFrames(...frames) {
+  const socket = net.connect(server.port, '127.0.0.1');
+  const parts = [];
+  const ended = new Promise((done) => {
+    socket.on('data', (part) => parts.push(part));
+    socket.on('close', done);
+    socket.on('error', done);
+  });
+  socket.write(
+    `GET /ws HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
+  await until(() => Buffer.concat(parts).includes('"connected"'), 'connected');
+  for (const frame of frames) {
+    socket.write(frame);
+  }
+  await within(ended, 10_000, () => 'the server to close');
+  return Buffer.concat(parts);
+}
+
+const masked = (first, payload) => {
+  const body = Buffer.from(payload);
+  const mask = Buffer.from([1, 2, 3, 4]);
+  return Buffer.concat([Buffer.from([first, 0x80 | body.length]), mask, body.map((byte, i) => byte ^ mask[i % 4])]);
+};
+
+const BROKEN_FRAMES = [
+  ['an unmasked frame', [Buffer.from([0x81, 2, 0x7b, 0x7d])]],
+  ['a reserved bit', [masked(0xc1, '{}')]],
+  ['a reserved opcode', [masked(0x83, '{}')]],
+  ['a continuation of nothing', [masked(0x80, '{}')]],
+  ['a ping in pieces', [masked(0x09, 'x')]],
+  ['a frame that claims 2^62 bytes', [Buffer.from([0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4])]],
+];
+for (const [name, frames] of BROKEN_FRAMES) {
+  test(`${name} closes the connection`, () =>
+    undisturbed(async () => {
+      const answer = await rawFrames(...frames);
+      const close = answer.lastIndexOf(0x88);
+      const code = answer.readUInt16BE(close + 2);
+      assert.ok(code === 1002 || code === 1009, `closed with ${code}`);
+    }));
+}
+
+test('a command in many fragments, with a ping between them, is one command', async () => {
+  const client = await server.connect();
+  const text = JSON.stringify({ type: 'ping', id: 'pieces' });
+  for (const [i, letter] of [...text].entries()) {
+    client.socket.send(letter, { fin: i === text.length - 1 });
+    if (i === 5) {
+      client.socket.ping();
+    }
+  }
+  await client.control('pong', (message) => message.id === 'pieces');
+});
+
+test('broken HTTP does not disturb anybody', () =>
+  undisturbed(async () => {
+    for (const text of ['\r\n\r\n', 'GARBAGE\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', `GET /${'x'.repeat(100_000)} HTTP/1.1\r\n\r\n`]) {
+      const socket = net.connect(server.port, '127.0.0.1');
+      const ended = new Promise((done) => {
+        socket.on('close', done);
+        socket.on('error', done);
+      });
+      socket.resume();
+      socket.end(text);
+      await within(ended, 15_000, () => `the server to close after ${JSON.stringify(text.slice(0, 30))}`);
+    }
+  }));
+
+test('an upgrade that is none gets an HTTP status', async () => {
+  const plain = await server.rest('GET', '/ws');
+  assert.equal(plain.status, 400);
+  const old = await server.rest('GET', '/ws', {
+    headers: { Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Version': '8', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' },
+  });
+  assert.ok([400, 426].includes(old.status), String(old.status));
+});
+
+test('bad bodies over REST are problem documents', async () => {
+  const post = (body) => server.rest('POST', '/v1/sessions', { body });
+  for (const body of ['{', '[]', '{"agent": 5}', '{}', `{"x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`]) {
+    const answer = await post(body);
+    assert.equal(answer.status, 400, body.slice(0, 40));
+    assert.match(answer.headers['content-type'], /application\/problem\+json/);
+    assert.match(answer.json.code, /^bad_/);
+    assert.equal(answer.json.status, 400);
+  }
+  const large = await post(JSON.stringify({ padding: 'x'.repeat(2 * 1024 * 1024) }));
+  assert.equal(large.status, 413);
+  assert.equal(large.json.code, 'too_large');
+});

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { scripted } from './lib/agents.mjs';
+import { test } from './lib/harness.mjs';
+import { isLong } from './lib/paths.mjs';
+import { script, stream, streamed } from './lib/script.mjs';
+import { startServer } from './lib/server.mjs';
+import { textOf } from './lib/watch.mjs';
+
+const server = await startServer({ agents: { scripted: scripted() } });
+const COUNT = isLong ? 2000 : 200;
+
+test(`${COUNT} concurrent clients each get everything`, { timeout: 180_000 }, async () => {
+  const sessions = [];
+  for (let i = 0; i < 4; i++) {
+    sessions.push(await (await server.connect()).create('scripted'));
+  }
+  const watchers = await Promise.all(
+    Array.from({ length: COUNT }, async (_, i) => (await server.connect()).follow(sessions[i % 4].id)),
+  );
+  const turns = await Promise.all(sessions.map((session) => session.prompt(script(stream(1000, 10, 500)))));
+  await Promise.all(turns.map((turn) => turn.end()));
+  const wanted = streamed(1000, 10);
+  await Promise.all(
+    watchers.map(async (watcher, i) => {
+      await watcher.event('complete', (event) => event.turnId === turns[i % 4].id, { ms: 60_000 });
+      assert.equal(textOf(watcher.watch.turns.get(turns[i % 4].id)), wanted);
+    }),
+  );
+});
+
+test('clients that come and go do not disturb those that stay', async () => {
+  const session = await (await server.connect()).create('scripted');
+  const turn = await session.prompt(script(stream(1500, 10, 500)));
+  for (let round = 0; round < 20; round++) {
+    const guests = await Promise.all(Array.from({ length: 5 }, () => server.connect()));
+    await Promise.all(guests.map((guest) => guest.subscribe(session.id)));
+    await Promise.all(guests.map((guest, i) => (i % 2 ? guest.drop() : guest.close())));
+  }
+  assert.equal(textOf(await turn.end()), streamed(1500, 10));
+});
+
+test('who does not read is not waited for', async () => {
+  const session = await (await server.connect()).create('scripted');
+  const lazy = await server.connect();
+  await lazy.subscribe(session.id);
+  lazy.socket.pause();
+  const turn = await session.prompt(script(stream(2000, 2000)));
+  const end = await turn.end({ ms: 60_000 });
+  assert.equal(textOf(end).length, 4_000_000);
+  lazy.socket.resume();
+  const theirs = await lazy.watches.get(session.id).inbox.find((event) => event.type === 'complete', {
+    what: 'all of it, later', explain: () => lazy.explain(),
+  });
+  assert.equal(theirs.stopReason, 'end_turn');
+  assert.equal(textOf(lazy.watches.get(session.id).turns.get(turn.id)), textOf(end));
+});

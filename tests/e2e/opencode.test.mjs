@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { openCodeAgent, startFakeModel } from './lib/agents.mjs';
+import { test } from './lib/harness.mjs';
+import { openBrowser, openPage, screenshot } from './lib/page.mjs';
+import { startServer } from './lib/server.mjs';
+import { textOf, toolsOf } from './lib/watch.mjs';
+
+const model = await startFakeModel();
+const server = await startServer({
+  settings: { 'permission-timeout-ms': 0 },
+  agents: { opencode: openCodeAgent(model) },
+});
+const patient = { ms: 60_000 }; // its first start unpacks itself
+const lines = (...all) => all.join('\n');
+const kindOf = (request, kind) => request.acpOptions.find((option) => option.kind === kind).optionId;
+
+test('OpenCode: streamed text, a tool that is allowed is carried out, the turn ends', { timeout: 180_000 }, async () => {
+  const client = await server.connect();
+  const session = await client.create('opencode');
+  const file = path.join(session.workspace, 'made.txt');
+  const turn = await session.prompt(
+    lines('@@text I will make a file for you.', '@@slow 30 20', `@@bash printf made > ${file}`, '@@next', '@@text All done.'),
+  );
+  const request = await turn.permission(0, patient);
+  assert.ok(turn.events.filter((event) => event.type === 'text_delta').length > 3, 'streamed');
+  assert.match(request.command, /printf made/);
+  assert.equal(existsSync(file), false, 'not before the answer');
+  await session.answerPermission(request, { optionId: kindOf(request, 'allow_once') });
+  const end = await turn.end(patient);
+  assert.equal(end.stopReason, 'end_turn');
+  assert.equal(readFileSync(file, 'utf8'), 'made', 'the file is really there');
+  assert.match(textOf(end), /^I will make a file for you\.\s*word1 .*word30\s*All done\.\s*$/s);
+  assert.equal(toolsOf(end).length, 1);
+  assert.equal(toolsOf(end)[0].result.isError, false);
+});
+
+test('OpenCode: a tool that is rejected is not carried out', { timeout: 180_000 }, async () => {
+  const client = await server.connect();
+  const session = await client.create('opencode');
+  const file = path.join(session.workspace, 'unmade.txt');
+  const turn = await session.prompt(lines('@@text I would like to.', `@@bash printf made > ${file}`, '@@next', '@@text Well.'));
+  const request = await turn.permission(0, patient);
+  await session.answerPermission(request, { optionId: kindOf(request, 'reject_once') });
+  const end = await turn.end(patient);
+  assert.equal(existsSync(file), false, 'the file is really not there');
+  assert.equal(toolsOf(end)[0].result.isError, true);
+  const next = await session.run(lines('@@text Another turn.'));
+  assert.match(textOf(next), /Another turn/);
+});
+
+test('OpenCode from the page, reloaded', { timeout: 180_000 }, async () => {
+  const browser = await openBrowser();
+  const client = await server.connect();
+  const session = await client.create('opencode', { title: 'With a page' });
+  await session.status('idle', patient);
+  const page = await openPage(browser, `${server.url}/#/s/${session.id}`);
+  const file = path.join(session.workspace, 'page.txt');
+  await page.getByTestId('prompt-input').fill(lines('@@text Writing it.', `@@write ${file} hello`, '@@next', '@@text Written.'));
+  await page.getByTestId('send-prompt').click();
+  const card = page.locator('[data-testid="permission-card"][data-state="pending"]');
+  await card.locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+  await page.getByTestId('turn-end').waitFor();
+  assert.equal(readFileSync(file, 'utf8').trim(), 'hello');
+  await page.reload();
+  await page.getByTestId('text-message').filter({ hasText: 'Written.' }).waitFor();
+  await screenshot(page, 'page-opencode');
+  assert.deepEqual(page.faults, []);
+});

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { openBrowser, openPage, screenshot } from './lib/page.mjs';
+import { test } from './lib/harness.mjs';
+import { startServer } from './lib/server.mjs';
+
+const server = await startServer({ settings: { 'permission-timeout-ms': 0 } });
+const browser = await openBrowser();
+
+async function newSession(page, agent, workspace) {
+  await page.getByTestId('new-session').click();
+  await page.getByTestId('agent-select').selectOption(agent);
+  await page.getByTestId('workspace-input').fill(workspace);
+  await page.getByTestId('create-session').click();
+  await page.getByTestId('prompt-input').waitFor();
+}
+
+async function send(page, text) {
+  await page.getByTestId('prompt-input').fill(text);
+  await page.getByTestId('send-prompt').click();
+}
+
+const pendingCard = (page) => page.locator('[data-testid="permission-card"][data-state="pending"]');
+
+test('a person creates a session, types ls -la, approves, sees the output, and finds it after a reload', async () => {
+  const page = await openPage(browser, server.url);
+  await page.locator('[data-testid="connection-state"][data-state="live"]').waitFor();
+  const workspace = server.newWorkspace();
+  writeFileSync(path.join(workspace, 'signals.txt'), 'green');
+  await newSession(page, 'shell', workspace);
+  await send(page, 'ls -la');
+
+  const card = pendingCard(page);
+  await card.waitFor();
+  assert.match(await card.innerText(), /ls -la/);
+  await screenshot(page, 'page-asked');
+  await card.locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+
+  const result = page.getByTestId('tool-card').filter({ hasText: 'signals.txt' });
+  await result.waitFor();
+  await page.getByTestId('turn-end').waitFor();
+  assert.equal(await card.count(), 0);
+  await screenshot(page, 'page-output');
+
+  await page.reload();
+  await result.waitFor();
+  assert.match(await page.getByTestId('user-message').innerText(), /ls -la/);
+  await page.getByTestId('turn-end').waitFor();
+  await screenshot(page, 'page-reloaded');
+  assert.deepEqual(page.faults, []);
+});
+
+test('two people watch; one answers, and the other sees it', async () => {
+  const one = await openPage(browser, server.url);
+  const workspace = server.newWorkspace();
+  await newSession(one, 'shell', workspace);
+  const two = await openPage(browser, one.url());
+  await send(one, 'echo both of us');
+  await Promise.all([pendingCard(one).waitFor(), pendingCard(two).waitFor()]);
+  await pendingCard(two).locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+  for (const page of [one, two]) {
+    await page.getByTestId('tool-card').filter({ hasText: 'both of us' }).waitFor();
+    await page.getByTestId('turn-end').waitFor();
+    await pendingCard(page).waitFor({ state: 'detached' });
+    assert.deepEqual(page.faults, []);
+  }
+});
+
+test('rejecting and cancelling from the page', async () => {
+  const page = await openPage(browser, server.url);
+  await newSession(page, 'shell', server.newWorkspace());
+  await send(page, 'touch never');
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="reject_once"]').click();
+  await page.getByTestId('turn-end').waitFor();
+  await send(page, 'sleep 4713');
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+  await page.getByTestId('cancel-turn').click();
+  await page.getByTestId('turn-end').nth(1).waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
+test('what the agent says is text, never markup', async () => {
+  const page = await openPage(browser, server.url);
+  await newSession(page, 'shell', server.newWorkspace());
+  const evil = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>';
+  await send(page, `printf '%s' '${evil.replaceAll("'", `'\\''`)}'`);
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+  await page.getByTestId('turn-end').waitFor();
+  await page.getByTestId('tool-card').filter({ hasText: '<img src=x' }).first().waitFor();
+  assert.notEqual(await page.title(), 'owned');
+});
+
+test('the page comes back by itself after the server was restarted, with everything', async () => {
+  const page = await openPage(browser, server.url);
+  await newSession(page, 'shell', server.newWorkspace());
+  await send(page, 'echo before the restart');
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+  await page.getByTestId('turn-end').waitFor();
+  await server.restart();
+  await page.locator('[data-testid="connection-state"][data-state="live"]').waitFor();
+  await page.getByTestId('tool-card').filter({ hasText: 'before the restart' }).waitFor();
+  await send(page, 'echo after it');
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
+  await page.getByTestId('tool-card').filter({ hasText: 'after it' }).waitFor();
+});
+
+test('signing in and out', async () => {
+  const tokens = path.join(server.folder, 'tokens');
+  writeFileSync(tokens, 'ada secret-of-ada-0123456789\n', { mode: 0o600 });
+  const guarded = await startServer({ settings: { 'tokens-file': tokens } });
+  const page = await openPage(browser, guarded.url);
+  await page.getByTestId('login-token').fill('wrong-token-of-nobody');
+  await page.getByTestId('login-submit').click();
+  await page.locator('#login-error').filter({ hasText: /./ }).waitFor();
+  await page.getByTestId('login-token').fill('secret-of-ada-0123456789');
+  await page.getByTestId('login-submit').click();
+  await page.locator('[data-testid="connection-state"][data-state="live"]').waitFor();
+  await page.reload();
+  await page.locator('[data-testid="connection-state"][data-state="live"]').waitFor();
+  assert.equal(await page.locator('#user-name').innerText(), 'ada');
+  await page.locator('#sign-out').click();
+  await page.getByTestId('login-token').waitFor();
+});
