@@ -1,0 +1,76 @@
+// signalbox-guard: holds one agent of the server, and leaves nothing of it behind.
+#define _GNU_SOURCE
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { EXIT_USAGE = 64 };
+
+static void usage(FILE *to)
+{
+    fprintf(to, "usage: signalbox-guard --lifeline FD --cwd DIR [--rlimit NAME=VALUE]... [--] "
+                "PROGRAM [ARGUMENT]...\n"
+                "  FD is a connected stream socket; NAME is as, nproc, nofile, cpu or fsize.\n"
+                "  PROGRAM is found by PATH; a name with a slash is relative to DIR.\n");
+}
+
+static int socket_number(const char *text)
+{
+    char *end;
+    long fd = strtol(text, &end, 10);
+    int type;
+    socklen_t size = sizeof type;
+    if (*text == '\0' || *end != '\0' || fd < 3 || fd > 1 << 20 ||
+        getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) {
+        return -1;
+    }
+    return (int)fd;
+}
+
+int main(int argc, char **argv)
+{
+    struct spawn s = {0};
+    int lifeline = -1;
+    int i = 1;
+    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        if (strcmp(argv[i], "--help") == 0) {
+            usage(stdout);
+            return 0;
+        }
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        int good = 0;
+        if (strcmp(argv[i], "--lifeline") == 0) {
+            lifeline = socket_number(value);
+            good = lifeline >= 0;
+        } else if (strcmp(argv[i], "--cwd") == 0) {
+            s.directory = value;
+            good = *value != '\0';
+        } else if (strcmp(argv[i], "--rlimit") == 0) {
+            good = spawn_add_limit(&s, value) == 0;
+        }
+        if (!good) {
+            fprintf(stderr, "signalbox-guard: bad option or value: %s %s\n", argv[i], value);
+            return EXIT_USAGE;
+        }
+        i++;
+    }
+    if (lifeline < 0 || s.directory == NULL || i >= argc) {
+        usage(stderr);
+        return EXIT_USAGE;
+    }
+    s.command = argv + i;
+    if (fcntl(lifeline, F_SETFD, FD_CLOEXEC) != 0) {
+        fprintf(stderr, "signalbox-guard: lifeline: %s\n", strerror(errno));
+        return EXIT_USAGE;
+    }
+    return guard_run(&s, lifeline);
+}

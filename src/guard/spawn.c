@@ -1,0 +1,103 @@
+#define _GNU_SOURCE
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int resource;
+} resources[] = {
+    {"as", RLIMIT_AS},   {"nproc", RLIMIT_NPROC}, {"nofile", RLIMIT_NOFILE},
+    {"cpu", RLIMIT_CPU}, {"fsize", RLIMIT_FSIZE},
+};
+
+int spawn_add_limit(struct spawn *s, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (equals == NULL || equals[1] < '0' || equals[1] > '9' ||
+        s->limit_count == SPAWN_LIMITS_MAX) {
+        return -1;
+    }
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(equals + 1, &end, 10);
+    if (errno != 0 || *end != '\0') {
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof resources / sizeof resources[0]; i++) {
+        size_t length = strlen(resources[i].name);
+        if (length == (size_t)(equals - text) && memcmp(text, resources[i].name, length) == 0) {
+            s->limits[s->limit_count++] = (struct spawn_limit){
+                .resource = resources[i].resource, .name = resources[i].name, .value = value};
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static _Noreturn void give_up(int report, enum spawn_stage stage, int limit)
+{
+    struct spawn_failure failure = {.error = errno, .stage = (int)stage, .limit = limit};
+    ssize_t ignored = write(report, &failure, sizeof failure);
+    (void)ignored;
+    _exit(127);
+}
+
+static _Noreturn void become(const struct spawn *s, int report, pid_t guard)
+{
+    // If the guard itself is killed, at least the agent's own process goes with it. The guard may
+    // have died before this line.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != guard) {
+        _exit(127);
+    }
+    setpgid(0, 0);
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    if (chdir(s->directory) != 0) {
+        give_up(report, SPAWN_STAGE_DIRECTORY, 0);
+    }
+    for (size_t i = 0; i < s->limit_count; i++) {
+        struct rlimit limit = {.rlim_cur = s->limits[i].value, .rlim_max = s->limits[i].value};
+        if (setrlimit((__rlimit_resource_t)s->limits[i].resource, &limit) != 0) {
+            give_up(report, SPAWN_STAGE_LIMIT, (int)i);
+        }
+    }
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction standard = {.sa_handler = SIG_DFL};
+        sigaction(signal, &standard, NULL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execvp(s->command[0], s->command);
+    give_up(report, SPAWN_STAGE_PROGRAM, 0);
+}
+
+pid_t spawn_start(const struct spawn *s, int *report)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    pid_t guard = getpid();
+    pid_t pid = fork();
+    if (pid == 0) {
+        become(s, ends[1], guard);
+    }
+    int error = errno;
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        errno = error;
+        return -1;
+    }
+    *report = ends[0];
+    return pid;
+}

@@ -1,0 +1,46 @@
+#include "schema.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "signalbox/base/buffer.h"
+#include "signalbox/core/command.h"
+
+static const char usage[] =
+    "Usage: signalbox schema [--openapi]\n"
+    "\n"
+    "Prints the JSON Schema (2020-12) of every message between server and clients; it is made from the tables that the\n"
+    "server checks messages with.\n"
+    "\n"
+    "  --openapi  print the OpenAPI 3.1 description of the HTTP paths instead, as GET /openapi.json does\n"
+    "  --help     print this\n";
+
+int schema_main(int argc, char **argv)
+{
+    bool openapi = false;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            fputs(usage, stdout);
+            return 0;
+        }
+        if (strcmp(argv[i], "--openapi")) {
+            fprintf(stderr, "signalbox schema: unknown argument: %s\n\n%s", argv[i], usage);
+            return 2;
+        }
+        openapi = true;
+    }
+    struct buffer out = {0};
+    if (openapi) {
+        openapi_write(&out, SIGNALBOX_VERSION);
+    } else {
+        schema_write(&out);
+    }
+    buffer_byte(&out, '\n');
+    bool ok = buffer_ok(&out) && fwrite(out.data, 1, out.length, stdout) == out.length && !fflush(stdout);
+    if (!ok) {
+        perror("signalbox schema");
+    }
+    buffer_free(&out);
+    return ok ? 0 : 1;
+}

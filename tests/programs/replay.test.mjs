@@ -1,0 +1,106 @@
+// signalbox-replay-agent: the recorded sessions come out as they were recorded.
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Agent, isRequest, transcripts } from './support/acp.mjs';
+
+const read = (name) => readFileSync(path.join(transcripts, name), 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l));
+const entries = (name) => read(name).map((line) => ({ ...line, ...line.msg }));
+
+// Does as the recorded client did, but one request after the other; returns the agent.
+async function follow(name, options = ['--no-wait']) {
+  const tape = entries(name);
+  const out = tape.filter((m) => m.dir === 'out');
+  const agent = new Agent('replay-agent', [path.join(transcripts, name), ...options]);
+  const answers = new Map(out.filter((m) => !m.method).map((m) => [m.id, m]));
+  agent.onRequest = (m) => {
+    const answer = answers.get(m.id);
+    // In the recording a cancel comes before the answers that it causes.
+    if (answer?.result?.outcome?.outcome === 'cancelled') {
+      agent.cancel(m.params.sessionId);
+    }
+    return answer ? answer.result ?? {} : undefined;
+  };
+  for (const request of out.filter((m) => m.method && m.id !== undefined)) {
+    const end = tape.find((m) => m.dir === 'in' && !m.method && m.id === request.id);
+    if (!end) {
+      continue; // the recording ends inside this one
+    }
+    const answered = agent.call(request.method, request.params, `mine-${request.id}`);
+    const cancels = tape.some((m) => m.dir === 'out' && m.method === 'session/cancel' && m.t > request.t && m.t <= end.t
+      && m.params.sessionId === request.params.sessionId);
+    if (cancels) {
+      agent.cancel(request.params.sessionId);
+    }
+    const response = await answered;
+    assert.deepEqual([response.result, response.error], [end.result, end.error], `${name} ${request.method}`);
+  }
+  return agent;
+}
+
+// What is recorded between two answers may belong to either side of a request, so the whole is
+// compared for each session by itself.
+function bySession(messages) {
+  const sessions = {};
+  for (const m of messages.filter((x) => x.method)) {
+    (sessions[m.params?.sessionId] ??= []).push(m);
+  }
+  return sessions;
+}
+
+for (const name of readdirSync(transcripts).filter((n) => n.endsWith('.jsonl'))) {
+  test(`${name} is played whole and in order`, async () => {
+    const agent = await follow(name);
+    const tape = read(name);
+    const answered = new Set(tape.filter((l) => l.dir === 'in' && !l.msg.method).map((l) => l.msg.id));
+    const open = tape.filter((l) => l.dir === 'out' && l.msg.method && l.msg.id !== undefined && !answered.has(l.msg.id));
+    const recorded = tape.filter((l) => l.dir === 'in' && !open.some((o) => o.msg.params.sessionId === l.msg.params?.sessionId && l.t > o.t));
+    await agent.end();
+    assert.deepEqual(bySession(agent.messages), bySession(recorded.map((l) => l.msg)));
+  });
+}
+
+test('what the transcript has not is refused, and a surplus prompt too', async () => {
+  const agent = await follow('sdk-example.jsonl');
+  assert.equal((await agent.call('session/fork', {})).error.code, -32601);
+  assert.equal((await agent.call('session/prompt', { sessionId: 'x', prompt: [] })).error.code, -32601);
+  await agent.end();
+});
+
+test('an answer and a cancel are waited for', async () => {
+  const agent = new Agent('replay-agent', [path.join(transcripts, 'gemini.jsonl'), '--no-wait']);
+  await agent.initialize();
+  const { result } = await agent.call('session/new', { cwd: '/', mcpServers: [] });
+  const prompt = () => agent.prompt('anything', result.sessionId);
+  let done = prompt();
+  const request = await agent.seen(isRequest);
+  assert.equal(agent.messages.some((m) => m.params?.update?.sessionUpdate === 'tool_call_update'), false);
+  agent.choose(request, 'proceed_once');
+  assert.equal((await done).result.stopReason, 'end_turn');
+  // The second turn is not cancelled in the recording: it is ended at once.
+  agent.forget();
+  done = prompt();
+  await agent.seen(isRequest);
+  agent.cancel(result.sessionId);
+  assert.deepEqual((await done).result, { stopReason: 'cancelled' });
+  await agent.end();
+});
+
+test('the pace is that of the recording, or faster', async () => {
+  const agent = new Agent('replay-agent', [path.join(transcripts, 'sdk-example.jsonl'), '--speed', '20']);
+  agent.onRequest = () => ({ outcome: { outcome: 'selected', optionId: 'allow' } });
+  await agent.initialize();
+  const { result } = await agent.call('session/new', { cwd: '/', mcpServers: [] });
+  const began = Date.now();
+  await agent.prompt('anything', result.sessionId);
+  assert.ok(Date.now() - began >= 200); // 5 s of the recording
+  await agent.end();
+});
+
+test('a file that is no transcript', async () => {
+  for (const args of [['/no/such/file'], ['/etc/passwd'], [], ['x', '--speed', '0']]) {
+    const agent = new Agent('replay-agent', args);
+    assert.notEqual((await agent.ended).code, 0);
+  }
+});
