@@ -248,14 +248,7 @@ void session_begin(struct session *session, const struct session_sink *sink, con
 void step_closed(struct step *step)
 {
     struct session *session = step->session;
-    while (session->queue) {
-        struct prompt *prompt = session->queue;
-        session->queue = prompt->next;
-        prompt_free(prompt);
-    }
-    session->queue_last = &session->queue;
-    session->queued = 0;
-
+    step_withdraw_queue(step);
     struct buffer *out = step_event(step, EVENT_SESSION_CLOSED, NULL);
     put_by(out, session->closed_by);
     step_emit(step, EVENT_SESSION_CLOSED);
@@ -307,6 +300,7 @@ void session_stop(struct session *session, const struct session_sink *sink, cons
             sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         }
         step_cancel_pending(&step, "server_stopped", true);
+        session->stopping = true;
         session->life = AGENT_ENDING;
         sink->order(sink->context, session, ORDER_STOP, NULL, NULL, NULL, NULL);
     }

@@ -47,7 +47,11 @@ static void take_failed(struct step *step, struct agent_notice *notice)
     if (!told) {
         step_error(step, NULL, notice->message, notice->code ? notice->code : "agent_failed", true);
     }
-    step_phase(step, PHASE_FAILED, notice->message);
+    if (session->stopping) {
+        step_phase(step, PHASE_STOPPED, "the server is stopping");
+    } else {
+        step_phase(step, PHASE_FAILED, notice->message);
+    }
 }
 
 static void take_turn_ended(struct step *step, struct agent_notice *notice)
@@ -68,10 +72,10 @@ static void take_exited(struct step *step, struct agent_notice *notice)
 {
     struct session *session = step->session;
     disarm_start(step);
-    bool expected = session->life == AGENT_ENDING;
-    bool was_none = session->life == AGENT_NONE;
+    if (session->life == AGENT_NONE) {
+        return; /* NOTICE_FAILED has said it, and more cannot come of it */
+    }
     bool in_turn = session->turn.id != NULL;
-    bool cancelling = session->turn.cancelling;
     session->life = AGENT_NONE;
     step_cancel_pending(step, session->closing ? "session_closed" : "agent_exited", false);
     if (session->closing) {
@@ -79,12 +83,9 @@ static void take_exited(struct step *step, struct agent_notice *notice)
         step_closed(step);
         return;
     }
-    if (was_none) {
-        return;
-    }
     session->queue_paused = session->queue != NULL;
     if (in_turn) {
-        if (expected && !cancelling) {
+        if (session->stopping) {
             step_error(step, session->turn.id, "the server is stopping", "server_stopped", true);
             step_complete(step, "server_restarted", NULL);
         } else {
@@ -93,7 +94,7 @@ static void take_exited(struct step *step, struct agent_notice *notice)
             metric_add(METRIC_AGENTS_FAILED, 1);
         }
     }
-    step_phase(step, PHASE_STOPPED, notice->message);
+    step_phase(step, PHASE_STOPPED, session->stopping ? "the server is stopping" : notice->message);
 }
 
 void session_agent_notice(struct session *session, const struct session_sink *sink, const struct session_now *now,

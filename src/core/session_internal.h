@@ -29,6 +29,8 @@ void step_error(struct step *step, const char *turn_id, const char *message, con
 void step_start_agent(struct step *step);
 /* Gives the next prompt to the agent, if it may have one. */
 void step_next_turn(struct step *step);
+/* Takes back what waits, visibly: nobody will do it any more. */
+void step_withdraw_queue(struct step *step);
 /* The open turn's `complete`; nothing without one. */
 void step_complete(struct step *step, const char *stop_reason, const char *usage);
 /* Ends every pending request: `cancelled` to the agent (if `tell_agent`) and for the watchers. */

@@ -8,7 +8,8 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/need.h"
 
-static void emit_user_message(struct step *step, const struct prompt *prompt, const char *status, size_t position)
+static void emit_user_message_for(struct step *step, const struct prompt *prompt, const char *status, size_t position,
+                                  const char *client_id, const char *cause_id)
 {
     struct buffer *out = step_event(step, EVENT_USER_MESSAGE, NULL);
     json_field_string(out, "messageId", prompt->message_id);
@@ -19,8 +20,32 @@ static void emit_user_message(struct step *step, const struct prompt *prompt, co
     if (position) {
         json_field_i64(out, "position", (int64_t)position);
     }
-    put_cause(out, prompt->client_id, prompt->cause_id);
+    put_cause(out, client_id, cause_id);
     step_emit(step, EVENT_USER_MESSAGE);
+}
+
+static void emit_user_message(struct step *step, const struct prompt *prompt, const char *status, size_t position)
+{
+    emit_user_message_for(step, prompt, status, position, prompt->client_id, prompt->cause_id);
+}
+
+/* The cause is whose command takes it back, not who sent the prompt. Frees the prompt. */
+static void withdrawn(struct step *step, struct prompt *prompt, const char *client_id, const char *cause_id)
+{
+    emit_user_message_for(step, prompt, "withdrawn", 0, client_id, cause_id);
+    prompt_free(prompt);
+}
+
+void step_withdraw_queue(struct step *step)
+{
+    struct session *session = step->session;
+    while (session->queue) {
+        struct prompt *prompt = session->queue;
+        session->queue = prompt->next;
+        session->queued--;
+        withdrawn(step, prompt, NULL, NULL);
+    }
+    session->queue_last = &session->queue;
 }
 
 static bool agent_is_free(const struct session *session)
@@ -131,8 +156,7 @@ void session_withdraw(struct session *session, const struct session_sink *sink, 
         session->queue_last = at;
     }
     session->queued--;
-    emit_user_message(&step, prompt, "withdrawn", 0);
-    prompt_free(prompt);
+    withdrawn(&step, prompt, caller->client_id, caller->id);
     answer_ok(&step, caller, NULL);
     step_end(&step);
 }
@@ -182,8 +206,7 @@ static void withdraw_all(struct step *step, const struct caller *caller, bool al
         }
         first = false;
         json_put_string(fields, prompt->text, strlen(prompt->text));
-        emit_user_message(step, prompt, "withdrawn", 0);
-        prompt_free(prompt);
+        withdrawn(step, prompt, caller->client_id, caller->id);
     }
     session->queue_last = at;
     buffer_byte(fields, ']');
@@ -206,6 +229,7 @@ void session_cancel(struct session *session, const struct session_sink *sink, co
         /* ACP: first session/cancel, then `cancelled` to everything that is pending. */
         sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         step_cancel_pending(&step, "turn_cancelled", true);
+        step_settle_phase(&step);
     }
     char *text = buffer_take(&fields);
     answer_ok(&step, caller, text);

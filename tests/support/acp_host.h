@@ -1,8 +1,9 @@
 #pragma once
 /*
- * A host for one ACP peer in a test: it speaks to the peer as an agent would, keeps what comes out, and watches the
- * events as a client does, with the rules of docs/protocol.md checked at each: offsets, one open message at a time,
- * a whole text equal to its deltas, a result for each tool call.
+ * A host for one ACP peer in a test: it speaks to the peer as an agent would, keeps what comes out,
+ * and watches the events as a client does, with the rules of docs/protocol.md checked at each:
+ * offsets, one open message at a time, a whole text equal to its deltas, a result for each tool
+ * call.
  */
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -61,7 +62,8 @@ struct host_options {
 
 /* A peer that has said nothing. `options` NULL: 50 ms, 256 KiB, run 1. */
 void host_open(struct host *host, const struct host_options *options);
-/* Started and led to NOTICE_READY; the agent's session is "s". `response` is the session/new result, or NULL. */
+/* Started and led to NOTICE_READY; the agent's session is "s". `response` is the session/new
+ * result, or NULL. */
 void host_open_ready(struct host *host, const struct host_options *options, const char *response);
 void host_close(struct host *host);
 
@@ -69,10 +71,11 @@ void host_advance(struct host *host, int64_t ms); /* moves the clock, no tick */
 void host_tick(struct host *host);
 enum err host_say(struct host *host, const char *message);
 enum err host_say_object(struct host *host, struct json_object *message); /* borrowed */
-enum err host_sayf(struct host *host, const char *format, ...) __attribute__((format(printf, 2, 3)));
+enum err host_sayf(struct host *host, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* session/update of session "s" with this update. */
 void host_update(struct host *host, const char *update);
-void host_text(struct host *host, const char *text);       /* agent_message_chunk; JSON-escaped here */
+void host_text(struct host *host, const char *text); /* agent_message_chunk; JSON-escaped here */
 void host_thought(struct host *host, const char *thought); /* agent_thought_chunk */
 void host_prompt(struct host *host);                       /* a turn with a made-up id */
 void host_answer_prompt(struct host *host, const char *result);
@@ -83,5 +86,6 @@ const char *host_kinds(struct host *host);
 struct json_object *host_last_event(struct host *host, enum event_kind kind); /* NULL if none */
 struct agent_notice *host_last_notice(struct host *host, enum agent_notice_kind kind);
 struct json_object *host_last_sent(struct host *host);
-/* A member by a path such as "params/clientInfo/name", as text; "" if it is not there. Static storage. */
+/* A member by a path such as "params/clientInfo/name", as text; "" if it is not there. Static
+ * storage. */
 const char *at(struct json_object *object, const char *path);

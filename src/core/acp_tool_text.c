@@ -1,0 +1,214 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/acp_out.h"
+#include "core/acp_peer.h"
+#include "core/acp_tool.h"
+#include "signalbox/base/check.h"
+#include "signalbox/base/json.h"
+
+/* The text of a block {type:"content", content:{type:"text", text}}; NULL if it is another. */
+static const char *block_text(struct json_object *block, size_t *length)
+{
+    const char *type = json_get_string(block, "type");
+    struct json_object *content = json_get(block, "content");
+    const char *inner = json_get_string(content, "type");
+    if (type == NULL || inner == NULL || strcmp(type, "content") != 0 ||
+        strcmp(inner, "text") != 0) {
+        return NULL;
+    }
+    return json_get_text(content, "text", length);
+}
+
+static bool only_text(struct json_object *content)
+{
+    size_t length;
+    for (size_t i = 0; i < json_object_array_length(content); i++) {
+        if (block_text(json_object_array_get_idx(content, i), &length) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The text blocks, joined by line ends; false if there is none. */
+static bool join_text(struct buffer *out, struct json_object *content)
+{
+    bool any = false;
+    for (size_t i = 0; content != NULL && i < json_object_array_length(content); i++) {
+        size_t length;
+        const char *text = block_text(json_object_array_get_idx(content, i), &length);
+        if (text != NULL) {
+            if (any) {
+                buffer_byte(out, '\n');
+            }
+            buffer_append(out, text, length);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Codex and (to clients that ask for it) Claude give a command's output as pieces in `_meta`,
+ * beside a content block of type `terminal` that has none. */
+void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json_object *meta)
+{
+    static const char *const keys[] = {"terminal_output_delta", "terminal_output"};
+    for (size_t i = 0; i < array_size(keys); i++) {
+        size_t length;
+        const char *data = json_get_text(json_get(meta, keys[i]), "data", &length);
+        if (data == NULL) {
+            continue;
+        }
+        tool->terminal = true;
+        delta_text_add(&tool->output, data, length, SIZE_MAX);
+        if (!buffer_ok(&tool->output.text)) {
+            peer->error = ERR_NOMEM;
+            return;
+        }
+        size_t waiting;
+        delta_text_rest(&tool->output, &waiting);
+        if (waiting > 0 && delta_window_add(&peer->window, peer->now)) {
+            acp_flush(peer);
+        }
+    }
+    struct json_object *exit = json_get(meta, "terminal_exit");
+    if (json_object_is_type(exit, json_type_object)) {
+        int64_t code = 0;
+        tool->exited = true;
+        tool->exit_failed = json_get_string(exit, "signal") != NULL ||
+                            (json_get_i64(exit, "exit_code", &code) && code != 0);
+    }
+}
+
+void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool)
+{
+    tool->content_waits = true;
+    if (delta_window_add(&peer->window, peer->now)) {
+        acp_flush(peer);
+    }
+}
+
+/* True if the content is text that begins with what went out as output; the rest is then ready
+ * to go out. */
+static bool extends_output(struct acp_peer *peer, struct acp_tool *tool)
+{
+    struct delta_text *old = &tool->output;
+    if (tool->terminal || tool->content_whole || !only_text(tool->content)) {
+        return false;
+    }
+    buffer_reset(&peer->text);
+    join_text(&peer->text, tool->content);
+    struct delta_text grown = {.sent = old->sent, .sent_units = old->sent_units};
+    if (peer->text.length > 0) {
+        delta_text_add(&grown, peer->text.data, peer->text.length, SIZE_MAX);
+    }
+    if (!buffer_ok(&peer->text) || !buffer_ok(&grown.text)) {
+        peer->error = ERR_NOMEM;
+    } else if (grown.text.length >= old->sent &&
+               (old->sent == 0 || memcmp(grown.text.data, old->text.data, old->sent) == 0)) {
+        delta_text_free(old);
+        *old = grown;
+        return true;
+    }
+    delta_text_free(&grown);
+    return false;
+}
+
+void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at)
+{
+    if (tool->content_waits) {
+        tool->content_waits = false;
+        if (!extends_output(peer, tool)) {
+            tool->content_whole = true;
+            struct buffer *out = acp_delta_open(peer, EVENT_TOOL_UPDATE);
+            json_field_string(out, "toolUseId", tool->use_id);
+            acp_field_clean(out, "content", tool->content);
+            acp_delta_send(peer, EVENT_TOOL_UPDATE, line_at);
+        }
+    }
+    size_t length;
+    const char *rest = delta_text_rest(&tool->output, &length);
+    if (length == 0) {
+        return;
+    }
+    struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
+    json_field_string(out, "toolUseId", tool->use_id);
+    json_field_i64(out, "offset", (int64_t)tool->output.sent_units);
+    json_field_text(out, "delta", rest, length);
+    delta_text_mark_sent(&tool->output);
+    acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
+    /* Not at each step, so that the bytes are not moved all the time. */
+    if (tool->terminal && tool->output.text.length > 2 * (size_t)ACP_TOOL_OUTPUT_KEPT) {
+        tool->output_dropped += delta_text_trim(&tool->output, ACP_TOOL_OUTPUT_KEPT);
+    }
+}
+
+static bool from_keys(struct buffer *out, struct json_object *object, const char *const *keys,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t length;
+        const char *text = json_get_text(object, keys[i], &length);
+        if (text != NULL && length > 0) {
+            buffer_append(out, text, length);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where a result's text may be, the best place first. */
+static void find_text(struct buffer *out, const struct acp_tool *tool)
+{
+    static const char *const output[] = {"output", "stdout", "formatted_output",
+                                         "aggregated_output"};
+    static const char *const words[] = {"content", "error", "message"};
+    struct json_object *raw = tool->raw_output;
+    if (join_text(out, tool->content)) {
+        return;
+    }
+    if (json_object_is_type(raw, json_type_string)) {
+        buffer_append(out, json_object_get_string(raw), (size_t)json_object_get_string_len(raw));
+    } else if (!from_keys(out, raw, output, array_size(output)) &&
+               !(tool->terminal && tool->output.text.length > 0)) {
+        from_keys(out, raw, words, array_size(words));
+    }
+    if (out->length == 0 && tool->terminal && tool->output.text.length > 0) {
+        if (tool->output_dropped > 0) {
+            buffer_format(out, "[%llu bytes before this are left out]\n",
+                          (unsigned long long)tool->output_dropped);
+        }
+        buffer_append(out, tool->output.text.data, tool->output.text.length);
+    }
+}
+
+void acp_tool_result(struct acp_peer *peer, struct acp_tool *tool, bool is_error, const char *why)
+{
+    if (tool->terminal) {
+        delta_text_end(&tool->output);
+    }
+    size_t waiting;
+    delta_text_rest(&tool->output, &waiting);
+    if (waiting > 0) {
+        delta_window_add(&peer->window, peer->now);
+    }
+    acp_flush(peer); /* uses the scratch buffers, too */
+    buffer_reset(&peer->text);
+    find_text(&peer->text, tool);
+    if (peer->text.length == 0 && why != NULL) {
+        buffer_text(&peer->text, why);
+    }
+    if (!buffer_ok(&peer->text)) {
+        peer->error = ERR_NOMEM;
+    }
+    struct buffer *out = acp_event_open(peer, EVENT_TOOL_RESULT);
+    json_field_string(out, "toolUseId", tool->use_id);
+    json_field_string(out, "toolName", tool->name);
+    json_field_text(out, "result", peer->text.length > 0 ? peer->text.data : "", peer->text.length);
+    if (tool->content != NULL && !only_text(tool->content)) {
+        acp_field_clean(out, "content", tool->content);
+    }
+    json_field_bool(out, "isError", is_error);
+    acp_event_send(peer, EVENT_TOOL_RESULT);
+}

@@ -1,0 +1,148 @@
+/* OpenAPI 3.1 (its schemas are JSON Schema 2020-12) from the table of routes. */
+#include <ctype.h>
+#include <string.h>
+
+#include "core/field.h"
+#include "signalbox/base/json.h"
+#include "signalbox/core/route.h"
+
+static const char prefix[] = "#/components/schemas/";
+
+static void put_text(struct buffer *out, const char *text)
+{
+    json_put_string(out, text, strlen(text));
+}
+
+static void put_content(struct buffer *out, const char *media_type, const char *schema)
+{
+    buffer_format(out, "\"content\":{\"%s\":{\"schema\":", media_type);
+    if (schema) {
+        buffer_format(out, "{\"$ref\":\"%s%s\"}", prefix, schema);
+    } else {
+        buffer_text(out, strcmp(media_type, "application/json") ? "{\"type\":\"string\"}" : "{\"type\":\"object\"}");
+    }
+    buffer_text(out, "}}");
+}
+
+static void put_parameter(struct buffer *out, const char **comma, const char *name, size_t length,
+                          const char *where, const char *schema, const char *help)
+{
+    buffer_text(out, *comma);
+    *comma = ",";
+    buffer_text(out, "{\"name\":");
+    json_put_string(out, name, length);
+    buffer_format(out, ",\"in\":\"%s\",\"required\":%s,\"schema\":%s", where,
+                  strcmp(where, "path") ? "false" : "true", schema);
+    if (help) {
+        buffer_text(out, ",\"description\":");
+        put_text(out, help);
+    }
+    buffer_byte(out, '}');
+}
+
+static void put_parameters(struct buffer *out, const struct route *route)
+{
+    const char *comma = "";
+    buffer_text(out, "\"parameters\":[");
+    for (const char *at = strchr(route->path, '{'); at; at = strchr(at, '{')) {
+        at++;
+        put_parameter(out, &comma, at, strcspn(at, "}"), "path", "{\"type\":\"string\",\"minLength\":1,\"maxLength\":256}",
+                      NULL);
+    }
+    for (const struct route_query *query = route->query; query && query->name; query++) {
+        put_parameter(out, &comma, query->name, strlen(query->name), "query", query->schema, query->help);
+    }
+    buffer_text(out, "],");
+}
+
+static void put_operation_id(struct buffer *out, const struct route *route)
+{
+    static const char *const names[ROUTE_COUNT] = {
+        [ROUTE_HEALTH] = "health", [ROUTE_READY] = "ready", [ROUTE_METRICS] = "metrics",
+        [ROUTE_OPENAPI] = "openapi", [ROUTE_THEME] = "theme", [ROUTE_WEBSOCKET] = "websocket",
+        [ROUTE_LOGIN] = "login", [ROUTE_LOGOUT] = "logout", [ROUTE_AGENTS] = "listAgents",
+        [ROUTE_SESSIONS] = "listSessions", [ROUTE_CREATE_SESSION] = "createSession",
+        [ROUTE_SESSION] = "getSession", [ROUTE_CLOSE_SESSION] = "closeSession",
+        [ROUTE_EVENTS] = "listEvents", [ROUTE_PROMPT] = "prompt", [ROUTE_CANCEL] = "cancel",
+        [ROUTE_PERMISSIONS] = "listPermissions", [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
+    };
+    buffer_format(out, "\"operationId\":\"%s\",", names[route->id]);
+}
+
+static void put_operation(struct buffer *out, const struct route *route)
+{
+    buffer_byte(out, '"');
+    for (const char *at = route->method; *at; at++) {
+        buffer_byte(out, (char)tolower((unsigned char)*at));
+    }
+    buffer_text(out, "\":{");
+    put_operation_id(out, route);
+    buffer_text(out, "\"summary\":");
+    put_text(out, route->summary);
+    buffer_byte(out, ',');
+    put_parameters(out, route);
+    if (route->open) {
+        buffer_text(out, "\"security\":[],");
+    }
+    if (route->request) {
+        buffer_format(out, "\"requestBody\":{\"required\":%s,", route->body_optional ? "false" : "true");
+        put_content(out, "application/json", route->request);
+        buffer_text(out, "},");
+    }
+    buffer_format(out, "\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,
+                  route->status == 101 ? "From here on, WebSocket." : "Success.");
+    if (route->status != 101) {
+        buffer_byte(out, ',');
+        put_content(out, route->media_type ? route->media_type : "application/json", route->response);
+    }
+    buffer_text(out, "},\"default\":{\"$ref\":\"#/components/responses/problem\"}}}");
+}
+
+static bool first_of_path(size_t index)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (!strcmp(route_at(i)->path, route_at(index)->path)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void openapi_write(struct buffer *out, const char *version)
+{
+    buffer_text(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Signalbox\",\"version\":");
+    put_text(out, version);
+    buffer_text(out, ",\"description\":\"Runs coding agents and lets people watch and steer them live.\","
+                     "\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
+                     "\"security\":[{\"token\":[]},{\"login\":[]}],\"paths\":{");
+    const char *comma = "";
+    for (size_t i = 0; i < route_count(); i++) {
+        if (!first_of_path(i)) {
+            continue;
+        }
+        buffer_text(out, comma);
+        comma = ",";
+        put_text(out, route_at(i)->path);
+        buffer_text(out, ":{");
+        put_operation(out, route_at(i));
+        for (size_t other = i + 1; other < route_count(); other++) {
+            if (!strcmp(route_at(other)->path, route_at(i)->path)) {
+                buffer_byte(out, ',');
+                put_operation(out, route_at(other));
+            }
+        }
+        buffer_byte(out, '}');
+    }
+    buffer_text(out, "},\"components\":{\"securitySchemes\":{"
+                     "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+                     "\"login\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"signalbox_login\"}},"
+                     "\"responses\":{\"problem\":{\"description\":\"Refused (RFC 9457).\",");
+    put_content(out, "application/problem+json", "problem");
+    buffer_text(out, "}},\"schemas\":{");
+    struct buffer definitions = {0};
+    schema_definitions(&definitions, prefix);
+    buffer_append(out, definitions.data, definitions.length);
+    out->failed |= definitions.failed;
+    buffer_free(&definitions);
+    buffer_text(out, "}}}");
+}

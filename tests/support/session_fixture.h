@@ -1,0 +1,107 @@
+#pragma once
+/*
+ * A session of the core with a sink that records: what it emits, orders, answers, arms. The sink also holds the
+ * session to the rules that no step may break (one turn at a time, one end for each permission request, one answer
+ * for each caller, no order to an agent that is gone ...), so every test checks them, whatever it is about.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "signalbox/base/json.h"
+#include "signalbox/core/session.h"
+#include "support/test.h"
+
+enum record_kind { RECORD_EVENT, RECORD_ORDER, RECORD_START, RECORD_ANSWER, RECORD_KEEP, RECORD_ARM, RECORD_DISARM,
+                   RECORD_FEED };
+
+struct record {
+    enum record_kind kind;
+    struct json_object *event;               /* RECORD_EVENT: the whole event */
+    enum agent_order_kind order;             /* RECORD_ORDER, with the four texts */
+    char *turn_id, *content, *request_id, *option_id;
+    enum answer_code code;                   /* RECORD_ANSWER */
+    char *message;
+    struct json_object *fields;              /* never NULL for an answer */
+    size_t caller;                           /* number of the call that is answered */
+    int what;                                /* RECORD_ARM, RECORD_DISARM */
+    int64_t after_ms;
+    bool waiting;                            /* RECORD_FEED */
+};
+
+struct armed {
+    struct armed *next;
+    int what;
+    char *request_id;
+    bool over; /* disarmed, or fired */
+};
+
+/* One command's caller; kept until the end, so that a second answer is seen. */
+struct called {
+    struct called *next;
+    size_t number;
+    char id[24];
+    bool kept;
+    int answers;
+};
+
+struct fixture {
+    struct session *session;
+    struct session_sink sink;
+    struct session_limits limits;
+    struct session_now now;
+    struct record *records;
+    size_t count, capacity, traced;
+    struct armed *armed;
+    struct called *calls;
+    size_t call_count;
+    struct buffer trace;
+    /* What the rules need to know. */
+    enum session_phase shown_phase;
+    char *open_turn;
+    struct json_object *requests; /* requestId: "open", "ended" */
+    struct json_object *ordered;  /* requestId: true, once the agent was told */
+    struct json_object *prompts;  /* messageId: its last status */
+    bool closed_shown;
+};
+
+/* session_begin is done; the trace is empty. Limits: 3 queued, 4 pending, 60 s, 10 s, 30 s. */
+struct fixture *fixture_new(void);
+/* The same, and the agent is ready. */
+struct fixture *fixture_ready(void);
+void fixture_free(struct fixture *fixture); /* checks that every caller was answered, unless a close still waits */
+void fixture_pass(struct fixture *fixture, int64_t ms); /* moves the session's clock */
+
+/* Commands: each is of a caller of its own, `user`'s; the record of the answer, NULL while there is none. */
+struct record *fixture_prompt(struct fixture *fixture, const char *user, const char *text);
+struct record *fixture_withdraw(struct fixture *fixture, const char *user, const char *message_id);
+struct record *fixture_resume(struct fixture *fixture, const char *user);
+struct record *fixture_cancel(struct fixture *fixture, const char *user, bool all);
+struct record *fixture_close(struct fixture *fixture, const char *user);
+struct record *fixture_choose(struct fixture *fixture, const char *user, const char *request_id, const char *option_id);
+struct record *fixture_answer(struct fixture *fixture, const char *user, const struct command *command);
+struct record *fixture_answer_of(struct fixture *fixture, size_t call); /* the call's number, from 1 */
+struct caller fixture_caller(struct fixture *fixture, const char *user);
+
+/* What the agent says. */
+void fixture_notice(struct fixture *fixture, enum agent_notice_kind kind, const char *code, const char *message);
+void fixture_turn_ended(struct fixture *fixture, const char *stop_reason);
+/* A request with allow_once "yes", allow_always "ever", reject_once "no"; in the open turn, if there is one. */
+void fixture_ask(struct fixture *fixture, const char *request_id);
+void fixture_ask_with(struct fixture *fixture, const char *request_id, const struct permission_option *options,
+                      size_t count);
+/* What the clock says: fires the armed deadline, which must be there. */
+void fixture_expire_permission(struct fixture *fixture, const char *request_id);
+void fixture_expire(struct fixture *fixture, int what);
+bool fixture_is_armed(const struct fixture *fixture, int what);
+
+/* What happened since the last call, in one line; for example:
+ *   "user_message(accepted) turn_started status(running) !prompt =ok"
+ * Events by type, with what matters most of each; "!prompt" an order, "=ok" an answer, "+cancel" armed, "-cancel"
+ * disarmed, "keep" a reply kept, "feed+" and "feed-" the feed of all sessions. */
+const char *fixture_trace(struct fixture *fixture);
+#define TEST_TRACE(fixture, expected) TEST_TEXT(fixture_trace(fixture), expected)
+
+struct json_object *fixture_last_event(const struct fixture *fixture, const char *type); /* NULL if there is none */
+size_t fixture_events(const struct fixture *fixture, const char *type);
+struct record *fixture_last_order(const struct fixture *fixture, enum agent_order_kind kind);
+size_t fixture_orders(const struct fixture *fixture, enum agent_order_kind kind);
