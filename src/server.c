@@ -229,7 +229,7 @@ static enum err start_threads(struct server *server)
     }
     if (!err) {
         const struct agent_wiring agents = {.config = server->config, .dispatch = inbox, .credit = server->credit,
-                                            .guard_path = server->guard_path};
+                                            .guard_path = server->guard_path, .version = SIGNALBOX_VERSION};
         err = agent_stream_start(&server->agents, &agents);
     }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
@@ -387,6 +387,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     http_stop(server->http);
     maintenance_stop(server->maintenance);
     history_stop(server->history);
+    agent_stream_free(server->agents);
     dispatch_free(server->dispatch);
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         socket_free(server->sockets[i]);

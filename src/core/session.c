@@ -277,7 +277,7 @@ void session_close(struct session *session, const struct session_sink *sink, con
     if (!session->closing) {
         session->closing = true;
         session->closed_by = need_copy(caller->user);
-        if (session->turn.id) {
+        if (session->turn.id && !session->turn.cancelling) {
             sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         }
         step_cancel_pending(&step, "session_closed", true);
@@ -296,7 +296,7 @@ void session_stop(struct session *session, const struct session_sink *sink, cons
 {
     struct step step = STEP(session, sink, now);
     if (session->life != AGENT_NONE && session->life != AGENT_ENDING) {
-        if (session->turn.id) {
+        if (session->turn.id && !session->turn.cancelling) {
             sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         }
         step_cancel_pending(&step, "server_stopped", true);

@@ -108,8 +108,7 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
             session_start_expired(session, &dispatch->sink, &dispatch->now);
             break;
         case DEADLINE_FEED:
-            held->feed_deadline = NULL;
-            session->changed = session->changed || held->feed_due; /* sends the latest state, once */
+            held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
             break;
         }
     }
@@ -242,20 +241,31 @@ void dispatch_drain(struct dispatch *dispatch, void (*done)(void *context), void
     mailbox_push(dispatch->inbox, &dispatch->drain_note.mail);
 }
 
-void dispatch_stop(struct dispatch *dispatch)
+static void discard_command(struct dispatch_command *command, bool tell)
 {
-    mailbox_push(dispatch->inbox, &dispatch->stop_note.mail);
-    thread_join(&dispatch->thread);
+    if (tell) {
+        dispatch_refuse_now(command, ANSWER_SHUTTING_DOWN, "the server is stopping");
+    }
+    dispatch_command_free(command);
 }
 
-/* What came after the end: nothing of it happened. */
-static void discard(struct dispatch *dispatch)
+/* What came after the end: nothing of it happened. `tell`: who waits for an answer is still there. */
+static void discard(struct dispatch *dispatch, bool tell)
 {
-    dispatch->ending = true;
+    while (dispatch->loading) {
+        struct loading *loading = dispatch->loading;
+        dispatch->loading = loading->next;
+        while (loading->first) {
+            struct dispatch_command *command = loading->first;
+            loading->first = command->parked_next;
+            discard_command(command, tell);
+        }
+        free(loading);
+    }
     for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
         switch (mail->kind) {
         case DISPATCH_COMMAND:
-            dispatch_command_free(container_of(mail, struct dispatch_command, mail));
+            discard_command(container_of(mail, struct dispatch_command, mail), tell);
             break;
         case DISPATCH_SESSION:
             history_request_free(container_of(mail, struct history_request, mail));
@@ -284,6 +294,13 @@ static void discard(struct dispatch *dispatch)
     }
 }
 
+void dispatch_stop(struct dispatch *dispatch)
+{
+    mailbox_push(dispatch->inbox, &dispatch->stop_note.mail);
+    thread_join(&dispatch->thread);
+    discard(dispatch, true);
+}
+
 static void waiters_free(struct session *session)
 {
     while (session->close_waiters) {
@@ -307,17 +324,8 @@ void dispatch_free(struct dispatch *dispatch)
         return;
     }
     if (dispatch->inbox) {
-        discard(dispatch);
-    }
-    while (dispatch->loading) {
-        struct loading *loading = dispatch->loading;
-        dispatch->loading = loading->next;
-        while (loading->first) {
-            struct dispatch_command *command = loading->first;
-            loading->first = command->parked_next;
-            dispatch_command_free(command);
-        }
-        free(loading);
+        dispatch->ending = true;
+        discard(dispatch, false);
     }
     while (dispatch->sessions) {
         struct held *held = dispatch->sessions;

@@ -94,11 +94,6 @@ static void *sink_arm(void *context, struct session *session, int what, int64_t 
 
 static void feed_changed(struct dispatch *dispatch, struct held *held)
 {
-    if (held->feed_deadline) {
-        held->feed_due = true; /* the deadline sends the latest state */
-        return;
-    }
-    held->feed_due = false;
     struct buffer text = {0};
     buffer_text(&text, "{\"type\":\"session_changed\"");
     session_summary(held->session, &text);
@@ -109,21 +104,11 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
 
 /* ---- Agents and deadlines ---- */
 
-static void order_free(struct agent_order *order)
-{
-    topic_put(order->topic);
-    free(order->turn_id);
-    free(order->content);
-    free(order->request_id);
-    free(order->option_id);
-    free(order);
-}
-
 static void order_refuse(struct mail *mail, struct mailbox *to, uint32_t kind)
 {
     (void)to;
     (void)kind;
-    order_free(container_of(mail, struct agent_order, mail));
+    agent_order_free(container_of(mail, struct agent_order, mail));
 }
 
 static void sink_order(void *context, struct session *session, enum agent_order_kind kind, const char *turn_id,
@@ -142,11 +127,7 @@ static void start_refuse(struct mail *mail, struct mailbox *to, uint32_t kind)
 {
     (void)to;
     (void)kind;
-    struct agent_start *start = container_of(mail, struct agent_start, mail);
-    topic_put(start->topic);
-    free(start->agent);
-    free(start->workspace);
-    free(start);
+    agent_start_free(container_of(mail, struct agent_start, mail));
 }
 
 static void sink_start_agent(void *context, struct session *session)
@@ -220,6 +201,7 @@ void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *c
 {
     struct answer_mail *mail =
         answer_mail_new(&command->reply, command->command->id, command->command->type, code, message, fields);
+    mail->session_id = need_copy(command->command->session_id);
     dispatch_forward(dispatch, &mail->mail, command->reply.to, command->reply.kind, answer_refuse_mail);
 }
 
@@ -227,6 +209,7 @@ void dispatch_refuse_now(const struct dispatch_command *command, enum answer_cod
 {
     struct answer_mail *mail =
         answer_mail_new(&command->reply, command->command->id, command->command->type, code, message, NULL);
+    mail->session_id = need_copy(command->command->session_id);
     mail->mail.kind = command->reply.kind;
     mailbox_push(command->reply.to, &mail->mail);
 }
@@ -304,7 +287,11 @@ static void settle(struct dispatch *dispatch, struct held *held)
     }
     if (session->changed) {
         session->changed = false;
+        held->feed_due = true;
         held_row(held, &dispatch_out(dispatch, JOURNAL_ROW, NULL)->row);
+    }
+    if (held->feed_due && !held->feed_deadline) {
+        held->feed_due = false;
         feed_changed(dispatch, held);
     }
 }

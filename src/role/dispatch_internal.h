@@ -16,7 +16,7 @@ struct held {
     bool closed;              /* it is not among the open sessions */
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
     struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
-    bool feed_due;
+    bool feed_due;            /* the next one has something to tell */
 };
 enum { FEED_PERIOD_MS = 250 };
 

@@ -116,7 +116,7 @@ void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command
     session->epoch = need_copy(epoch);
     session->created_by = need_copy(command->identity.user);
     session->created_at = session->updated_at = dispatch->now.wall_ms;
-    hold(dispatch, session);
+    dispatch_step(dispatch, hold(dispatch, session));
     dispatch->open_sessions++;
     log_info("session created", "session", "%s", session->id, "agent", "%s", session->agent, "workspace", "%s",
              session->workspace, "user", "%s", session->created_by, NULL);

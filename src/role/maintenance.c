@@ -80,7 +80,7 @@ static bool add_row(void *context, const struct session_row *row)
     }
     buffer_byte(out, '{');
     json_field_string(out, "sessionId", row->id);
-    json_field_string(out, "title", row->title);
+    json_field_string(out, "title", row->title ? row->title : "");
     json_field_string(out, "agent", row->agent);
     json_field_string(out, "workspace", row->workspace);
     json_field_string(out, "phase", row->phase);

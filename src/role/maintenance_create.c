@@ -54,6 +54,8 @@ static bool agent_is_there(const struct config *config, struct dispatch_command 
 void maintenance_check_create(struct config_store *store, struct mailbox *dispatch, struct mail *mail)
 {
     struct dispatch_command *command = container_of(mail, struct dispatch_command, mail);
+    bool reserved = command->over_rest; /* a place in the dispatcher's inbox, which gives it back when it takes the mail */
+    bool passed_on = false;
     const struct config *config = config_current_get(store);
     char reason[CONFIG_REASON_SIZE];
     char *workspace = NULL;
@@ -67,6 +69,10 @@ void maintenance_check_create(struct config_store *store, struct mailbox *dispat
         workspace = NULL;
         command->mail.kind = DISPATCH_COMMAND;
         mailbox_push(dispatch, &command->mail);
+        passed_on = true;
+    }
+    if (reserved && !passed_on) {
+        mailbox_release(dispatch, 1);
     }
     free(workspace);
     config_put(config);

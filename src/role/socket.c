@@ -20,17 +20,15 @@ static void take_answer(struct socket_thread *thread, struct answer_mail *mail)
     struct client *client = client_find(thread, mail->serial);
     if (client) {
         client->in_flight--;
-        if (mail->command == COMMAND_SUBSCRIBE && client->expected) {
-            /* Refused: in the order in which they were asked. */
-            struct expected *expected = client->expected;
-            client->expected = expected->next;
-            free(expected);
+        if (mail->command == COMMAND_SUBSCRIBE) {
+            subscription_refused(client, mail->session_id);
         }
         client_answer(client, &mail->answer, mail->id);
         client_update_interest(client);
     }
     answer_clear(&mail->answer);
     free(mail->id);
+    free(mail->session_id);
     free(mail);
 }
 
@@ -310,6 +308,7 @@ static void discard(struct mail *mail)
         struct answer_mail *answer = container_of(mail, struct answer_mail, mail);
         answer_clear(&answer->answer);
         free(answer->id);
+        free(answer->session_id);
         free(answer);
         break;
     }

@@ -165,6 +165,11 @@ static bool still_expected(struct client *client, const char *session_id)
     return wanted;
 }
 
+void subscription_refused(struct client *client, const char *session_id)
+{
+    (void)still_expected(client, session_id);
+}
+
 void subscription_begin(struct socket_thread *thread, struct subscribed_mail *mail)
 {
     struct client *client = client_find(thread, mail->serial);

@@ -18,8 +18,9 @@ void client_send(struct client *client, const struct buffer *text)
     if (client->state != CLIENT_OPEN) {
         return;
     }
-    size_t header_length = frame_header(header, 0x1, text->length);
-    buffer_append(&client->control, header, header_length);
+    char *end = header + sizeof(header); /* it is written backwards */
+    size_t header_length = frame_header(end, 0x1, text->length);
+    buffer_append(&client->control, end - header_length, header_length);
     buffer_append(&client->control, text->data, text->length);
     if (!buffer_ok(text) || !buffer_ok(&client->control)) {
         client_drop(client); /* without memory for an answer the connection ends, and the client asks again */
@@ -61,6 +62,7 @@ static size_t send_some(struct client *client, const char *bytes, size_t length)
     }
     if ((size_t)sent < length) {
         client->blocked = true;
+        client->progress = clock_now(); /* from here on, or from the last byte that it takes, the stall counts */
     }
     return (size_t)sent;
 }

@@ -43,6 +43,7 @@ enum agent_notice_kind {
     NOTICE_TITLE,               /* `title` (NULL clears): the title event itself was sent before */
     NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
 };
+/* When memory ran out, texts of the last notice of an agent (NOTICE_FAILED, NOTICE_EXITED) may be NULL. */
 struct agent_notice {
     enum agent_notice_kind kind;
     struct permission_ask *ask;
@@ -54,7 +55,7 @@ struct agent_notice {
     char *message;       /* for people */
     char *title;
     char *acp_session_id;
-    bool auth_required;
+    bool auth_required;  /* of NOTICE_FAILED, and of a turn's error: a login is missing; `message` names the ways */
 };
 void agent_notice_clear(struct agent_notice *notice);
 

@@ -89,6 +89,7 @@ struct session {
     enum agent_life life;
     bool had_turns;    /* so that an agent started anew is known to have forgotten something */
     bool closing;
+    bool stopping;     /* the server stops: the agent's end says so */
     char *closed_by;
     void *start_deadline;
     struct turn turn;

@@ -56,6 +56,7 @@ struct answer_mail {
     uint64_t serial;
     struct answer answer;
     char *id; /* of the command, for the ack; NULL for none */
+    char *session_id; /* of a subscribe that was refused */
     enum command_type command;
 };
 

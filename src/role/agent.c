@@ -1,0 +1,417 @@
+/* The agent-stream thread and its mail. */
+#define _GNU_SOURCE
+#include "agent_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/fd.h"
+#include "signalbox/base/metrics.h"
+#include "signalbox/base/need.h"
+
+enum {
+    EVENTS_AT_ONCE = 32, /* so that mail and ticks do not wait long behind many busy agents */
+    STOP_MS = 3500,      /* then the thread ends without those guards that are left */
+};
+
+/* ---- What epoll watches ---- */
+
+static struct epoll_event event_of(struct agent_source *source, uint32_t events)
+{
+    return (struct epoll_event){.events = events ? events : (uint32_t)EPOLLET, .data.ptr = source};
+}
+
+enum err agent_source_add(struct agent_stream *stream, struct agent_source *source, uint32_t events)
+{
+    struct epoll_event event = event_of(source, events);
+    return epoll_ctl(stream->epoll, EPOLL_CTL_ADD, source->fd, &event) ? err_from_errno(errno) : ERR_OK;
+}
+
+void agent_source_watch(struct agent_stream *stream, struct agent_source *source, uint32_t events)
+{
+    struct epoll_event event = event_of(source, events);
+    CHECK(epoll_ctl(stream->epoll, EPOLL_CTL_MOD, source->fd, &event) == 0); /* needs no memory */
+}
+
+void agent_source_close(struct agent_stream *stream, struct agent_source *source)
+{
+    if (source->fd >= 0) {
+        /* Fails for one that was never added, which is as good. */
+        (void)epoll_ctl(stream->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+        fd_close(source->fd);
+        source->fd = -1;
+    }
+}
+
+void agent_stream_clock(struct agent_stream *stream)
+{
+    stream->now = clock_now();
+    stream->wall_ms = clock_wall_ms();
+}
+
+/* ---- Agents by topic ---- */
+
+static struct agent *find(struct agent_stream *stream, const struct topic *topic, uint64_t run)
+{
+    struct agent *agent = *agent_bucket(stream, topic);
+    while (agent && (agent->topic != topic || agent->run != run)) {
+        agent = agent->next;
+    }
+    return agent;
+}
+
+/* `visit` may bury the agent, and none but that. */
+static void each(struct agent_stream *stream, void (*visit)(struct agent *agent))
+{
+    for (size_t i = 0; i < AGENT_BUCKETS; i++) {
+        struct agent *next;
+        for (struct agent *agent = stream->buckets[i]; agent; agent = next) {
+            next = agent->next;
+            visit(agent);
+        }
+    }
+}
+
+/* ---- Mail ---- */
+
+static void refuse_start(struct agent_stream *stream, const struct agent_start *start, struct agent_notice_mail *mail,
+                         const char *code, const char *text)
+{
+    log_warn("agent not started", "session", "%s", start->topic->session_id, "agent", "%s", start->agent, "reason", "%s",
+             text, NULL);
+    /* Small, and without it the session would wait for ever. */
+    mail = mail ? mail : need_zero(sizeof(*mail));
+    struct agent_notice notice = {.kind = NOTICE_FAILED, .code = strdup(code), .message = strdup(text)};
+    agent_push_notice(stream, mail, start->topic, start->run, &notice);
+}
+
+/* A session has at most one: what an earlier start left is on its way out, or is sent there. */
+static void end_earlier(struct agent_stream *stream, const struct topic *topic)
+{
+    for (struct agent *agent = *agent_bucket(stream, topic); agent; agent = agent->next) {
+        if (agent->topic == topic && !agent->stop_told) {
+            agent_process_kill(agent);
+        }
+    }
+}
+
+static void take_start(struct agent_stream *stream, const struct agent_start *start)
+{
+    if (stream->stopping) {
+        refuse_start(stream, start, NULL, "shutting_down", "The server is stopping.");
+        return;
+    }
+    end_earlier(stream, start->topic);
+    struct agent_failure failure = {.code = "agent_failed",
+                                    .text = "The agent could not be started: the server is out of memory."};
+    struct agent *agent = NULL;
+    enum err err = agent_new(&agent, stream, start);
+    if (!err) {
+        err = agent_process_start(agent, start, &failure);
+    }
+    if (err) {
+        struct agent_notice_mail *mail = NULL;
+        if (agent) {
+            mail = agent->last;
+            agent->last = NULL;
+        }
+        refuse_start(stream, start, mail, failure.code, failure.text);
+        agent_free(agent);
+        return;
+    }
+    struct agent **bucket = agent_bucket(stream, agent->topic);
+    agent->next = *bucket;
+    *bucket = agent;
+    stream->count++;
+    acp_peer_time(agent->peer, stream->now, stream->wall_ms);
+    acp_peer_start(agent->peer);
+    agent_settle(agent);
+}
+
+/* How it ends is known already if it ended by itself before. */
+static void ended_by_order(struct agent *agent, const char *why)
+{
+    if (agent->fate == FATE_RUNNING && agent->why[0] == '\0') {
+        snprintf(agent->why, sizeof(agent->why), "%s", why);
+    }
+    agent_input_close(agent);
+}
+
+static void take_order(struct agent_stream *stream, const struct agent_order *order)
+{
+    struct agent *agent = find(stream, order->topic, order->run);
+    if (!agent) {
+        return; /* it has ended, and the dispatcher will hear or has heard so */
+    }
+    acp_peer_time(agent->peer, stream->now, stream->wall_ms);
+    switch (order->kind) {
+    case ORDER_PROMPT:
+        acp_peer_prompt(agent->peer, order->turn_id, order->content);
+        break;
+    case ORDER_CANCEL:
+        acp_peer_cancel(agent->peer);
+        break;
+    case ORDER_PERMISSION:
+        acp_peer_permission(agent->peer, order->request_id, order->option_id);
+        break;
+    case ORDER_STOP:
+        ended_by_order(agent, "The agent was stopped.");
+        agent_process_stop(agent, stream->config->agent_stop_grace_ms);
+        break;
+    case ORDER_KILL:
+        ended_by_order(agent, "The agent did not react in time and was killed.");
+        agent_process_kill(agent);
+        break;
+    }
+    agent_settle(agent);
+}
+
+static void end_now(struct agent *agent)
+{
+    ended_by_order(agent, "The server is stopping.");
+    agent_process_kill(agent);
+    agent_output_read(agent);
+    agent_settle(agent);
+}
+
+static void take_stop(struct agent_stream *stream)
+{
+    stream->stopping = true;
+    stream->stop_by = instant_after_ms(stream->now, STOP_MS);
+    each(stream, end_now);
+}
+
+static void take_mail(struct agent_stream *stream)
+{
+    for (struct mail *mail; (mail = mailbox_take(stream->box));) {
+        agent_stream_clock(stream);
+        switch (mail->kind) {
+        case AGENT_MAIL_START: {
+            struct agent_start *start = container_of(mail, struct agent_start, mail);
+            take_start(stream, start);
+            agent_start_free(start);
+            break;
+        }
+        case AGENT_MAIL_ORDER: {
+            struct agent_order *order = container_of(mail, struct agent_order, mail);
+            take_order(stream, order);
+            agent_order_free(order);
+            break;
+        }
+        default:
+            CHECK(mail->kind == AGENT_MAIL_STOP);
+            take_stop(stream);
+        }
+    }
+}
+
+/* ---- The thread ---- */
+
+static void resume(struct agent *agent)
+{
+    if (agent->paused) {
+        agent_output_read(agent);
+        agent_settle(agent);
+    }
+}
+
+static void take_event(struct agent_stream *stream, const struct agent_source *source)
+{
+    struct agent *agent = source->agent;
+    if (source->kind == AGENT_SOURCE_MAILBOX) {
+        mailbox_clear(stream->box);
+        if (stream->paused > 0) {
+            each(stream, resume); /* it may have been the poke of credit */
+        }
+        return;
+    }
+    if (source->fd < 0) {
+        return; /* closed by an earlier event of this wake-up */
+    }
+    agent_stream_clock(stream);
+    switch (source->kind) {
+    case AGENT_SOURCE_INPUT:
+        agent_input_write(agent);
+        break;
+    case AGENT_SOURCE_OUTPUT:
+        agent_output_read(agent);
+        break;
+    case AGENT_SOURCE_ERRORS:
+        agent_errors_read(agent);
+        break;
+    case AGENT_SOURCE_LIFELINE:
+        agent_lifeline_read(agent);
+        break;
+    case AGENT_SOURCE_GUARD:
+        agent_reap(agent);
+        break;
+    case AGENT_SOURCE_MAILBOX:
+        break;
+    }
+    agent_settle(agent);
+}
+
+static struct heap_node *due(const struct heap *heap, struct instant now)
+{
+    struct heap_node *first = heap_first(heap);
+    return first && instant_reached(first->at, now) ? first : NULL;
+}
+
+static void take_deadlines(struct agent_stream *stream)
+{
+    struct heap_node *node;
+    agent_stream_clock(stream);
+    while ((node = due(&stream->ticks, stream->now))) {
+        struct agent *agent = container_of(node, struct agent, tick);
+        heap_remove(&stream->ticks, node);
+        acp_peer_time(agent->peer, stream->now, stream->wall_ms);
+        acp_peer_tick(agent->peer);
+        agent_settle(agent);
+    }
+    while ((node = due(&stream->ends, stream->now))) {
+        struct agent *agent = container_of(node, struct agent, end);
+        agent_process_overdue(agent);
+        agent_settle(agent);
+    }
+}
+
+static void free_dead(struct agent_stream *stream)
+{
+    while (stream->dead) {
+        struct agent *agent = stream->dead;
+        stream->dead = agent->next;
+        agent_free(agent);
+    }
+}
+
+static int timeout(const struct agent_stream *stream)
+{
+    struct instant at = stream->stopping ? stream->stop_by : INSTANT_NEVER;
+    const struct heap_node *nodes[] = {heap_first(&stream->ticks), heap_first(&stream->ends)};
+    for (size_t i = 0; i < array_size(nodes); i++) {
+        at = nodes[i] ? instant_earlier(at, nodes[i]->at) : at;
+    }
+    return clock_poll_timeout(at);
+}
+
+static bool is_over(const struct agent_stream *stream)
+{
+    return stream->stopping && (stream->count == 0 || instant_reached(stream->stop_by, stream->now));
+}
+
+static void abandon(struct agent *agent)
+{
+    log_error("a guard did not end and is left", "session", "%s", agent->topic->session_id, "pid", "%d",
+              (int)agent->guard_pid, NULL);
+    if (!agent->peer_ended) {
+        agent_end_peer(agent);
+    }
+    agent_bury(agent);
+}
+
+static void agent_stream_run(void *context)
+{
+    struct agent_stream *stream = context;
+    thread_check(THREAD_AGENT);
+    while (!is_over(stream)) {
+        struct epoll_event events[EVENTS_AT_ONCE];
+        int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, timeout(stream));
+        stream->config = config_current_get(stream->wiring.config);
+        for (int i = 0; i < count; i++) {
+            take_event(stream, events[i].data.ptr);
+        }
+        take_mail(stream);
+        take_deadlines(stream);
+        free_dead(stream);
+        config_put(stream->config);
+        stream->config = NULL;
+    }
+    each(stream, abandon);
+    free_dead(stream);
+}
+
+/* ---- Life ---- */
+
+static void stream_free(struct agent_stream *stream)
+{
+    heap_free(&stream->ticks);
+    heap_free(&stream->ends);
+    json_parser_free(stream->parser);
+    fd_close(stream->epoll);
+    mailbox_free(stream->box);
+    free(stream);
+}
+
+static enum err open_epoll(struct agent_stream *stream)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    int lifted = fd < 0 ? -errno : fd_lift(fd);
+    if (lifted < 0) {
+        return err_from_errno(-lifted);
+    }
+    stream->epoll = lifted;
+    stream->mail_source = (struct agent_source){AGENT_SOURCE_MAILBOX, mailbox_fd(stream->box), NULL};
+    return agent_source_add(stream, &stream->mail_source, EPOLLIN);
+}
+
+enum err agent_stream_start(struct agent_stream **out, const struct agent_wiring *wiring)
+{
+    struct agent_stream *stream = calloc(1, sizeof(*stream));
+    if (!stream) {
+        return ERR_NOMEM;
+    }
+    stream->wiring = *wiring;
+    stream->epoll = -1;
+    const struct config *config = config_current_get(wiring->config);
+    int depth = (int)config->max_json_depth;
+    stream->credit_bytes = config->credit_session_bytes;
+    config_put(config);
+    enum err err = mailbox_new(&stream->box, "agent", 0);
+    if (!err) {
+        err = json_parser_new(&stream->parser, depth);
+    }
+    if (!err) {
+        err = open_epoll(stream);
+    }
+    if (!err) {
+        err = thread_start(&stream->thread, THREAD_AGENT, -1, true, agent_stream_run, stream);
+    }
+    if (err) {
+        stream_free(stream);
+        return err;
+    }
+    *out = stream;
+    return ERR_OK;
+}
+
+struct mailbox *agent_stream_mailbox(struct agent_stream *stream)
+{
+    return stream->box;
+}
+
+void agent_stream_stop(struct agent_stream *stream)
+{
+    stream->stop.kind = AGENT_MAIL_STOP;
+    mailbox_push(stream->box, &stream->stop);
+    thread_join(&stream->thread);
+}
+
+void agent_stream_free(struct agent_stream *stream)
+{
+    if (!stream) {
+        return;
+    }
+    for (struct mail *mail; (mail = mailbox_take(stream->box));) {
+        if (mail->kind == AGENT_MAIL_START) {
+            agent_start_free(container_of(mail, struct agent_start, mail));
+        } else {
+            CHECK(mail->kind == AGENT_MAIL_ORDER);
+            agent_order_free(container_of(mail, struct agent_order, mail));
+        }
+    }
+    stream_free(stream);
+}

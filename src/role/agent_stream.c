@@ -1,0 +1,460 @@
+/* An agent's stdin, stdout and stderr. */
+#define _GNU_SOURCE
+#include "agent_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "signalbox/base/metrics.h"
+
+enum {
+    ROUND_BYTES = 256 * 1024,    /* of one agent's output in one wake-up */
+    KEEP_BYTES = 1024 * 1024,    /* a larger buffer is not kept */
+    ANSWERS_MAX = 1024 * 1024,   /* answers that the agent does not read, before it is not read */
+    LATE_BYTES_MAX = 1024 * 1024, /* the most that a pipe holds: more has a writer that escaped the guard */
+    EXCERPT_BYTES = 120,
+    GARBAGE_PER_MINUTE = 10,
+    ERRORS_PER_MINUTE = 60,
+};
+
+static const char memory_why[] = "The server ran out of memory for what the agent sent, and ended it.";
+
+static void shrink(struct buffer *buffer)
+{
+    if (buffer->capacity <= KEEP_BYTES || buffer->length > AGENT_READ_BYTES) {
+        return;
+    }
+    struct buffer small = {0};
+    buffer_append(&small, buffer->data, buffer->length);
+    if (buffer_ok(&small)) {
+        buffer_free(buffer);
+        *buffer = small;
+    }
+}
+
+/* ---- stdin ---- */
+
+static void input_closed(struct agent *agent)
+{
+    agent_source_close(agent->stream, &agent->input);
+    buffer_free(&agent->queue);
+    agent->written = 0;
+    agent->unread_answers = 0;
+    if (agent->paused) {
+        agent_output_read(agent); /* it may have waited for its answers to be read */
+    }
+}
+
+/* Writes what the pipe takes; -1 when the other end is closed. */
+static ssize_t write_some(struct agent *agent, const char *bytes, size_t length)
+{
+    size_t done = 0;
+    while (done < length) {
+        /* SIGPIPE is blocked in this thread, and one that stays pending in it harms nobody. */
+        ssize_t put = write(agent->input.fd, bytes + done, length - done);
+        if (put > 0) {
+            done += (size_t)put;
+        } else if (put < 0 && errno == EAGAIN) {
+            break;
+        } else if (put < 0 && errno != EINTR) {
+            return -1;
+        }
+    }
+    return (ssize_t)done;
+}
+
+/* It does not hear us any more. Mostly it has ended, and its guard is about to say so. */
+static void input_broken(struct agent *agent)
+{
+    input_closed(agent);
+    agent->given_up = true;
+}
+
+void agent_input_send(struct agent *agent, const char *line, size_t length)
+{
+    if (agent->input.fd < 0 || agent->input_closing) {
+        return;
+    }
+    size_t done = 0;
+    bool waited = agent->queue.length > agent->written;
+    if (!waited) {
+        ssize_t put = write_some(agent, line, length);
+        if (put < 0) {
+            input_broken(agent);
+            return;
+        }
+        done = (size_t)put;
+    }
+    if (done == length) {
+        return;
+    }
+    buffer_append(&agent->queue, line + done, length - done);
+    if (!buffer_ok(&agent->queue)) {
+        agent->out_of_memory = true;
+        return;
+    }
+    if (agent->answering) {
+        agent->unread_answers += length - done;
+    }
+    if (!waited) {
+        agent_source_watch(agent->stream, &agent->input, EPOLLOUT);
+    }
+}
+
+void agent_input_write(struct agent *agent)
+{
+    size_t waiting = agent->queue.length - agent->written;
+    if (agent->input.fd < 0 || waiting == 0) {
+        return;
+    }
+    ssize_t put = write_some(agent, agent->queue.data + agent->written, waiting);
+    if (put < 0) {
+        input_broken(agent);
+        return;
+    }
+    agent->written += (size_t)put;
+    if ((size_t)put < waiting) {
+        if (agent->written > agent->queue.length / 2) {
+            buffer_consume(&agent->queue, agent->written);
+            agent->written = 0;
+        }
+        return;
+    }
+    buffer_reset(&agent->queue);
+    shrink(&agent->queue);
+    agent->written = 0;
+    agent->unread_answers = 0;
+    if (agent->input_closing) {
+        input_closed(agent);
+        return;
+    }
+    agent_source_watch(agent->stream, &agent->input, 0);
+    if (agent->paused) {
+        agent_output_read(agent);
+    }
+}
+
+void agent_input_close(struct agent *agent)
+{
+    agent->input_closing = true;
+    if (agent->queue.length == agent->written) {
+        input_closed(agent);
+    }
+}
+
+/* ---- stdout ---- */
+
+static void garbage(struct agent *agent, const char *line, size_t length, const char *reason)
+{
+    metric_add(METRIC_AGENT_GARBAGE, 1);
+    uint32_t suppressed;
+    if (!log_limit_pass(&agent->garbage_limit, GARBAGE_PER_MINUTE, &suppressed)) {
+        return;
+    }
+    char excerpt[EXCERPT_BYTES + 1];
+    size_t shown = length < EXCERPT_BYTES ? length : EXCERPT_BYTES;
+    memcpy(excerpt, line, shown);
+    excerpt[shown] = '\0';
+    log_warn("an agent wrote a line that is no JSON-RPC message", "session", "%s", agent->topic->session_id, "reason",
+             "%s", reason, "length", "%zu", length, "begins", "%s", excerpt, "left_out", "%u", suppressed, NULL);
+}
+
+static bool is_blank(const char *line, size_t length)
+{
+    while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t' || line[length - 1] == '\r')) {
+        length--;
+    }
+    return length == 0;
+}
+
+static void take_line(struct agent *agent, const char *line, size_t length)
+{
+    struct agent_stream *stream = agent->stream;
+    if (is_blank(line, length)) {
+        return;
+    }
+    metric_add(METRIC_AGENT_LINES, 1);
+    struct json_object *message = NULL;
+    enum err err = json_parse(stream->parser, line, length, &message);
+    if (err == ERR_NOMEM) {
+        /* It may have been the answer that a turn waits for. */
+        agent_doom(agent, memory_why);
+        return;
+    }
+    if (err != ERR_OK) {
+        garbage(agent, line, length, json_parser_message(stream->parser));
+        return;
+    }
+    acp_peer_time(agent->peer, stream->now, stream->wall_ms);
+    agent->answering = true;
+    err = acp_peer_message(agent->peer, message);
+    agent->answering = false;
+    json_object_put(message);
+    if (err == ERR_SYNTAX) {
+        garbage(agent, line, length, "neither a request nor a response");
+    }
+    if (agent->out_of_memory || acp_peer_error(agent->peer) != ERR_OK) {
+        agent_doom(agent, memory_why);
+    }
+}
+
+static bool too_long(struct agent *agent, size_t length)
+{
+    size_t limit = (size_t)agent->stream->config->max_agent_line_bytes;
+    if (length <= limit) {
+        return false;
+    }
+    char why[sizeof(agent->why)];
+    snprintf(why, sizeof(why), "The agent sent a line of more than %zu bytes (max-agent-line-bytes) and was ended.",
+             limit);
+    agent_doom(agent, why);
+    return true;
+}
+
+/* Processes the next whole line; false when there is none. Looks at every byte once. */
+static bool next_line(struct agent *agent)
+{
+    struct buffer *pending = &agent->pending;
+    const char *end = NULL;
+    if (pending->length > agent->scanned) {
+        end = memchr(pending->data + agent->scanned, '\n', pending->length - agent->scanned);
+    }
+    if (end) {
+        const char *line = pending->data + agent->line_start;
+        size_t length = (size_t)(end - line);
+        agent->line_start += length + 1;
+        agent->scanned = agent->line_start;
+        if (!too_long(agent, length)) {
+            take_line(agent, line, length);
+        }
+        return true;
+    }
+    buffer_consume(pending, agent->line_start);
+    agent->line_start = 0;
+    agent->scanned = pending->length;
+    shrink(pending);
+    return too_long(agent, pending->length);
+}
+
+/* What has no line end is the last line. */
+static void output_ended(struct agent *agent)
+{
+    size_t rest = agent->pending.length - agent->line_start;
+    if (rest > 0) {
+        take_line(agent, agent->pending.data + agent->line_start, rest);
+    }
+    agent_output_close(agent);
+}
+
+static void set_paused(struct agent *agent, bool paused)
+{
+    if (agent->paused == paused) {
+        return;
+    }
+    agent->paused = paused;
+    agent->stream->paused += paused ? 1 : (size_t)-1;
+    if (agent->output.fd >= 0) {
+        agent_source_watch(agent->stream, &agent->output, paused ? 0 : EPOLLIN);
+    }
+}
+
+static bool must_pause(struct agent *agent)
+{
+    if (agent->stream->stopping) {
+        return false; /* what is left is little, and nobody will give credit back */
+    }
+    if (agent->unread_answers > ANSWERS_MAX) {
+        return true;
+    }
+    if (!credit_exhausted(agent->credit)) {
+        return false;
+    }
+    if (!agent->paused) {
+        metric_add(METRIC_AGENT_STALLS, 1);
+    }
+    return true;
+}
+
+void agent_output_close(struct agent *agent)
+{
+    set_paused(agent, false);
+    agent_source_close(agent->stream, &agent->output);
+    buffer_free(&agent->pending);
+    agent->line_start = 0;
+    agent->scanned = 0;
+}
+
+/* False when there is nothing to be had now, or no more at all. */
+static bool read_more(struct agent *agent, size_t *round)
+{
+    char *room = buffer_reserve(&agent->pending, AGENT_READ_BYTES);
+    if (!room) {
+        agent_doom(agent, memory_why);
+        return false;
+    }
+    ssize_t got = read(agent->output.fd, room, AGENT_READ_BYTES);
+    if (got > 0) {
+        agent_stream_clock(agent->stream);
+        agent->pending.length += (size_t)got;
+        *round += (size_t)got;
+        agent->late_bytes += agent->gone ? (size_t)got : 0;
+        return true;
+    }
+    if (got < 0 && errno == EINTR) {
+        return true;
+    }
+    if (got == 0 || errno != EAGAIN || agent->gone) {
+        output_ended(agent);
+    }
+    return false;
+}
+
+void agent_output_read(struct agent *agent)
+{
+    size_t round = 0;
+    while (agent->output.fd >= 0 && !agent->doomed) {
+        set_paused(agent, must_pause(agent));
+        if (agent->paused) {
+            return;
+        }
+        if (next_line(agent)) {
+            continue;
+        }
+        if (agent->late_bytes > LATE_BYTES_MAX) {
+            output_ended(agent);
+        } else if (round >= ROUND_BYTES || !read_more(agent, &round)) {
+            return;
+        }
+    }
+}
+
+/* ---- stderr ---- */
+
+static void keep_tail(struct agent *agent, const char *bytes, size_t length)
+{
+    if (length > AGENT_TAIL_BYTES) {
+        bytes += length - AGENT_TAIL_BYTES;
+        length = AGENT_TAIL_BYTES;
+    }
+    size_t kept = agent->tail_length;
+    if (kept > AGENT_TAIL_BYTES - length) {
+        kept = AGENT_TAIL_BYTES - length;
+    }
+    memmove(agent->tail, agent->tail + agent->tail_length - kept, kept);
+    memcpy(agent->tail + kept, bytes, length);
+    agent->tail_length = kept + length;
+}
+
+static void log_error_line(struct agent *agent)
+{
+    size_t length = agent->error_length;
+    agent->error_length = 0;
+    if (is_blank(agent->error_line, length)) {
+        return;
+    }
+    agent->error_line[length] = '\0';
+    uint32_t suppressed;
+    if (log_limit_pass(&agent->errors_limit, ERRORS_PER_MINUTE, &suppressed)) {
+        log_info("agent's stderr", "session", "%s", agent->topic->session_id, "line", "%s", agent->error_line,
+                 "left_out", "%u", suppressed, NULL);
+    }
+}
+
+/* A longer line is cut: its beginning says most. */
+static void log_errors(struct agent *agent, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        const char *end = memchr(bytes, '\n', length);
+        size_t part = end ? (size_t)(end - bytes) : length;
+        size_t room = sizeof(agent->error_line) - 1 - agent->error_length;
+        size_t taken = part < room ? part : room;
+        memcpy(agent->error_line + agent->error_length, bytes, taken);
+        agent->error_length += taken;
+        part += end ? 1 : 0;
+        bytes += part;
+        length -= part;
+        if (end) {
+            log_error_line(agent);
+        }
+    }
+}
+
+static bool read_errors(struct agent *agent)
+{
+    if (agent->errors.fd < 0) {
+        return false;
+    }
+    char *bytes = agent->stream->scratch;
+    ssize_t got = read(agent->errors.fd, bytes, AGENT_READ_BYTES);
+    if (got > 0) {
+        keep_tail(agent, bytes, (size_t)got);
+        log_errors(agent, bytes, (size_t)got);
+        return true;
+    }
+    if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+        log_error_line(agent);
+        agent_source_close(agent->stream, &agent->errors);
+    }
+    return false;
+}
+
+void agent_errors_read(struct agent *agent)
+{
+    (void)read_errors(agent);
+}
+
+void agent_errors_drain(struct agent *agent)
+{
+    for (size_t rounds = 0; rounds < LATE_BYTES_MAX / AGENT_READ_BYTES && read_errors(agent); rounds++) {
+    }
+}
+
+/* The line before tail[*end], without blanks around it; NULL when there is none. Moves *end to its begin. */
+static const char *line_before(const struct agent *agent, size_t *end, size_t *length)
+{
+    const char *tail = agent->tail;
+    size_t stop = *end;
+    while (stop > 0 && strchr(" \t\r\n", tail[stop - 1])) { /* NUL is one of them here */
+        stop--;
+    }
+    size_t start = stop;
+    while (start > 0 && tail[start - 1] != '\n') {
+        start--;
+    }
+    *end = start;
+    *length = stop - start;
+    return *length > 0 ? tail + start : NULL;
+}
+
+static bool has(const char *line, size_t length, const char *word)
+{
+    return memmem(line, length, word, strlen(word)) != NULL;
+}
+
+const char *agent_errors_last(const struct agent *agent, char out[AGENT_LOG_LINE_BYTES])
+{
+    size_t end = agent->tail_length, length;
+    const char *line = line_before(agent, &end, &length);
+    if (!line) {
+        return NULL;
+    }
+    /* Node's last word is its version; what it died of stands above the stack. */
+    if (has(line, length, "Node.js v")) {
+        size_t other_length;
+        const char *other;
+        while ((other = line_before(agent, &end, &other_length)) && !has(other, other_length, "Error")) {
+        }
+        line = other ? other : line;
+        length = other ? other_length : length;
+    }
+    if (length > AGENT_LOG_LINE_BYTES - 1) {
+        length = AGENT_LOG_LINE_BYTES - 1;
+    }
+    memcpy(out, line, length);
+    out[length] = '\0';
+    return out;
+}

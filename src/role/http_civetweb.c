@@ -1,0 +1,316 @@
+/*
+ * CivetWeb 1.15, and nothing else that knows it. It accepts, parses HTTP and keeps connections; every request is served
+ * from its begin_request callback, since its request handlers are not called for upgrades. It has no document root.
+ */
+#define _GNU_SOURCE
+#include <civetweb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "http_handover.h"
+#include "http_internal.h"
+
+#include "signalbox/base/clock.h"
+#include "signalbox/base/log.h"
+#include "signalbox/base/rcu.h"
+#include "signalbox/base/thread.h"
+
+enum {
+    BODY_CHUNK = 16 * 1024,
+    DRAIN_MAX = 8 * 1024 * 1024, /* of a refused body, so that the client gets to read why */
+    DRAIN_MS = 3000,
+};
+
+/* ---- Writing ---- */
+
+/* Everything but 101 and 304 says how long it is. */
+static void send_response(struct mg_connection *connection, struct http_request *request,
+                          struct http_response *response)
+{
+    bool head = !strcmp(request->method, "HEAD");
+    const void *body = response->fixed ? response->fixed : response->body.data;
+    size_t length = response->fixed ? response->fixed_length : response->body.length;
+    struct buffer out = {0};
+    if (response->status == 304) {
+        length = 0;
+    }
+    buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, http_status_text(response->status));
+    if (response->status != 304) {
+        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", response->type, length);
+    }
+    buffer_text(&out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+                      "Cross-Origin-Resource-Policy: same-origin\r\n");
+    if (!response->headers.length || !memmem(response->headers.data, response->headers.length, "Cache-Control:", 14)) {
+        buffer_text(&out, "Cache-Control: no-store\r\n");
+    }
+    buffer_append(&out, response->headers.data, response->headers.length);
+    buffer_text(&out, response->close ? "Connection: close\r\n\r\n" : "\r\n");
+    if (!head) {
+        buffer_append(&out, body, length);
+    }
+    if (!buffer_ok(&out)) {
+        static const char empty[] = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        mg_write(connection, empty, sizeof(empty) - 1);
+        response->close = true;
+    } else if (mg_write(connection, out.data, out.length) != (int)out.length) {
+        response->close = true;
+    }
+    buffer_free(&out);
+}
+
+/* Reads what is left of a body that is not wanted, within reason: closing with it unread would reset the connection
+ * before the client has read the answer. */
+static void drain(struct mg_connection *connection)
+{
+    struct instant limit = instant_after_ms(clock_now(), DRAIN_MS);
+    char unwanted[BODY_CHUNK];
+    for (size_t total = 0; total < DRAIN_MAX && !instant_reached(limit, clock_now());) {
+        int got = mg_read(connection, unwanted, sizeof(unwanted));
+        if (got <= 0) {
+            break;
+        }
+        total += (size_t)got;
+    }
+}
+
+/* ---- Reading ---- */
+
+enum err http_read_body(struct http_request *request, size_t limit, struct buffer *body)
+{
+    struct mg_connection *connection = request->connection;
+    if (request->content_length > 0 && (unsigned long long)request->content_length > limit) {
+        return ERR_TOOBIG;
+    }
+    const char *expect = http_header(request, "Expect", NULL);
+    if (expect && !strcasecmp(expect, "100-continue")) {
+        mg_write(connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    }
+    for (;;) {
+        char *room = buffer_reserve(body, BODY_CHUNK);
+        if (!room) {
+            return ERR_NOMEM;
+        }
+        int got = mg_read(connection, room, BODY_CHUNK);
+        if (got < 0) {
+            return ERR_PIPE;
+        }
+        if (!got) {
+            break;
+        }
+        body->length += (size_t)got;
+        if (body->length > limit) {
+            return ERR_TOOBIG;
+        }
+    }
+    bool whole = request->content_length < 0 || (long long)body->length == request->content_length;
+    return whole ? ERR_OK : ERR_PIPE;
+}
+
+static bool is_chunked(const struct http_request *request)
+{
+    const char *encoding = http_header(request, "Transfer-Encoding", NULL);
+    return encoding && strcasecmp(encoding, "identity");
+}
+
+/* Two lengths of one body are an attack on a proxy in front of us (RFC 9112, section 6.3). */
+static bool framing_is_clear(const struct http_request *request)
+{
+    size_t lengths;
+    http_header(request, "Content-Length", &lengths);
+    return lengths + is_chunked(request) <= 1;
+}
+
+static bool asks_for_websocket(const struct http_request *request)
+{
+    const char *connection = http_header(request, "Connection", NULL);
+    const char *upgrade = http_header(request, "Upgrade", NULL);
+    return connection && upgrade && strcasestr(connection, "upgrade") && strcasestr(upgrade, "websocket");
+}
+
+static void fill_request(struct http_request *request, struct http *http, struct mg_connection *connection,
+                         const struct mg_request_info *info, struct http_header *headers)
+{
+    size_t count = 0;
+    for (int i = 0; i < info->num_headers; i++) {
+        headers[count++] = (struct http_header){info->http_headers[i].name, info->http_headers[i].value};
+    }
+    *request = (struct http_request){
+        .http = http,
+        .handler = mg_get_thread_pointer(connection),
+        .method = info->request_method,
+        .query = info->query_string,
+        .headers = headers,
+        .header_count = count,
+        .peer_port = info->remote_port,
+        .connection = connection,
+    };
+    snprintf(request->peer, sizeof(request->peer), "%s", info->remote_addr);
+    const char *path = info->local_uri_raw ? info->local_uri_raw : "";
+    if (!http_decode(path, strcspn(path, "?"), true, request->path, sizeof(request->path))) {
+        request->path[0] = '\0';
+    }
+    request->content_length = is_chunked(request) ? -1 : info->content_length < 0 ? 0 : info->content_length;
+    request->upgrade = asks_for_websocket(request);
+}
+
+/* ---- Callbacks ---- */
+
+static int begin_request(struct mg_connection *connection)
+{
+    const struct mg_request_info *info = mg_get_request_info(connection);
+    struct http *http = info->user_data;
+    struct http_header headers[MG_MAX_HEADERS];
+    struct http_request request;
+    struct http_response response = {.type = "application/problem+json"};
+    fill_request(&request, http, connection, info, headers);
+    if (!request.handler) {
+        http_problem(&response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
+        response.close = true;
+    } else if (!framing_is_clear(&request)) {
+        http_problem(&response, ANSWER_BAD_MESSAGE, "the length of the body is not clear", "Content-Length", NULL);
+        response.close = true;
+    } else {
+        request.config = config_current_get(http->wiring.config);
+        http_serve(&request, &response);
+        config_put(request.config);
+    }
+    response.close |= atomic_load(&http->refusing);
+    if (!response.handed_over) {
+        send_response(connection, &request, &response);
+        if (request.content_length) {
+            drain(connection);
+        }
+    }
+    if (response.close || response.handed_over) {
+        mg_disable_connection_keep_alive(connection);
+    }
+    buffer_free(&response.headers);
+    buffer_free(&response.body);
+    return response.status;
+}
+
+/* What CivetWeb refuses by itself: requests that are none, or whose head is too long. */
+static int http_error(struct mg_connection *connection, int status, const char *message)
+{
+    struct http_request request = {.method = "GET"};
+    struct http_response response = {.close = true};
+    http_problem_status(&response, status, status == 413 ? ANSWER_TOO_LARGE : ANSWER_BAD_MESSAGE, message);
+    send_response(connection, &request, &response);
+    mg_disable_connection_keep_alive(connection);
+    buffer_free(&response.headers);
+    buffer_free(&response.body);
+    return 0;
+}
+
+static int log_message(const struct mg_connection *connection, const char *message)
+{
+    (void)connection;
+    static struct log_limit limit;
+    uint32_t left_out;
+    if (log_limit_pass(&limit, 30, &left_out)) {
+        log_warn("civetweb", "said", "%s", message, "left_out", "%u", left_out, NULL);
+    }
+    return 1;
+}
+
+static void *init_thread(const struct mg_context *context, int type)
+{
+    enum { MASTER, WORKER };
+    int index = 0;
+    if (type != WORKER) {
+        return NULL;
+    }
+    struct http *http = mg_get_user_data(context);
+    struct http_handler *handler = rcu_thread_enter() ? NULL : http_handler_new(http, &index);
+    thread_adopt(THREAD_HTTP, index);
+    if (!handler) {
+        log_error("a handler thread has no memory: it refuses every request", NULL);
+    }
+    return handler;
+}
+
+/* ---- Life ---- */
+
+static struct mg_context *start(struct http *http, const struct config *config)
+{
+    char address[300], threads[16], timeout[24], queue[16];
+    bool v6 = strchr(config->listen_host, ':');
+    snprintf(address, sizeof(address), v6 ? "[%s]:%d" : "%s:%d", config->listen_host, config->listen_port);
+    snprintf(threads, sizeof(threads), "%lld", (long long)config->http_threads);
+    snprintf(timeout, sizeof(timeout), "%lld", (long long)config->http_request_timeout_ms);
+    snprintf(queue, sizeof(queue), "%d", 128); /* accepted ones that wait for a thread; others wait in the kernel */
+    const char *options[] = {
+        "listening_ports", address,
+        "num_threads", threads,
+        "connection_queue", queue,
+        "listen_backlog", "4096",
+        "request_timeout_ms", timeout,
+        "enable_keep_alive", "yes",
+        "keep_alive_timeout_ms", "1000",
+        "max_request_size", "32768",
+        "tcp_nodelay", "1",
+        "decode_url", "no",
+        "enable_auth_domain_check", "no",
+        "enable_directory_listing", "no",
+        NULL,
+    };
+    const struct mg_callbacks callbacks = {
+        .begin_request = begin_request,
+        .http_error = http_error,
+        .log_message = log_message,
+        .init_thread = init_thread,
+    };
+    /* Its threads take no signals, and it changes the handling of two for the whole process. */
+    struct sigaction pipe_action, child_action;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigaction(SIGPIPE, NULL, &pipe_action);
+    sigaction(SIGCHLD, NULL, &child_action);
+    struct mg_context *context = mg_start(&callbacks, http, options);
+    sigaction(SIGPIPE, &pipe_action, NULL);
+    sigaction(SIGCHLD, &child_action, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return context;
+}
+
+enum err http_civetweb_start(struct http *http, char *why, size_t why_size)
+{
+    struct mg_server_port port;
+    const struct config *config = config_current_get(http->wiring.config);
+    mg_init_library(0);
+    errno = 0;
+    http->civetweb = start(http, config);
+    if (!http->civetweb) {
+        const char *reason = errno ? strerror(errno) : "see the log";
+        snprintf(why, why_size, "%s cannot be served: %s", config->listen, reason);
+        mg_exit_library();
+        config_put(config);
+        return ERR_IO;
+    }
+    config_put(config);
+    if (mg_get_server_ports(http->civetweb, 1, &port) < 1) {
+        snprintf(why, why_size, "the port that is served is not known");
+        http_civetweb_stop(http);
+        return ERR_IO;
+    }
+    http->port = port.port;
+    return ERR_OK;
+}
+
+void http_civetweb_stop(struct http *http)
+{
+    if (!http->civetweb) {
+        return;
+    }
+    if (http->port) {
+        handover_hush(http->port); /* else it looks every two seconds only whether it is to stop */
+    }
+    mg_stop(http->civetweb);
+    http->civetweb = NULL;
+    mg_exit_library();
+}

@@ -1,0 +1,175 @@
+/* The WebSocket handshake (RFC 6455, section 4.2), answered by us, and the hand-over to a socket thread. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <nettle/base64.h>
+#include <nettle/sha1.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "http_handover.h"
+#include "http_internal.h"
+
+#include "signalbox/base/fd.h"
+#include "signalbox/base/id.h"
+#include "signalbox/base/log.h"
+#include "signalbox/base/metrics.h"
+
+enum { KEY_LENGTH = 24, ACCEPT_SIZE = 32 };
+
+static const char protocol[] = "signalbox.v1";
+
+static void accept_of(const char *key, char out[ACCEPT_SIZE])
+{
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    struct sha1_ctx hash;
+    uint8_t digest[SHA1_DIGEST_SIZE];
+    sha1_init(&hash);
+    sha1_update(&hash, strlen(key), (const uint8_t *)key);
+    sha1_update(&hash, sizeof(guid) - 1, (const uint8_t *)guid);
+    sha1_digest(&hash, sizeof(digest), digest);
+    base64_encode_raw(out, sizeof(digest), digest);
+    out[BASE64_ENCODE_RAW_LENGTH(sizeof(digest))] = '\0';
+}
+
+/* 16 bytes in base64. */
+static bool key_valid(const char *key)
+{
+    return key && strlen(key) == KEY_LENGTH && key[KEY_LENGTH - 1] == '=' && key[KEY_LENGTH - 2] == '=' &&
+           strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == KEY_LENGTH - 2;
+}
+
+/* What the client offers, over all its headers of that name. */
+enum offer { OFFER_NONE, OFFER_OURS, OFFER_OTHERS };
+
+static enum offer offered(const struct http_request *request)
+{
+    enum offer offer = OFFER_NONE;
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (strcasecmp(request->headers[i].name, "Sec-WebSocket-Protocol")) {
+            continue;
+        }
+        for (const char *at = request->headers[i].value; *at;) {
+            at += strspn(at, ", \t");
+            size_t length = strcspn(at, ", \t");
+            if (length == sizeof(protocol) - 1 && !memcmp(at, protocol, length)) {
+                return OFFER_OURS;
+            }
+            offer = length ? OFFER_OTHERS : offer;
+            at += length;
+        }
+    }
+    return offer;
+}
+
+static bool client_id(const struct http_request *request, struct identity *identity)
+{
+    if (!http_query(request, "client", identity->client_id, sizeof(identity->client_id))) {
+        id_random(identity->client_id);
+        return true;
+    }
+    size_t length = strlen(identity->client_id);
+    return length && strspn(identity->client_id,
+                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == length;
+}
+
+static bool handshake_valid(struct http_request *request, struct http_response *response, enum offer *offer)
+{
+    size_t keys;
+    const char *key = http_header(request, "Sec-WebSocket-Key", &keys);
+    const char *version = http_header(request, "Sec-WebSocket-Version", NULL);
+    *offer = offered(request);
+    if (strcmp(request->method, "GET") || !request->upgrade) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "this path serves WebSockets only", "Upgrade", NULL);
+        return false;
+    }
+    if (!version || strcmp(version, "13")) {
+        http_problem(response, ANSWER_UNSUPPORTED, "the WebSocket version must be 13", "Sec-WebSocket-Version", NULL);
+        buffer_text(&response->headers, "Sec-WebSocket-Version: 13\r\n");
+        return false;
+    }
+    if (keys != 1 || !key_valid(key)) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "the WebSocket key must be 16 bytes in base64", "Sec-WebSocket-Key",
+                     NULL);
+        return false;
+    }
+    if (*offer == OFFER_OTHERS) {
+        http_problem(response, ANSWER_UNSUPPORTED, "the subprotocol is signalbox.v1", "Sec-WebSocket-Protocol", NULL);
+        return false;
+    }
+    if (!client_id(request, &request->identity)) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "`client` must be 1 to 64 letters, digits, - and _", "client", NULL);
+        return false;
+    }
+    if (atomic_load(&request->http->refusing)) {
+        http_problem(response, ANSWER_SHUTTING_DOWN, "the server is stopping", NULL, NULL);
+        return false;
+    }
+    if (metric_read(METRIC_CONNECTIONS) >= request->config->max_clients) {
+        http_problem(response, ANSWER_LIMIT_REACHED, "`max-clients` are connected", NULL, NULL);
+        return false;
+    }
+    return true;
+}
+
+static bool send_101(int fd, const char *key, bool with_protocol)
+{
+    char accept[ACCEPT_SIZE], text[256];
+    accept_of(key, accept);
+    int length = snprintf(text, sizeof(text),
+                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                          "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+                          accept, with_protocol ? "Sec-WebSocket-Protocol: " : "", with_protocol ? protocol : "",
+                          with_protocol ? "\r\n" : "");
+    return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length;
+}
+
+static bool take_socket(struct http_request *request, struct http_response *response, int *fd)
+{
+    int theirs;
+    enum err err = handover_find(request->peer, request->peer_port, request->http->port, &theirs);
+    if (!err) {
+        err = handover_take(theirs, fd);
+    }
+    if (err) {
+        log_error("a WebSocket cannot be taken over", "peer", "%s", request->peer, "error", "%s", err_text(err), NULL);
+        http_problem_status(response, 503, ANSWER_INTERNAL, "the connection cannot be taken over: try again");
+        response->close = true;
+    }
+    return !err;
+}
+
+void http_upgrade(struct http_request *request, struct http_response *response)
+{
+    enum offer offer;
+    int fd;
+    if (!handshake_valid(request, response, &offer)) {
+        return;
+    }
+    struct client_take *take = calloc(1, sizeof(*take));
+    if (!take) {
+        http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
+        return;
+    }
+    if (!take_socket(request, response, &fd)) {
+        free(take);
+        return;
+    }
+    response->handed_over = true;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* else delayed, not wrong */
+    if (!send_101(fd, http_header(request, "Sec-WebSocket-Key", NULL), offer == OFFER_OURS)) {
+        fd_close(fd); /* the client has gone, or would not even take this */
+        free(take);
+        return;
+    }
+    take->mail.kind = CLIENT_MAIL_TAKE;
+    take->fd = fd;
+    take->identity = request->identity;
+    take->history_none = offer == OFFER_NONE;
+    struct http *http = request->http;
+    unsigned turn = atomic_fetch_add(&http->turn, 1);
+    mailbox_push(http->wiring.socket_boxes[turn % http->wiring.socket_threads], &take->mail);
+}
