@@ -389,6 +389,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     history_stop(server->history);
     agent_stream_free(server->agents);
     dispatch_free(server->dispatch);
+    http_free(server->http);
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         socket_free(server->sockets[i]);
     }

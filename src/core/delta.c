@@ -30,7 +30,9 @@ bool delta_window_waits(const struct delta_window *window)
 void delta_window_flushed(struct delta_window *window, struct instant now)
 {
     window->due = INSTANT_NEVER;
-    window->free_at = instant_after_ms(now, window->window_ms);
+    /* A sixteenth longer than the window: the end of a message brings its last delta and its text_complete at once, and
+     * with them a second still has no more events than its windows and the leading edge (50 ms: 21). */
+    window->free_at = instant_after_ms(now, window->window_ms + window->window_ms / 16);
 }
 
 void delta_window_open(struct delta_window *window)

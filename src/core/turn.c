@@ -119,6 +119,7 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
     if (at_once) {
         session->queue_paused = false;
         emit_user_message(&step, prompt, "accepted", 0);
+        emit_user_message(&step, prompt, "processing", 0);
         begin_turn(&step, prompt);
     } else {
         *session->queue_last = prompt;

@@ -4,7 +4,8 @@
  *   agent.c          the thread and its mail
  *   agent_life.c     an agent's way from start to end, and what it has the dispatcher told
  *   agent_process.c  the guard: starting it, its lifeline, ending it
- *   agent_stream.c   stdin, stdout and stderr
+ *   agent_stream.c   stdin and stdout
+ *   agent_errors.c   stderr
  * Everything here belongs to the thread.
  */
 #include <stdbool.h>
@@ -31,6 +32,8 @@ enum {
     AGENT_LOG_LINE_BYTES = 1024,
     AGENT_LIFELINE_LINE_BYTES = 1200, /* the guard's lines have 1024 at most */
     AGENT_BUCKETS = 1024,
+    /* The most that a pipe holds: who writes more after the guard's end has escaped it. */
+    AGENT_LATE_BYTES_MAX = 1024 * 1024,
 };
 
 /* ---- The thread ---- */
@@ -190,6 +193,10 @@ void agent_input_close(struct agent *agent); /* once all is written */
 /* Reads and processes what there is, as far as credit and fairness allow; closes stdout at its end. */
 void agent_output_read(struct agent *agent);
 void agent_output_close(struct agent *agent);
+bool agent_is_blank(const char *line, size_t length);
+
+/* agent_errors.c */
+
 void agent_errors_read(struct agent *agent);
 /* Everything that is there. */
 void agent_errors_drain(struct agent *agent);

@@ -75,26 +75,11 @@ static void free_mail(struct mail *mail)
     }
 }
 
-static struct mail *take(struct http_handler *handler)
-{
-    struct mail *mail = mailbox_take(handler->box);
-    if (mail && mail->kind != HTTP_MAIL_ANSWER) {
-        handler->owed--;
-    }
-    return mail;
-}
-
-void http_ask(struct http_handler *handler, struct mailbox *to, struct mail *mail)
-{
-    handler->owed++;
-    mailbox_push(to, mail);
-}
-
 struct mail *http_wait(struct http_handler *handler, uint64_t serial)
 {
     struct instant limit = instant_after_ms(clock_now(), ANSWER_LIMIT_MS);
     for (;;) {
-        for (struct mail *mail; (mail = take(handler));) {
+        for (struct mail *mail; (mail = mailbox_take(handler->box));) {
             if (serial_of(mail) == serial) {
                 return mail;
             }
@@ -283,19 +268,16 @@ void http_serve(struct http_request *request, struct http_response *response)
 
 /* ---- Life ---- */
 
-static void http_free(struct http *http)
+void http_free(struct http *http)
 {
+    if (!http) {
+        return;
+    }
     while (http->handlers) {
         struct http_handler *handler = http->handlers;
         http->handlers = handler->next;
-        for (;;) {
-            for (struct mail *mail; (mail = take(handler));) {
-                free_mail(mail);
-            }
-            if (!handler->owed) {
-                break;
-            }
-            mailbox_wait(handler->box, INSTANT_NEVER); /* history and maintenance give back whatever they get */
+        for (struct mail *mail; (mail = mailbox_take(handler->box));) {
+            free_mail(mail);
         }
         mailbox_free(handler->box);
         json_parser_free(handler->parser);
@@ -351,5 +333,4 @@ void http_stop(struct http *http)
     }
     pthread_mutex_unlock(&http->lock);
     http_civetweb_stop(http);
-    http_free(http);
 }

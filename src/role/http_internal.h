@@ -14,14 +14,13 @@
 
 enum { HTTP_PATH_MAX = 1024, HTTP_PEER_SIZE = 48 };
 
-/* One of CivetWeb's threads. Only it uses what is inside, but for the mailbox; freed by http_stop, since answers may come
+/* One of CivetWeb's threads. Only it uses what is inside, but for the mailbox; freed by http_free, since answers may come
  * late. */
 struct http_handler {
     struct http *http;
     struct mailbox *box;
     struct json_parser *parser;
     uint64_t serial; /* of the call whose answer is waited for */
-    size_t owed;     /* requests of history and lists that are not back */
     struct http_handler *next;
 };
 
@@ -88,8 +87,6 @@ bool http_decode(const char *text, size_t length, bool segments, char *out, size
 /* The thread's next mail with this serial, or NULL when nobody answered in time or the server stops. Other mail is late,
  * and freed. */
 struct mail *http_wait(struct http_handler *handler, uint64_t serial);
-/* Sends mail that will come back as itself. */
-void http_ask(struct http_handler *handler, struct mailbox *to, struct mail *mail);
 enum { HTTP_MAIL_ANSWER = 1, HTTP_MAIL_HISTORY, HTTP_MAIL_LIST };
 struct http_handler *http_handler_new(struct http *http, int *index);
 

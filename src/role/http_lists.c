@@ -142,7 +142,7 @@ void http_sessions(struct http_request *request, struct http_response *response)
     list->reply_kind = HTTP_MAIL_LIST;
     list->cookie[0] = ++handler->serial;
     list->limit = (size_t)limit;
-    http_ask(handler, http->wiring.maintenance, &list->mail);
+    mailbox_push(http->wiring.maintenance, &list->mail);
     struct mail *mail = http_wait(handler, handler->serial);
     if (!mail) {
         no_answer(request, response);
@@ -170,7 +170,7 @@ static struct history_request *ask_history(struct http_request *request, struct 
     question->reply_to = handler->box;
     question->reply_kind = HTTP_MAIL_HISTORY;
     question->cookie[0] = ++handler->serial;
-    http_ask(handler, request->http->wiring.history, &question->mail);
+    mailbox_push(request->http->wiring.history, &question->mail);
     struct mail *mail = http_wait(handler, handler->serial);
     if (!mail) {
         no_answer(request, response);

@@ -64,9 +64,11 @@ static enum offer offered(const struct http_request *request)
     return offer;
 }
 
-static bool client_id(const struct http_request *request, struct identity *identity)
+/* Its own, which it keeps over reconnects, or one that lives as long as the connection. */
+static bool client_id(const struct http_request *request, struct identity *identity, bool *keeps_id)
 {
-    if (!http_query(request, "client", identity->client_id, sizeof(identity->client_id))) {
+    *keeps_id = http_query(request, "client", identity->client_id, sizeof(identity->client_id));
+    if (!*keeps_id) {
         id_random(identity->client_id);
         return true;
     }
@@ -75,7 +77,8 @@ static bool client_id(const struct http_request *request, struct identity *ident
                             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == length;
 }
 
-static bool handshake_valid(struct http_request *request, struct http_response *response, enum offer *offer)
+static bool handshake_valid(struct http_request *request, struct http_response *response, enum offer *offer,
+                            bool *keeps_id)
 {
     size_t keys;
     const char *key = http_header(request, "Sec-WebSocket-Key", &keys);
@@ -99,7 +102,7 @@ static bool handshake_valid(struct http_request *request, struct http_response *
         http_problem(response, ANSWER_UNSUPPORTED, "the subprotocol is signalbox.v1", "Sec-WebSocket-Protocol", NULL);
         return false;
     }
-    if (!client_id(request, &request->identity)) {
+    if (!client_id(request, &request->identity, keeps_id)) {
         http_problem(response, ANSWER_BAD_MESSAGE, "`client` must be 1 to 64 letters, digits, - and _", "client", NULL);
         return false;
     }
@@ -145,7 +148,8 @@ void http_upgrade(struct http_request *request, struct http_response *response)
 {
     enum offer offer;
     int fd;
-    if (!handshake_valid(request, response, &offer)) {
+    bool keeps_id;
+    if (!handshake_valid(request, response, &offer, &keeps_id)) {
         return;
     }
     struct client_take *take = calloc(1, sizeof(*take));
@@ -169,6 +173,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     take->fd = fd;
     take->identity = request->identity;
     take->history_none = offer == OFFER_NONE;
+    take->keeps_id = keeps_id;
     struct http *http = request->http;
     unsigned turn = atomic_fetch_add(&http->turn, 1);
     mailbox_push(http->wiring.socket_boxes[turn % http->wiring.socket_threads], &take->mail);

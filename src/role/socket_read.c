@@ -79,9 +79,13 @@ enum err client_frames_new(struct client *client)
 void client_read(struct client *client)
 {
     client->read_left = READ_BYTES;
-    /* A failure is end-of-file, a reset, or no memory: wslay has answered what the protocol wants an answer to. */
-    if (wslay_event_recv(client->frames)) {
-        client_drop(client);
+    int result = wslay_event_recv(client->frames);
+    if (result == WSLAY_ERR_CALLBACK_FAILURE || result == WSLAY_ERR_NOMEM) {
+        client_drop(client); /* end-of-file, a reset, or no memory */
+        return;
+    }
+    if (result) {
+        client_close(client, WSLAY_CODE_PROTOCOL_ERROR, "not a frame of RFC 6455");
         return;
     }
     if (client->state == CLIENT_DEAD) {

@@ -128,7 +128,7 @@ const BROKEN_FRAMES = [
   ['a reserved opcode', [masked(0x83, '{}')]],
   ['a continuation of nothing', [masked(0x80, '{}')]],
   ['a ping in pieces', [masked(0x09, 'x')]],
-  ['a frame that claims 2^62 bytes', [Buffer.from([0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4])]],
+  ['a frame that claims 2^62 bytes', [Buffer.from([0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])]],
 ];
 for (const [name, frames] of BROKEN_FRAMES) {
   test(`${name} closes the connection`, () =>

@@ -10,7 +10,7 @@ import { textOf, toolsOf } from './lib/watch.mjs';
 
 const agents = { scripted: scripted() };
 const of = (events, type) => events.filter((event) => event.type === type);
-const sleepers = (server) => processesOf(server.run).filter(({ command }) => /sleep 48\d\d/.test(command));
+const sleepers = (server) => processesOf(server.run).filter(({ command }) => /^sleep 48\d\d/.test(command));
 
 for (const [name, step] of [['is killed', die()], ['exits', exit(7)]]) {
   test(`an agent that ${name} in a turn: error, exactly one complete, and the next prompt works`, async () => {

@@ -71,7 +71,7 @@ test('cancel in the middle of a long command ends it, with all that it started',
   const { session, turn, request } = await ask('echo begun; sleep 4711 & setsid sleep 4712; wait');
   await session.answerPermission(request, { allow: true });
   await turn.event('tool_output', (event) => event.delta.includes('begun'));
-  const sleepers = () => processesOf(server.run).filter(({ command }) => /sleep 471[12]/.test(command));
+  const sleepers = () => processesOf(server.run).filter(({ command }) => /^sleep 471[12]/.test(command));
   await until(() => sleepers().length === 2, 'both to run');
   await session.cancel();
   assert.equal((await turn.end()).stopReason, 'cancelled');

@@ -1,7 +1,9 @@
 /* The schemas: that they hold together, and that they agree with what the parser does. */
 #include "core/field.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/fd.h"
 #include "signalbox/core/event.h"
+#include "signalbox/core/route.h"
 #include "support/test.h"
 
 static struct json_object *parsed(struct buffer *out)
@@ -152,5 +154,50 @@ static void rows_name_shapes_that_exist(void)
     }
 }
 
+/* What users read names everything that there is. */
+static void mentioned(const char *docs, const char *before, const char *name, const char *after)
+{
+    char wanted[256];
+    snprintf(wanted, sizeof(wanted), "%s%s%s", before, name, after);
+    if (!strstr(docs, wanted)) {
+        printf("\n    docs/protocol.md does not have: %s\n", wanted);
+        CU_FAIL("something is not documented");
+    }
+}
+
+static void the_documentation_names_everything(void)
+{
+    char *docs;
+    size_t length;
+    CU_ASSERT_EQUAL_FATAL(file_read(TEST_SOURCE_DIR "/../docs/protocol.md", 1024 * 1024, &docs, &length), ERR_OK);
+    for (enum command_type type = 0; type <= COMMAND_PING; type++) {
+        mentioned(docs, "\n", command_name(type), " ");
+        for (const struct field *field = command_shape(type)->fields; field->name; field++) {
+            mentioned(docs, "", field->name, "");
+        }
+    }
+    for (enum event_kind kind = 0; kind < EVENT_KIND_COUNT; kind++) {
+        mentioned(docs, "\n", event_name(kind), " ");
+        for (const struct field *field = schema_events[kind].fields; field->name; field++) {
+            mentioned(docs, "", field->name, "");
+        }
+    }
+    for (const struct schema_shape *shape = schema_controls; shape->name; shape++) {
+        mentioned(docs, "\n", shape->name, " ");
+    }
+    for (enum answer_code code = ANSWER_OK + 1; code < ANSWER_CODE_COUNT; code++) {
+        char row[64];
+        snprintf(row, sizeof(row), "` | %d | %s", answer_code_status(code), answer_code_retryable(code) ? "yes |" : "|");
+        mentioned(docs, "\n| `", answer_code_name(code), row);
+    }
+    for (size_t i = 0; i < route_count(); i++) {
+        char call[128];
+        snprintf(call, sizeof(call), "%s %s", route_at(i)->method, route_at(i)->path);
+        mentioned(docs, "`", call, "`");
+    }
+    free(docs);
+}
+
 TEST_MAIN("schema", TEST(all_references_lead_somewhere), TEST(every_event_has_its_schema),
-          TEST(what_the_schema_requires_the_parser_requires), TEST(rows_name_shapes_that_exist))
+          TEST(what_the_schema_requires_the_parser_requires), TEST(rows_name_shapes_that_exist),
+          TEST(the_documentation_names_everything))

@@ -9,7 +9,6 @@
 enum agent_mail_kind {
     AGENT_MAIL_START = 1, /* struct agent_start */
     AGENT_MAIL_ORDER,     /* struct agent_order */
-    AGENT_MAIL_CREDIT,    /* struct agent_credit's own mail: credit came back to one that had run out */
     AGENT_MAIL_STOP,      /* end all agents, then the thread */
 };
 

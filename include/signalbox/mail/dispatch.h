@@ -20,7 +20,6 @@ enum dispatch_mail_kind {
     DISPATCH_DEADLINE,     /* struct deadline, fired, by its `mail` */
     DISPATCH_DEADLINE_CANCELLED, /* struct deadline, by its `cancel_mail` */
     DISPATCH_SESSION,      /* struct history_request, on its way back */
-    DISPATCH_CONFIG,       /* struct server_note: a new configuration is current */
     DISPATCH_STORE,        /* struct server_note: `ok` */
     DISPATCH_STOP,         /* struct server_note */
     DISPATCH_CLIENT,       /* struct client_note: a client with an id of its own has come or gone */

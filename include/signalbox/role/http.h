@@ -33,5 +33,9 @@ must_check enum err http_start(struct http **out, const struct http_wiring *wiri
 int http_port(const struct http *http);
 /* Refuses new connections and upgrades from here on; requests in work go on. Main. */
 void http_close(struct http *http);
-/* Ends the handler threads. The other roles' mailboxes must still be there. NULL is fine. */
+/* Ends the handler threads; requests that still wait for an answer get `shutting_down`. The other roles' mailboxes must
+ * still be there. NULL is fine. Main. */
 void http_stop(struct http *http);
+/* After http_stop, when everybody who may still answer a handler thread has ended too (history and maintenance answer
+ * whatever they were asked): frees the threads' mailboxes with what is in them. NULL is fine. */
+void http_free(struct http *http);

@@ -45,6 +45,9 @@ export class Client {
     this.server = server;
     this.clientId = options.clientId ?? newClientId();
     this.watches = options.watches ?? new Map();
+    for (const watch of this.watches.values()) {
+      watch.inbox.revive(); // what failed with the connection before goes on with this one
+    }
     const headers = { ...options.headers };
     if (options.token) {
       headers.Authorization = `Bearer ${options.token}`;

@@ -56,6 +56,11 @@ export class Inbox {
     }
   }
 
+  /** More comes after all. */
+  revive() {
+    this.#fault = null;
+  }
+
   /** The first item at or after index `from` for which `match` holds, past or future. */
   async find(match, { what, from = 0, ms = DEFAULT_WAIT_MS, explain = () => '' }) {
     for (let i = from; i < this.items.length; i++) {
