@@ -1,4 +1,5 @@
-/* How a command was answered: the codes of nacks and problem documents, and their WebSocket messages. */
+/* How a command was answered: the codes of nacks and problem documents, and their WebSocket
+ * messages. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -105,8 +105,9 @@ static enum err parse_word(const struct field *field, const char *path, struct j
                      (size_t)json_object_get_string_len(value));
 }
 
-static enum err parse_content(const struct field *field, const char *path, struct json_object *value,
-                              struct command *command, struct command_error *error)
+static enum err parse_content(const struct field *field, const char *path,
+                              struct json_object *value, struct command *command,
+                              struct command_error *error)
 {
     if (!json_object_is_type(value, json_type_array)) {
         return refuse(error, path, "`%s` must be an array of content blocks", path);
@@ -164,7 +165,8 @@ static enum err parse_field(const struct field *field, const char *path, struct 
         if (!json_object_is_type(value, json_type_boolean)) {
             return refuse(error, path, "`%s` must be true or false", path);
         }
-        *(enum flag *)place(command, field->offset) = json_object_get_boolean(value) ? FLAG_YES : FLAG_NO;
+        *(enum flag *)place(command, field->offset) =
+            json_object_get_boolean(value) ? FLAG_YES : FLAG_NO;
         return ERR_OK;
     case FIELD_OBJECT:
         if (!json_object_is_type(value, json_type_object)) {
@@ -206,7 +208,8 @@ static enum err parse_fields(const struct field *fields, const char *prefix, boo
     return ERR_OK;
 }
 
-/* `content` is what the agent gets: `text` becomes its first block. `text` is what people see: all its text blocks. */
+/* `content` is what the agent gets: `text` becomes its first block. `text` is what people see: all
+ * its text blocks. */
 static enum err finish_prompt(struct json_object *object, struct command *command,
                               struct command_error *error)
 {
@@ -262,8 +265,10 @@ static enum err parse_as(enum command_type type, struct json_object *object, boo
     }
     command->type = type;
     command->allowed = command->allow = command->always_allow = command->all = FLAG_ABSENT;
-    enum err err = from_path ? ERR_OK : parse_fields(
-        (const struct field[]){command_id_field, {.name = NULL}}, "", false, object, command, error);
+    enum err err = from_path
+                       ? ERR_OK
+                       : parse_fields((const struct field[]){command_id_field, {.name = NULL}}, "",
+                                      false, object, command, error);
     if (!err) {
         err = parse_fields(command_shape(type)->fields, "", from_path, object, command, error);
     }
@@ -293,7 +298,8 @@ static enum err keep_id(struct json_object *message, struct command_error *error
     return copy_text(&error->id, id, length);
 }
 
-enum err command_parse(struct json_object *message, struct command **out, struct command_error *error)
+enum err command_parse(struct json_object *message, struct command **out,
+                       struct command_error *error)
 {
     memset(error, 0, sizeof(*error));
     if (!json_object_is_type(message, json_type_object)) {

@@ -19,7 +19,8 @@ static void put_content(struct buffer *out, const char *media_type, const char *
     if (schema) {
         buffer_format(out, "{\"$ref\":\"%s%s\"}", prefix, schema);
     } else {
-        buffer_text(out, strcmp(media_type, "application/json") ? "{\"type\":\"string\"}" : "{\"type\":\"object\"}");
+        buffer_text(out, strcmp(media_type, "application/json") ? "{\"type\":\"string\"}"
+                                                                : "{\"type\":\"object\"}");
     }
     buffer_text(out, "}}");
 }
@@ -46,11 +47,12 @@ static void put_parameters(struct buffer *out, const struct route *route)
     buffer_text(out, "\"parameters\":[");
     for (const char *at = strchr(route->path, '{'); at; at = strchr(at, '{')) {
         at++;
-        put_parameter(out, &comma, at, strcspn(at, "}"), "path", "{\"type\":\"string\",\"minLength\":1,\"maxLength\":256}",
-                      NULL);
+        put_parameter(out, &comma, at, strcspn(at, "}"), "path",
+                      "{\"type\":\"string\",\"minLength\":1,\"maxLength\":256}", NULL);
     }
     for (const struct route_query *query = route->query; query && query->name; query++) {
-        put_parameter(out, &comma, query->name, strlen(query->name), "query", query->schema, query->help);
+        put_parameter(out, &comma, query->name, strlen(query->name), "query", query->schema,
+                      query->help);
     }
     buffer_text(out, "],");
 }
@@ -58,13 +60,24 @@ static void put_parameters(struct buffer *out, const struct route *route)
 static void put_operation_id(struct buffer *out, const struct route *route)
 {
     static const char *const names[ROUTE_COUNT] = {
-        [ROUTE_HEALTH] = "health", [ROUTE_READY] = "ready", [ROUTE_METRICS] = "metrics",
-        [ROUTE_OPENAPI] = "openapi", [ROUTE_THEME] = "theme", [ROUTE_WEBSOCKET] = "websocket",
-        [ROUTE_LOGIN] = "login", [ROUTE_LOGOUT] = "logout", [ROUTE_AGENTS] = "listAgents",
-        [ROUTE_SESSIONS] = "listSessions", [ROUTE_CREATE_SESSION] = "createSession",
-        [ROUTE_SESSION] = "getSession", [ROUTE_CLOSE_SESSION] = "closeSession",
-        [ROUTE_EVENTS] = "listEvents", [ROUTE_PROMPT] = "prompt", [ROUTE_CANCEL] = "cancel",
-        [ROUTE_PERMISSIONS] = "listPermissions", [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
+        [ROUTE_HEALTH] = "health",
+        [ROUTE_READY] = "ready",
+        [ROUTE_METRICS] = "metrics",
+        [ROUTE_OPENAPI] = "openapi",
+        [ROUTE_THEME] = "theme",
+        [ROUTE_WEBSOCKET] = "websocket",
+        [ROUTE_LOGIN] = "login",
+        [ROUTE_LOGOUT] = "logout",
+        [ROUTE_AGENTS] = "listAgents",
+        [ROUTE_SESSIONS] = "listSessions",
+        [ROUTE_CREATE_SESSION] = "createSession",
+        [ROUTE_SESSION] = "getSession",
+        [ROUTE_CLOSE_SESSION] = "closeSession",
+        [ROUTE_EVENTS] = "listEvents",
+        [ROUTE_PROMPT] = "prompt",
+        [ROUTE_CANCEL] = "cancel",
+        [ROUTE_PERMISSIONS] = "listPermissions",
+        [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
     };
     buffer_format(out, "\"operationId\":\"%s\",", names[route->id]);
 }
@@ -85,7 +98,8 @@ static void put_operation(struct buffer *out, const struct route *route)
         buffer_text(out, "\"security\":[],");
     }
     if (route->request) {
-        buffer_format(out, "\"requestBody\":{\"required\":%s,", route->body_optional ? "false" : "true");
+        buffer_format(out, "\"requestBody\":{\"required\":%s,",
+                      route->body_optional ? "false" : "true");
         put_content(out, "application/json", route->request);
         buffer_text(out, "},");
     }
@@ -93,7 +107,8 @@ static void put_operation(struct buffer *out, const struct route *route)
                   route->status == 101 ? "From here on, WebSocket." : "Success.");
     if (route->status != 101) {
         buffer_byte(out, ',');
-        put_content(out, route->media_type ? route->media_type : "application/json", route->response);
+        put_content(out, route->media_type ? route->media_type : "application/json",
+                    route->response);
     }
     buffer_text(out, "},\"default\":{\"$ref\":\"#/components/responses/problem\"}}}");
 }
@@ -112,9 +127,10 @@ void openapi_write(struct buffer *out, const char *version)
 {
     buffer_text(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Signalbox\",\"version\":");
     put_text(out, version);
-    buffer_text(out, ",\"description\":\"Runs coding agents and lets people watch and steer them live.\","
-                     "\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
-                     "\"security\":[{\"token\":[]},{\"login\":[]}],\"paths\":{");
+    buffer_text(
+        out, ",\"description\":\"Runs coding agents and lets people watch and steer them live.\","
+             "\"license\":{\"name\":\"MIT\",\"identifier\":\"MIT\"}},"
+             "\"security\":[{\"token\":[]},{\"login\":[]}],\"paths\":{");
     const char *comma = "";
     for (size_t i = 0; i < route_count(); i++) {
         if (!first_of_path(i)) {
@@ -133,10 +149,11 @@ void openapi_write(struct buffer *out, const char *version)
         }
         buffer_byte(out, '}');
     }
-    buffer_text(out, "},\"components\":{\"securitySchemes\":{"
-                     "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-                     "\"login\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"signalbox_login\"}},"
-                     "\"responses\":{\"problem\":{\"description\":\"Refused (RFC 9457).\",");
+    buffer_text(out,
+                "},\"components\":{\"securitySchemes\":{"
+                "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+                "\"login\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"signalbox_login\"}},"
+                "\"responses\":{\"problem\":{\"description\":\"Refused (RFC 9457).\",");
     put_content(out, "application/problem+json", "problem");
     buffer_text(out, "}},\"schemas\":{");
     struct buffer definitions = {0};

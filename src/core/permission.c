@@ -226,6 +226,18 @@ static void put_resolved(struct buffer *out, const struct permission *permission
     buffer_byte(out, '}');
 }
 
+/* A request of a run that this memory has not seen ("p-SESSION-RUN-N"): whatever became of it, it is over. */
+static bool is_past(const struct session *session, const char *request_id)
+{
+    const char *run = request_id + strlen("p-") + strlen(session->id) + 1;
+    if (strlen(request_id) < (size_t)(run - request_id)) {
+        return false;
+    }
+    char *end = NULL;
+    unsigned long long number = strtoull(run, &end, 10);
+    return end > run && *end == '-' && number > 0 && number <= session->past_run;
+}
+
 static void refuse_ended(struct step *step, const struct caller *caller, const struct command *command)
 {
     const struct permission *permission = step->session->ended;
@@ -244,7 +256,7 @@ static void refuse_ended(struct step *step, const struct caller *caller, const s
     } else if (permission && permission->outcome == OUTCOME_TIMEOUT) {
         code = ANSWER_EXPIRED;
         message = "the request was not answered in time";
-    } else if (permission) {
+    } else if (permission || is_past(step->session, command->request_id)) {
         code = ANSWER_CANCELLED;
         message = "the request is no longer open: its turn, session or agent ended";
     }

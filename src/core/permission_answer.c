@@ -94,7 +94,8 @@ static bool read_wish(const struct command *answer, struct wish *wish, const cha
     return true;
 }
 
-static enum answer_code decide_by_kind(const struct wish *wish, const struct permission_question *question,
+static enum answer_code decide_by_kind(const struct wish *wish,
+                                       const struct permission_question *question,
                                        struct permission_verdict *verdict, const char **message)
 {
     const struct permission_option *option = NULL;
@@ -143,7 +144,8 @@ static enum err compare_input(const char *updated, const char *shown)
     return err;
 }
 
-enum answer_code permission_verdict(const struct command *answer, const struct permission_question *question,
+enum answer_code permission_verdict(const struct command *answer,
+                                    const struct permission_question *question,
                                     struct permission_verdict *verdict, const char **field,
                                     const char **message)
 {

@@ -1,5 +1,5 @@
-/* JSON Schema (2020-12) of all messages of both directions, printed from the tables that they are made and checked
- * with. */
+/* JSON Schema (2020-12) of all messages of both directions, printed from the tables that they are
+ * made and checked with. */
 #include <string.h>
 
 #include "core/field.h"
@@ -95,7 +95,8 @@ static void put_type(struct buffer *out, const char *prefix, const struct field 
         put_ref(out, prefix, "contentBlock");
         break;
     case FIELD_ANY:
-        buffer_text(out, field->flags & FIELD_NULLABLE ? "\"$comment\":\"any value\"" : "\"not\":{\"type\":\"null\"}");
+        buffer_text(out, field->flags & FIELD_NULLABLE ? "\"$comment\":\"any value\""
+                                                       : "\"not\":{\"type\":\"null\"}");
         break;
     }
 }
@@ -122,8 +123,8 @@ static bool left_out(const struct field *field, bool without_path)
     return without_path && (field->flags & FIELD_PATH);
 }
 
-void schema_object(struct buffer *out, const char *prefix, const char *type, const struct field *common,
-                   const struct field *fields, bool without_path)
+void schema_object(struct buffer *out, const char *prefix, const char *type,
+                   const struct field *common, const struct field *fields, bool without_path)
 {
     static const struct field none = {.name = NULL};
     const struct field *tables[] = {common ? common : &none, fields ? fields : &none};
@@ -158,7 +159,8 @@ void schema_object(struct buffer *out, const char *prefix, const char *type, con
 }
 
 /* Opens a definition: `"GROUP.NAME":{"description":...,`. */
-static void open_definition(struct buffer *out, const char *group, const char *name, const char *help)
+static void open_definition(struct buffer *out, const char *group, const char *name,
+                            const char *help)
 {
     if (out->length && out->data[out->length - 1] != '{') {
         buffer_byte(out, ',');
@@ -224,7 +226,8 @@ static void put_events(struct buffer *out, const char *prefix)
 {
     for (enum event_kind kind = 0; kind < EVENT_KIND_COUNT; kind++) {
         open_definition(out, "event.", event_name(kind), schema_events[kind].help);
-        schema_object(out, prefix, event_name(kind), schema_event_common, schema_events[kind].fields, false);
+        schema_object(out, prefix, event_name(kind), schema_event_common,
+                      schema_events[kind].fields, false);
         buffer_byte(out, '}');
     }
 }
@@ -232,18 +235,21 @@ static void put_events(struct buffer *out, const char *prefix)
 static void put_unions(struct buffer *out, const char *prefix)
 {
     const char *comma = "";
-    open_definition(out, "", "clientMessage",
-                    "A command, from the client. One of another type is answered by `unknown_type`.");
+    open_definition(
+        out, "", "clientMessage",
+        "A command, from the client. One of another type is answered by `unknown_type`.");
     buffer_text(out, "\"oneOf\":[");
     for (enum command_type type = 0; type < COMMAND_TYPE_COUNT; type++) {
         if (command_shape(type)->name) {
-            buffer_format(out, "%s{\"$ref\":\"%sclient.%s\"}", comma, prefix, command_shape(type)->name);
+            buffer_format(out, "%s{\"$ref\":\"%sclient.%s\"}", comma, prefix,
+                          command_shape(type)->name);
             comma = ",";
         }
     }
     comma = "";
     buffer_text(out, "]}");
-    open_definition(out, "", "serverEvent", "A session event. A client ignores types that it does not know.");
+    open_definition(out, "", "serverEvent",
+                    "A session event. A client ignores types that it does not know.");
     buffer_text(out, "\"oneOf\":[");
     for (enum event_kind kind = 0; kind < EVENT_KIND_COUNT; kind++) {
         buffer_format(out, "%s{\"$ref\":\"%sevent.%s\"}", comma, prefix, event_name(kind));
@@ -278,9 +284,11 @@ void schema_definitions(struct buffer *out, const char *prefix)
     put_command_bodies(out, prefix);
     open_definition(out, "", "contentBlock",
                     "An ACP content block: text, image, audio, resource_link, resource.");
-    buffer_text(out, "\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"}},\"required\":[\"type\"],"
-                     "\"if\":{\"properties\":{\"type\":{\"const\":\"text\"}}},"
-                     "\"then\":{\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}}");
+    buffer_text(
+        out, "\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"}},\"required\":["
+             "\"type\"],"
+             "\"if\":{\"properties\":{\"type\":{\"const\":\"text\"}}},"
+             "\"then\":{\"required\":[\"text\"],\"properties\":{\"text\":{\"type\":\"string\"}}}}");
 }
 
 void schema_write(struct buffer *out)
@@ -289,7 +297,8 @@ void schema_write(struct buffer *out)
     struct buffer definitions = {0};
     buffer_text(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\","
                      "\"title\":\"signalbox.v1\","
-                     "\"description\":\"Every message between a Signalbox server and its clients. Unknown fields are "
+                     "\"description\":\"Every message between a Signalbox server and its clients. "
+                     "Unknown fields are "
                      "ignored by both sides.\",\"anyOf\":[");
     put_ref(out, prefix, "clientMessage");
     buffer_byte(out, ',');

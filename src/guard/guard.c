@@ -94,8 +94,8 @@ static void enter(struct guard *g, enum phase phase, int64_t ms)
     g->phase = phase;
     g->deadline = deadline;
     if (phase == PHASE_TERM && fresh) {
-        tree_signal(SIGTERM);
-        tree_signal(SIGCONT); // a stopped process takes its SIGTERM only when it goes on
+        tree_signal(getpid(), SIGTERM);
+        tree_signal(getpid(), SIGCONT); // a stopped process takes its SIGTERM only when it goes on
     }
 }
 
@@ -222,7 +222,7 @@ static bool reap(struct guard *g)
 // end everything is within reach of the short loop, whatever forks in the meantime.
 static void kill_round(struct guard *g)
 {
-    tree_signal(SIGKILL);
+    tree_signal(getpid(), SIGKILL);
     for (int i = 0; i < KILL_BURST && tree_kill_children() > 0; i++) {
         reap(g);
     }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,10 +120,10 @@ static int by_pid(const void *a, const void *b)
 
 // The walk was not one instant: a pid that was used twice meanwhile could close a circle of
 // parents, so the climb is bounded by the number of processes.
-static bool descends(const struct processes *all, const struct process *p, pid_t self)
+static bool descends(const struct processes *all, const struct process *p, pid_t root)
 {
     for (size_t steps = 0; p != NULL && steps <= all->count; steps++) {
-        if (p->parent == self) {
+        if (p->parent == root) {
             return true;
         }
         struct process parent = {.pid = p->parent};
@@ -155,7 +156,7 @@ static void signal_process(const struct process *target, int signal)
     }
 }
 
-int tree_signal(int signal)
+int tree_signal(pid_t root, int signal)
 {
     struct processes all = {0};
     if (read_all(&all) != 0) {
@@ -166,10 +167,9 @@ int tree_signal(int signal)
         return 0;
     }
     qsort(all.list, all.count, sizeof *all.list, by_pid);
-    pid_t self = getpid();
     int living = 0;
     for (size_t i = 0; i < all.count; i++) {
-        if (alive(&all.list[i]) && descends(&all, &all.list[i], self)) {
+        if (alive(&all.list[i]) && descends(&all, &all.list[i], root)) {
             signal_process(&all.list[i], signal);
             living++;
         }

@@ -1,14 +1,15 @@
 // Who is below this process, and signals to them.
 #pragma once
 
-#include <stdbool.h>
+#include <sys/types.h>
 
-// Sends `signal` to every living descendant of this process, and to nobody else. Each target is
+// Sends `signal` to every living descendant of `root`, which is this process or a child that it has not reaped, and to
+// nobody else. Each target is
 // named by a pidfd and checked again before it is signalled, so a pid that the kernel gave to a
 // stranger meanwhile is left alone. A process that is forked during the walk may be missed: callers
 // that must reach all repeat. Returns the number of descendants that were alive, or -1 when /proc
 // could not be read or memory ran out; then nobody was signalled.
-int tree_signal(int signal);
+int tree_signal(pid_t root, int signal);
 
 // Kills the children of this process itself, in the shortest possible loop: a process that forks
 // and exits in a row becomes our child with each step, and a walk of all of /proc is too slow to

@@ -395,6 +395,9 @@ struct mailbox *agent_stream_mailbox(struct agent_stream *stream)
 
 void agent_stream_stop(struct agent_stream *stream)
 {
+    if (!stream) {
+        return;
+    }
     stream->stop.kind = AGENT_MAIL_STOP;
     mailbox_push(stream->box, &stream->stop);
     thread_join(&stream->thread);

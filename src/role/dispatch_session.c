@@ -171,7 +171,7 @@ static struct session *session_of_row(struct session_row *row)
     session->created_at = row->created_at;
     session->updated_at = session->last_ts = row->updated_at;
     session->head = row->head;
-    session->run = row->run;
+    session->run = session->past_run = row->run;
     session->had_turns = true;
     if (!session_phase_parse(row->phase, &session->phase) ||
         (session->phase != PHASE_CLOSED && session->phase != PHASE_FAILED)) {

@@ -170,7 +170,8 @@ static void serve_ready(struct http_request *request, struct http_response *resp
 {
     struct http *http = request->http;
     struct buffer reasons = {0}, *out = &response->body;
-    bool ready = http->wiring.ready(http->wiring.context, &reasons) && !atomic_load(&http->refusing);
+    bool ready =
+        http->wiring.ready(http->wiring.context, &reasons) && !atomic_load(&http->refusing);
     buffer_byte(out, '{');
     json_field_bool(out, "ready", ready);
     if (atomic_load(&http->refusing)) {
@@ -237,7 +238,8 @@ void http_serve(struct http_request *request, struct http_response *response)
     char ignored[8];
     if (http_query(request, "token", ignored, sizeof(ignored)) ||
         http_query(request, "access_token", ignored, sizeof(ignored))) {
-        http_problem(response, ANSWER_BAD_MESSAGE, "a token does not belong into a URL, where logs keep it", "token", NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE,
+                     "a token does not belong into a URL, where logs keep it", "token", NULL);
         return;
     }
     switch (route_match(request->method, request->path, &request->match)) {
@@ -247,7 +249,8 @@ void http_serve(struct http_request *request, struct http_response *response)
         }
         return;
     case ROUTE_NO_METHOD:
-        http_problem_status(response, 405, ANSWER_UNSUPPORTED, "this path does not take this method");
+        http_problem_status(response, 405, ANSWER_UNSUPPORTED,
+                            "this path does not take this method");
         buffer_format(&response->headers, "Allow: %s\r\n", request->match.allow);
         return;
     case ROUTE_FOUND:

@@ -1,4 +1,5 @@
-/* Who is asking: tokens, the logins of browsers, and where a request may come from (docs/protocol.md, "Who is asking"). */
+/* Who is asking: tokens, the logins of browsers, and where a request may come from
+ * (docs/protocol.md, "Who is asking"). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,11 +74,11 @@ static const char *bearer(const struct http_request *request)
 }
 
 enum who {
-    WHO_NOBODY,   /* no credentials */
-    WHO_LOCAL,    /* no token is configured: nobody needs any */
-    WHO_TOKEN,    /* a good token */
-    WHO_COOKIE,   /* a good login */
-    WHO_REFUSED,  /* a token or a login that is not known */
+    WHO_NOBODY,  /* no credentials */
+    WHO_LOCAL,   /* no token is configured: nobody needs any */
+    WHO_TOKEN,   /* a good token */
+    WHO_COOKIE,  /* a good login */
+    WHO_REFUSED, /* a token or a login that is not known */
 };
 
 static enum who identify(struct http_request *request)
@@ -101,7 +102,8 @@ static enum who identify(struct http_request *request)
         return WHO_TOKEN;
     }
     if (login_cookie(request, id)) {
-        return http_logins_find(request->http->logins, tokens, id, identity) ? WHO_COOKIE : WHO_REFUSED;
+        return http_logins_find(request->http->logins, tokens, id, identity) ? WHO_COOKIE
+                                                                             : WHO_REFUSED;
     }
     return WHO_NOBODY;
 }
@@ -112,8 +114,8 @@ bool http_auth_known(struct http_request *request)
     return who != WHO_NOBODY && who != WHO_REFUSED;
 }
 
-/* Without tokens everybody who reaches the server may use it, so it must not be reached by a name that somebody else has
- * pointed at the loopback address ("DNS rebinding"). */
+/* Without tokens everybody who reaches the server may use it, so it must not be reached by a name
+ * that somebody else has pointed at the loopback address ("DNS rebinding"). */
 static bool loopback_name(const char *host)
 {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
@@ -192,7 +194,8 @@ static bool origin_allowed(const struct http_request *request, enum who who)
 
 static void refuse_for_a_while(struct http_response *response, int seconds)
 {
-    http_problem(response, ANSWER_RATE_LIMITED, "too many failed logins from this address: wait", NULL, NULL);
+    http_problem(response, ANSWER_RATE_LIMITED, "too many failed logins from this address: wait",
+                 NULL, NULL);
     buffer_format(&response->headers, "Retry-After: %d\r\n", seconds);
 }
 
@@ -212,39 +215,47 @@ bool http_auth_check(struct http_request *request, struct http_response *respons
     const struct route *route = request->match.route;
     enum who who = identify(request);
     if (!host_allowed(request)) {
-        http_problem(response, ANSWER_FORBIDDEN,
-                     "without tokens the server answers to loopback names only; see `allowed-origins`", NULL, NULL);
+        http_problem(
+            response, ANSWER_FORBIDDEN,
+            "without tokens the server answers to loopback names only; see `allowed-origins`", NULL,
+            NULL);
         return false;
     }
     if (route->changes && !origin_allowed(request, who)) {
-        http_problem(response, ANSWER_FORBIDDEN,
-                     "the request's Origin is neither the server's own nor one of `allowed-origins`", NULL, NULL);
+        http_problem(
+            response, ANSWER_FORBIDDEN,
+            "the request's Origin is neither the server's own nor one of `allowed-origins`", NULL,
+            NULL);
         return false;
     }
     if (may(&request->identity, route)) {
         return true;
     }
     if (who == WHO_REFUSED && bearer(request)) {
-        /* A token has at least 16 characters, so guessing is hopeless anyway; this keeps it from filling the log, and a good
-         * token of the same address is not kept out. */
+        /* A token has at least 16 characters, so guessing is hopeless anyway; this keeps it from
+         * filling the log, and a good token of the same address is not kept out. */
         int seconds;
         count_failure(request);
-        if (http_failures_over(request->http->failures, request->peer, request->config->login_failures_per_minute,
-                               &seconds)) {
+        if (http_failures_over(request->http->failures, request->peer,
+                               request->config->login_failures_per_minute, &seconds)) {
             refuse_for_a_while(response, seconds);
             return false;
         }
     }
     http_problem(response, ANSWER_UNAUTHENTICATED,
-                 who == WHO_REFUSED ? "this token or login is not known, or has expired" : "a token or a login is needed",
+                 who == WHO_REFUSED ? "this token or login is not known, or has expired"
+                                    : "a token or a login is needed",
                  NULL, NULL);
     return false;
 }
 
-static void set_cookie(struct http_request *request, struct http_response *response, const char *id, int64_t seconds)
+static void set_cookie(struct http_request *request, struct http_response *response, const char *id,
+                       int64_t seconds)
 {
-    buffer_format(&response->headers, "Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s\r\n",
-                  CONFIG_COOKIE_NAME, id, (long long)seconds, request->config->behind_tls ? "; Secure" : "");
+    buffer_format(&response->headers,
+                  "Set-Cookie: %s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s\r\n",
+                  CONFIG_COOKIE_NAME, id, (long long)seconds,
+                  request->config->behind_tls ? "; Secure" : "");
 }
 
 void http_login(struct http_request *request, struct http_response *response)
@@ -252,7 +263,8 @@ void http_login(struct http_request *request, struct http_response *response)
     const struct config *config = request->config;
     struct json_object *body;
     int seconds;
-    if (http_failures_over(request->http->failures, request->peer, config->login_failures_per_minute, &seconds)) {
+    if (http_failures_over(request->http->failures, request->peer,
+                           config->login_failures_per_minute, &seconds)) {
         refuse_for_a_while(response, seconds);
         return;
     }

@@ -1,6 +1,7 @@
 /*
- * CivetWeb 1.15, and nothing else that knows it. It accepts, parses HTTP and keeps connections; every request is served
- * from its begin_request callback, since its request handlers are not called for upgrades. It has no document root.
+ * CivetWeb 1.15, and nothing else that knows it. It accepts, parses HTTP and keeps connections;
+ * every request is served from its begin_request callback, since its request handlers are not
+ * called for upgrades. It has no document root.
  */
 #define _GNU_SOURCE
 #include <civetweb.h>
@@ -44,7 +45,8 @@ static void send_response(struct mg_connection *connection, struct http_request 
     }
     buffer_text(&out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
                       "Cross-Origin-Resource-Policy: same-origin\r\n");
-    if (!response->headers.length || !memmem(response->headers.data, response->headers.length, "Cache-Control:", 14)) {
+    if (!response->headers.length ||
+        !memmem(response->headers.data, response->headers.length, "Cache-Control:", 14)) {
         buffer_text(&out, "Cache-Control: no-store\r\n");
     }
     buffer_append(&out, response->headers.data, response->headers.length);
@@ -53,7 +55,8 @@ static void send_response(struct mg_connection *connection, struct http_request 
         buffer_append(&out, body, length);
     }
     if (!buffer_ok(&out)) {
-        static const char empty[] = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        static const char empty[] =
+            "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         mg_write(connection, empty, sizeof(empty) - 1);
         response->close = true;
     } else if (mg_write(connection, out.data, out.length) != (int)out.length) {
@@ -62,8 +65,8 @@ static void send_response(struct mg_connection *connection, struct http_request 
     buffer_free(&out);
 }
 
-/* Reads what is left of a body that is not wanted, within reason: closing with it unread would reset the connection
- * before the client has read the answer. */
+/* Reads what is left of a body that is not wanted, within reason: closing with it unread would
+ * reset the connection before the client has read the answer. */
 static void drain(struct mg_connection *connection)
 {
     struct instant limit = instant_after_ms(clock_now(), DRAIN_MS);
@@ -128,15 +131,18 @@ static bool asks_for_websocket(const struct http_request *request)
 {
     const char *connection = http_header(request, "Connection", NULL);
     const char *upgrade = http_header(request, "Upgrade", NULL);
-    return connection && upgrade && strcasestr(connection, "upgrade") && strcasestr(upgrade, "websocket");
+    return connection && upgrade && strcasestr(connection, "upgrade") &&
+           strcasestr(upgrade, "websocket");
 }
 
-static void fill_request(struct http_request *request, struct http *http, struct mg_connection *connection,
-                         const struct mg_request_info *info, struct http_header *headers)
+static void fill_request(struct http_request *request, struct http *http,
+                         struct mg_connection *connection, const struct mg_request_info *info,
+                         struct http_header *headers)
 {
     size_t count = 0;
     for (int i = 0; i < info->num_headers; i++) {
-        headers[count++] = (struct http_header){info->http_headers[i].name, info->http_headers[i].value};
+        headers[count++] =
+            (struct http_header){info->http_headers[i].name, info->http_headers[i].value};
     }
     *request = (struct http_request){
         .http = http,
@@ -153,7 +159,9 @@ static void fill_request(struct http_request *request, struct http *http, struct
     if (!http_decode(path, strcspn(path, "?"), true, request->path, sizeof(request->path))) {
         request->path[0] = '\0';
     }
-    request->content_length = is_chunked(request) ? -1 : info->content_length < 0 ? 0 : info->content_length;
+    request->content_length = is_chunked(request)        ? -1
+                              : info->content_length < 0 ? 0
+                                                         : info->content_length;
     request->upgrade = asks_for_websocket(request);
 }
 
@@ -171,7 +179,8 @@ static int begin_request(struct mg_connection *connection)
         http_problem(&response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
         response.close = true;
     } else if (!framing_is_clear(&request)) {
-        http_problem(&response, ANSWER_BAD_MESSAGE, "the length of the body is not clear", "Content-Length", NULL);
+        http_problem(&response, ANSWER_BAD_MESSAGE, "the length of the body is not clear",
+                     "Content-Length", NULL);
         response.close = true;
     } else {
         request.config = config_current_get(http->wiring.config);
@@ -198,7 +207,8 @@ static int http_error(struct mg_connection *connection, int status, const char *
 {
     struct http_request request = {.method = "GET"};
     struct http_response response = {.close = true};
-    http_problem_status(&response, status, status == 413 ? ANSWER_TOO_LARGE : ANSWER_BAD_MESSAGE, message);
+    http_problem_status(&response, status, status == 413 ? ANSWER_TOO_LARGE : ANSWER_BAD_MESSAGE,
+                        message);
     send_response(connection, &request, &response);
     mg_disable_connection_keep_alive(connection);
     buffer_free(&response.headers);
@@ -206,9 +216,19 @@ static int http_error(struct mg_connection *connection, int status, const char *
     return 0;
 }
 
+/* While it starts, CivetWeb says in the caller's thread why it cannot. */
+static _Thread_local char *start_complaint;
+static _Thread_local size_t start_complaint_size;
+
 static int log_message(const struct mg_connection *connection, const char *message)
 {
     (void)connection;
+    if (start_complaint) {
+        if (!*start_complaint) {
+            snprintf(start_complaint, start_complaint_size, "%s", message);
+        }
+        return 1;
+    }
     static struct log_limit limit;
     uint32_t left_out;
     if (log_limit_pass(&limit, 30, &left_out)) {
@@ -239,23 +259,37 @@ static struct mg_context *start(struct http *http, const struct config *config)
 {
     char address[300], threads[16], timeout[24], queue[16];
     bool v6 = strchr(config->listen_host, ':');
-    snprintf(address, sizeof(address), v6 ? "[%s]:%d" : "%s:%d", config->listen_host, config->listen_port);
+    snprintf(address, sizeof(address), v6 ? "[%s]:%d" : "%s:%d", config->listen_host,
+             config->listen_port);
     snprintf(threads, sizeof(threads), "%lld", (long long)config->http_threads);
     snprintf(timeout, sizeof(timeout), "%lld", (long long)config->http_request_timeout_ms);
-    snprintf(queue, sizeof(queue), "%d", 128); /* accepted ones that wait for a thread; others wait in the kernel */
+    snprintf(queue, sizeof(queue), "%d",
+             128); /* accepted ones that wait for a thread; others wait in the kernel */
     const char *options[] = {
-        "listening_ports", address,
-        "num_threads", threads,
-        "connection_queue", queue,
-        "listen_backlog", "4096",
-        "request_timeout_ms", timeout,
-        "enable_keep_alive", "yes",
-        "keep_alive_timeout_ms", "1000",
-        "max_request_size", "32768",
-        "tcp_nodelay", "1",
-        "decode_url", "no",
-        "enable_auth_domain_check", "no",
-        "enable_directory_listing", "no",
+        "listening_ports",
+        address,
+        "num_threads",
+        threads,
+        "connection_queue",
+        queue,
+        "listen_backlog",
+        "4096",
+        "request_timeout_ms",
+        timeout,
+        "enable_keep_alive",
+        "yes",
+        "keep_alive_timeout_ms",
+        "1000",
+        "max_request_size",
+        "32768",
+        "tcp_nodelay",
+        "1",
+        "decode_url",
+        "no",
+        "enable_auth_domain_check",
+        "no",
+        "enable_directory_listing",
+        "no",
         NULL,
     };
     const struct mg_callbacks callbacks = {
@@ -282,17 +316,25 @@ enum err http_civetweb_start(struct http *http, char *why, size_t why_size)
 {
     struct mg_server_port port;
     const struct config *config = config_current_get(http->wiring.config);
-    mg_init_library(0);
-    errno = 0;
-    http->civetweb = start(http, config);
-    if (!http->civetweb) {
-        const char *reason = errno ? strerror(errno) : "see the log";
-        snprintf(why, why_size, "%s cannot be served: %s", config->listen, reason);
-        mg_exit_library();
+    if (strchr(config->listen_host, ':') && !mg_check_feature(MG_FEATURES_IPV6)) {
+        snprintf(why, why_size,
+                 "%s cannot be served: this CivetWeb was built without IPv6 (Debian's is); listen "
+                 "on an IPv4 address, and let "
+                 "a reverse proxy serve IPv6",
+                 config->listen);
         config_put(config);
+        return ERR_UNSUPPORTED;
+    }
+    mg_init_library(0);
+    start_complaint = why;
+    start_complaint_size = why_size;
+    http->civetweb = start(http, config);
+    start_complaint = NULL;
+    config_put(config);
+    if (!http->civetweb) {
+        mg_exit_library();
         return ERR_IO;
     }
-    config_put(config);
     if (mg_get_server_ports(http->civetweb, 1, &port) < 1) {
         snprintf(why, why_size, "the port that is served is not known");
         http_civetweb_stop(http);

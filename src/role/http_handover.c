@@ -48,8 +48,9 @@ static bool same_host(const union address *a, const union address *b)
     if (a->any.sa_family != b->any.sa_family) {
         return false;
     }
-    return a->any.sa_family == AF_INET ? a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr
-                                       : !memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr));
+    return a->any.sa_family == AF_INET
+               ? a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr
+               : !memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr));
 }
 
 /* A connected TCP socket over IP, with this local port. */
@@ -58,14 +59,16 @@ static bool connection_to(int fd, int local_port, union address *peer)
     union address local;
     socklen_t length = sizeof(*peer);
     memset(peer, 0, sizeof(*peer));
-    if (getpeername(fd, &peer->any, &length) || (peer->any.sa_family != AF_INET && peer->any.sa_family != AF_INET6)) {
+    if (getpeername(fd, &peer->any, &length) ||
+        (peer->any.sa_family != AF_INET && peer->any.sa_family != AF_INET6)) {
         return false;
     }
     length = sizeof(local);
     return !getsockname(fd, &local.any, &length) && port_of(&local) == local_port;
 }
 
-static int search(int from, int to, const union address *wanted, int peer_port, int local_port, int *fd)
+static int search(int from, int to, const union address *wanted, int peer_port, int local_port,
+                  int *fd)
 {
     int found = 0;
     for (int candidate = from; candidate < to; candidate++) {
@@ -82,7 +85,8 @@ static int search(int from, int to, const union address *wanted, int peer_port, 
 static int limit_of_descriptors(void)
 {
     struct rlimit limit;
-    return getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > 1 << 20 ? 1 << 20 : (int)limit.rlim_cur;
+    return getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > 1 << 20 ? 1 << 20
+                                                                        : (int)limit.rlim_cur;
 }
 
 enum err handover_find(const char *address, int peer_port, int local_port, int *fd)
@@ -134,7 +138,8 @@ static bool listens_on(int fd, int local_port)
     }
     length = sizeof(local);
     return !getsockname(fd, &local.any, &length) &&
-           (local.any.sa_family == AF_INET || local.any.sa_family == AF_INET6) && port_of(&local) == local_port;
+           (local.any.sa_family == AF_INET || local.any.sa_family == AF_INET6) &&
+           port_of(&local) == local_port;
 }
 
 void handover_hush(int local_port)

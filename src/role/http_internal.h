@@ -14,8 +14,8 @@
 
 enum { HTTP_PATH_MAX = 1024, HTTP_PEER_SIZE = 48 };
 
-/* One of CivetWeb's threads. Only it uses what is inside, but for the mailbox; freed by http_free, since answers may come
- * late. */
+/* One of CivetWeb's threads. Only it uses what is inside, but for the mailbox; freed by http_free,
+ * since answers may come late. */
 struct http_handler {
     struct http *http;
     struct mailbox *box;
@@ -57,11 +57,11 @@ struct http_request {
     size_t header_count;
     char peer[HTTP_PEER_SIZE]; /* the client's address */
     int peer_port;
-    bool upgrade;              /* asks for a WebSocket */
-    long long content_length;  /* -1 if it is not said (chunked) */
-    void *connection;          /* CivetWeb's */
+    bool upgrade;             /* asks for a WebSocket */
+    long long content_length; /* -1 if it is not said (chunked) */
+    void *connection;         /* CivetWeb's */
     struct route_match match;
-    struct identity identity;  /* after http_auth_check */
+    struct identity identity; /* after http_auth_check */
 };
 
 /* What is sent back. */
@@ -70,22 +70,23 @@ struct http_response {
     const char *type;      /* Content-Type */
     struct buffer headers; /* further ones, each with its CRLF */
     struct buffer body;
-    const void *fixed;     /* a body that is not in `body`: static */
+    const void *fixed; /* a body that is not in `body`: static */
     size_t fixed_length;
-    bool close;            /* the connection cannot be used again */
-    bool handed_over;      /* nothing is sent: the socket belongs to somebody else */
+    bool close;       /* the connection cannot be used again */
+    bool handed_over; /* nothing is sent: the socket belongs to somebody else */
 };
 
 /* http.c */
 void http_serve(struct http_request *request, struct http_response *response);
 /* NULL if there is none; `*count` (may be NULL) gets how many there are. */
 const char *http_header(const struct http_request *request, const char *name, size_t *count);
-/* A parameter of the query, decoded, into `out`. false if there is none; one that does not fit is cut to nothing. */
+/* A parameter of the query, decoded, into `out`. false if there is none; one that does not fit is
+ * cut to nothing. */
 bool http_query(const struct http_request *request, const char *name, char *out, size_t size);
 /* Decodes %XX. false for one that is malformed, a NUL, a slash (where `segments`), or too long. */
 bool http_decode(const char *text, size_t length, bool segments, char *out, size_t size);
-/* The thread's next mail with this serial, or NULL when nobody answered in time or the server stops. Other mail is late,
- * and freed. */
+/* The thread's next mail with this serial, or NULL when nobody answered in time or the server
+ * stops. Other mail is late, and freed. */
 struct mail *http_wait(struct http_handler *handler, uint64_t serial);
 enum { HTTP_MAIL_ANSWER = 1, HTTP_MAIL_HISTORY, HTTP_MAIL_LIST };
 struct http_handler *http_handler_new(struct http *http, int *index);
@@ -93,13 +94,16 @@ struct http_handler *http_handler_new(struct http *http, int *index);
 /* http_civetweb.c */
 must_check enum err http_civetweb_start(struct http *http, char *why, size_t why_size);
 void http_civetweb_stop(struct http *http);
-/* The whole body, at most `limit` bytes. ERR_TOOBIG, ERR_PIPE (it did not come whole), ERR_NOMEM. */
+/* The whole body, at most `limit` bytes. ERR_TOOBIG, ERR_PIPE (it did not come whole), ERR_NOMEM.
+ */
 must_check enum err http_read_body(struct http_request *request, size_t limit, struct buffer *body);
 
-/* http_problem.c: makes the response a problem document. `message` may be NULL; `fields` are further members. */
-void http_problem(struct http_response *response, enum answer_code code, const char *message, const char *field,
-                  const char *fields);
-void http_problem_status(struct http_response *response, int status, enum answer_code code, const char *message);
+/* http_problem.c: makes the response a problem document. `message` may be NULL; `fields` are
+ * further members. */
+void http_problem(struct http_response *response, enum answer_code code, const char *message,
+                  const char *field, const char *fields);
+void http_problem_status(struct http_response *response, int status, enum answer_code code,
+                         const char *message);
 const char *http_status_text(int status);
 
 /* http_auth.c */
@@ -107,7 +111,8 @@ must_check enum err http_auth_open(struct http *http);
 void http_auth_close(struct http *http);
 /* Who is asking, where from, and whether it may. False: the response says why not. */
 bool http_auth_check(struct http_request *request, struct http_response *response);
-/* True if the request names who is asking (or nobody needs to), for details that are not for everybody. */
+/* True if the request names who is asking (or nobody needs to), for details that are not for
+ * everybody. */
 bool http_auth_known(struct http_request *request);
 void http_login(struct http_request *request, struct http_response *response);
 void http_logout(struct http_request *request, struct http_response *response);
@@ -117,8 +122,9 @@ must_check enum err http_logins_open(struct http_logins **out, const char *data_
 void http_logins_free(struct http_logins *logins);
 enum { HTTP_LOGIN_ID_SIZE = 23 };
 /* A new login of this user; `id` is what its cookie has. */
-must_check enum err http_logins_add(struct http_logins *logins, const char *user, const char *fingerprint,
-                                    int64_t expires_at, char id[HTTP_LOGIN_ID_SIZE]);
+must_check enum err http_logins_add(struct http_logins *logins, const char *user,
+                                    const char *fingerprint, int64_t expires_at,
+                                    char id[HTTP_LOGIN_ID_SIZE]);
 /* Whose login this is, while its token is known and it has not expired. */
 bool http_logins_find(struct http_logins *logins, const struct tokens *tokens, const char *id,
                       struct identity *identity);
@@ -129,14 +135,16 @@ struct http_failures *http_failures_new(void);
 void http_failures_free(struct http_failures *failures);
 void http_failures_add(struct http_failures *failures, const char *address);
 /* True when this address has failed too often; `*seconds` says how long it is to wait. */
-bool http_failures_over(struct http_failures *failures, const char *address, int64_t per_minute, int *seconds);
+bool http_failures_over(struct http_failures *failures, const char *address, int64_t per_minute,
+                        int *seconds);
 
 /* http_rest.c, http_lists.c, http_static.c, http_upgrade.c */
 void http_rest_command(struct http_request *request, struct http_response *response);
-/* Gives `command` (owned) to the dispatcher and waits. ANSWER_OK, and *fields (malloc'd, the caller's; may be NULL) has what
- * the answer adds, without its first comma. Else the response is a problem. */
-bool http_ask_dispatcher(struct http_request *request, struct http_response *response, struct command *command,
-                         char **fields);
+/* Gives `command` (owned) to the dispatcher and waits. ANSWER_OK, and *fields (malloc'd, the
+ * caller's; may be NULL) has what the answer adds, without its first comma. Else the response is a
+ * problem. */
+bool http_ask_dispatcher(struct http_request *request, struct http_response *response,
+                         struct command *command, char **fields);
 /* The JSON body; an absent one is NULL and fine if `optional`. false: the response is a problem. */
 bool http_json_body(struct http_request *request, struct http_response *response, bool optional,
                     struct json_object **body);

@@ -9,10 +9,16 @@
 #include "signalbox/mail/history.h"
 #include "signalbox/mail/list.h"
 
-enum { SESSIONS_DEFAULT = 100, SESSIONS_MAX = 500, EVENTS_DEFAULT = 256, EVENTS_MAX = 1000, PAGE_BYTES = 1024 * 1024 };
+enum {
+    SESSIONS_DEFAULT = 100,
+    SESSIONS_MAX = 500,
+    EVENTS_DEFAULT = 256,
+    EVENTS_MAX = 1000,
+    PAGE_BYTES = 1024 * 1024
+};
 
-static bool read_limit(struct http_request *request, struct http_response *response, int64_t fallback, int64_t most,
-                       int64_t *out)
+static bool read_limit(struct http_request *request, struct http_response *response,
+                       int64_t fallback, int64_t most, int64_t *out)
 {
     char text[24], *end;
     *out = fallback;
@@ -22,7 +28,8 @@ static bool read_limit(struct http_request *request, struct http_response *respo
     errno = 0;
     long long number = strtoll(text, &end, 10);
     if (errno || end == text || *end || number < 1) {
-        http_problem(response, ANSWER_BAD_MESSAGE, "`limit` must be a whole number >= 1", "limit", NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE, "`limit` must be a whole number >= 1", "limit",
+                     NULL);
         return false;
     }
     *out = number < most ? number : most;
@@ -43,7 +50,8 @@ static void store_problem(struct http_response *response, enum err err)
         http_problem(response, ANSWER_NOT_FOUND, "there is no such session", NULL, NULL);
         break;
     case ERR_INVAL:
-        http_problem(response, ANSWER_BAD_MESSAGE, "`after` is no position that this server has given", "after", NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE,
+                     "`after` is no position that this server has given", "after", NULL);
         break;
     case ERR_STOPPING:
         http_problem(response, ANSWER_SHUTTING_DOWN, "the server is stopping", NULL, NULL);
@@ -58,8 +66,9 @@ static void store_problem(struct http_response *response, enum err err)
 
 /* ---- Agents ---- */
 
-static void write_agent(struct buffer *out, const struct config *config, const struct config_agent *agent,
-                        struct json_object *running, struct json_object *until)
+static void write_agent(struct buffer *out, const struct config *config,
+                        const struct config_agent *agent, struct json_object *running,
+                        struct json_object *until)
 {
     char reason[CONFIG_REASON_SIZE];
     bool available = config_agent_available(config, agent, reason);
@@ -96,7 +105,9 @@ void http_agents(struct http_request *request, struct http_response *response)
     struct buffer text = {0}, *out = &response->body;
     struct json_object *states = NULL;
     buffer_format(&text, "{%s}", fields ? fields : "");
-    enum err err = buffer_ok(&text) ? json_parse(request->handler->parser, text.data, text.length, &states) : ERR_NOMEM;
+    enum err err = buffer_ok(&text)
+                       ? json_parse(request->handler->parser, text.data, text.length, &states)
+                       : ERR_NOMEM;
     free(fields);
     buffer_free(&text);
     if (err) {
@@ -106,12 +117,14 @@ void http_agents(struct http_request *request, struct http_response *response)
     buffer_text(out, "{\"agents\":[");
     for (size_t i = 0; i < config->agent_count; i++) {
         buffer_text(out, i ? "," : "");
-        write_agent(out, config, &config->agents[i], json_get(states, "running"), json_get(states, "until"));
+        write_agent(out, config, &config->agents[i], json_get(states, "running"),
+                    json_get(states, "until"));
     }
     buffer_text(out, "],\"workspaceRoots\":[");
     for (size_t i = 0; i < config->workspace_roots.count; i++) {
         buffer_text(out, i ? "," : "");
-        json_put_string(out, config->workspace_roots.items[i], strlen(config->workspace_roots.items[i]));
+        json_put_string(out, config->workspace_roots.items[i],
+                        strlen(config->workspace_roots.items[i]));
     }
     buffer_text(out, "]}");
     json_object_put(states);
@@ -163,7 +176,8 @@ void http_sessions(struct http_request *request, struct http_response *response)
 
 /* ---- Events ---- */
 
-static struct history_request *ask_history(struct http_request *request, struct http_response *response,
+static struct history_request *ask_history(struct http_request *request,
+                                           struct http_response *response,
                                            struct history_request *question)
 {
     struct http_handler *handler = request->handler;
@@ -207,7 +221,8 @@ struct page {
     int64_t limit, key;
 };
 
-static bool read_page(struct http_request *request, struct http_response *response, struct page *page)
+static bool read_page(struct http_request *request, struct http_response *response,
+                      struct page *page)
 {
     char after[EPOCH_MAX + 32];
     if (!read_limit(request, response, EVENTS_DEFAULT, EVENTS_MAX, &page->limit)) {
@@ -222,7 +237,8 @@ static bool read_page(struct http_request *request, struct http_response *respon
 }
 
 /* Epoch and head as the dispatcher has them: it answers after the commit. */
-static bool find_head(struct http_request *request, struct http_response *response, struct page *page)
+static bool find_head(struct http_request *request, struct http_response *response,
+                      struct page *page)
 {
     struct command *command;
     struct command_error error;
@@ -244,8 +260,10 @@ static bool find_head(struct http_request *request, struct http_response *respon
     struct json_object *session = NULL;
     int64_t head = -1;
     buffer_format(&text, "{%s}", fields ? fields : "");
-    bool fine = buffer_ok(&text) && !json_parse(request->handler->parser, text.data, text.length, &session) &&
-                json_get_string(session, "epoch") && json_get_i64(session, "head", &head) && head >= 0;
+    bool fine = buffer_ok(&text) &&
+                !json_parse(request->handler->parser, text.data, text.length, &session) &&
+                json_get_string(session, "epoch") && json_get_i64(session, "head", &head) &&
+                head >= 0;
     if (fine) {
         snprintf(page->epoch, sizeof(page->epoch), "%s", json_get_string(session, "epoch"));
         page->head = (uint64_t)head;
@@ -258,7 +276,8 @@ static bool find_head(struct http_request *request, struct http_response *respon
     return fine;
 }
 
-static bool find_key(struct http_request *request, struct http_response *response, struct page *page)
+static bool find_key(struct http_request *request, struct http_response *response,
+                     struct page *page)
 {
     struct history_request *question;
     if (history_request_new(&question)) {

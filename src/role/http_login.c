@@ -1,6 +1,7 @@
 /*
- * The logins of browsers, and who failed to log in. A login is kept by the fingerprint of its random id, in memory and in
- * DATA/logins (0600), one line each: `FINGERPRINT USER TOKEN-FINGERPRINT EXPIRY`. So what the file says opens nothing.
+ * The logins of browsers, and who failed to log in. A login is kept by the fingerprint of its
+ * random id, in memory and in DATA/logins (0600), one line each: `FINGERPRINT USER
+ * TOKEN-FINGERPRINT EXPIRY`. So what the file says opens nothing.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -18,7 +19,8 @@
 enum { LOGINS_MAX = 20000, FILE_MAX = 8 * 1024 * 1024, ADDRESSES_MAX = 1024, WINDOW_SECONDS = 60 };
 
 _Static_assert((int)HTTP_LOGIN_ID_SIZE == (int)ID_SIZE, "a login's id is an id");
-_Static_assert((int)TOKENS_FINGERPRINT_SIZE <= (int)FINGERPRINT_MAX, "fingerprints fit into an identity");
+_Static_assert((int)TOKENS_FINGERPRINT_SIZE <= (int)FINGERPRINT_MAX,
+               "fingerprints fit into an identity");
 
 struct login {
     char id_fingerprint[TOKENS_FINGERPRINT_SIZE];
@@ -51,7 +53,8 @@ static enum err append(struct http_logins *all, const struct login *login)
 
 static void drop(struct http_logins *all, size_t index)
 {
-    memmove(&all->logins[index], &all->logins[index + 1], (all->count - index - 1) * sizeof(all->logins[0]));
+    memmove(&all->logins[index], &all->logins[index + 1],
+            (all->count - index - 1) * sizeof(all->logins[0]));
     all->count--;
 }
 
@@ -82,15 +85,16 @@ static enum err load(struct http_logins *all)
     char *rest = text;
     for (char *line; !err && (line = strsep(&rest, "\n"));) {
         struct login login;
-        if (*line && sscanf(line, "%32s %64s %32s %" SCNd64, login.id_fingerprint, login.user, login.fingerprint,
-                            &login.expires_at) != 4) {
+        if (*line && sscanf(line, "%32s %64s %32s %" SCNd64, login.id_fingerprint, login.user,
+                            login.fingerprint, &login.expires_at) != 4) {
             bad++;
         } else if (*line) {
             err = append(all, &login);
         }
     }
     if (bad) {
-        log_warn("lines of the logins file are not ours: left out", "file", "%s", all->path, "lines", "%zu", bad, NULL);
+        log_warn("lines of the logins file are not ours: left out", "file", "%s", all->path,
+                 "lines", "%zu", bad, NULL);
     }
     free(text);
     return err;
@@ -101,8 +105,8 @@ static enum err save(struct http_logins *all)
     struct buffer out = {0};
     for (size_t i = 0; i < all->count; i++) {
         const struct login *login = &all->logins[i];
-        buffer_format(&out, "%s %s %s %lld\n", login->id_fingerprint, login->user, login->fingerprint,
-                      (long long)login->expires_at);
+        buffer_format(&out, "%s %s %s %lld\n", login->id_fingerprint, login->user,
+                      login->fingerprint, (long long)login->expires_at);
     }
     enum err err = ERR_NOMEM;
     if (buffer_ok(&out)) {
@@ -140,8 +144,8 @@ void http_logins_free(struct http_logins *all)
     free(all);
 }
 
-enum err http_logins_add(struct http_logins *all, const char *user, const char *fingerprint, int64_t expires_at,
-                         char id[HTTP_LOGIN_ID_SIZE])
+enum err http_logins_add(struct http_logins *all, const char *user, const char *fingerprint,
+                         int64_t expires_at, char id[HTTP_LOGIN_ID_SIZE])
 {
     struct login login = {.expires_at = expires_at};
     id_random(id);
@@ -188,7 +192,8 @@ bool http_logins_find(struct http_logins *all, const struct tokens *tokens, cons
                 tokens_has_fingerprint(tokens, login->user, login->fingerprint);
         if (found) {
             snprintf(identity->user, sizeof(identity->user), "%s", login->user);
-            snprintf(identity->fingerprint, sizeof(identity->fingerprint), "%s", login->fingerprint);
+            snprintf(identity->fingerprint, sizeof(identity->fingerprint), "%s",
+                     login->fingerprint);
         }
     }
     pthread_mutex_unlock(&all->lock);
@@ -203,7 +208,8 @@ void http_logins_remove(struct http_logins *all, const char *id)
         drop(all, place);
         enum err err = save(all);
         if (err) {
-            log_error("logout not recorded: after a restart this login would be back", "error", "%s", err_text(err), NULL);
+            log_error("logout not recorded: after a restart this login would be back", "error",
+                      "%s", err_text(err), NULL);
         }
     }
     pthread_mutex_unlock(&all->lock);
@@ -217,7 +223,8 @@ struct failure {
     uint32_t count;
 };
 
-/* When all places are taken the oldest goes: an attacker with that many addresses is not stopped by counting them. */
+/* When all places are taken the oldest goes: an attacker with that many addresses is not stopped by
+ * counting them. */
 struct http_failures {
     pthread_mutex_t lock;
     struct failure places[ADDRESSES_MAX];
@@ -279,7 +286,8 @@ void http_failures_add(struct http_failures *all, const char *address)
     pthread_mutex_unlock(&all->lock);
 }
 
-bool http_failures_over(struct http_failures *all, const char *address, int64_t per_minute, int *seconds)
+bool http_failures_over(struct http_failures *all, const char *address, int64_t per_minute,
+                        int *seconds)
 {
     if (per_minute <= 0) {
         return false;

@@ -50,8 +50,8 @@ const char *http_status_text(int status)
     }
 }
 
-static void write_problem(struct http_response *response, int status, enum answer_code code, const char *message,
-                          const char *field, const char *fields)
+static void write_problem(struct http_response *response, int status, enum answer_code code,
+                          const char *message, const char *field, const char *fields)
 {
     struct buffer *out = &response->body;
     buffer_reset(out);
@@ -73,18 +73,20 @@ static void write_problem(struct http_response *response, int status, enum answe
     if (status == 401) {
         buffer_text(&response->headers, "WWW-Authenticate: Bearer realm=\"signalbox\"\r\n");
     }
-    if (status == 503) {
+    if (status == 503 ||
+        (status == 429 && code != ANSWER_RATE_LIMITED)) { /* that one says by itself how long */
         buffer_format(&response->headers, "Retry-After: %d\r\n", RETRY_AFTER_SECONDS);
     }
 }
 
-void http_problem(struct http_response *response, enum answer_code code, const char *message, const char *field,
-                  const char *fields)
+void http_problem(struct http_response *response, enum answer_code code, const char *message,
+                  const char *field, const char *fields)
 {
     write_problem(response, answer_code_status(code), code, message, field, fields);
 }
 
-void http_problem_status(struct http_response *response, int status, enum answer_code code, const char *message)
+void http_problem_status(struct http_response *response, int status, enum answer_code code,
+                         const char *message)
 {
     write_problem(response, status, code, message, NULL, NULL);
 }

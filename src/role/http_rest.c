@@ -21,8 +21,8 @@ static bool is_json(const struct http_request *request)
            strchr("; \t", type[MEDIA_TYPE_LENGTH]);
 }
 
-static bool parse_body(struct http_request *request, struct http_response *response, const struct buffer *text,
-                       struct json_object **body)
+static bool parse_body(struct http_request *request, struct http_response *response,
+                       const struct buffer *text, struct json_object **body)
 {
     if (!utf8_valid(text->data, text->length)) {
         http_problem(response, ANSWER_BAD_JSON, "the body is not UTF-8", NULL, NULL);
@@ -32,7 +32,8 @@ static bool parse_body(struct http_request *request, struct http_response *respo
     if (err == ERR_NOMEM) {
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
     } else if (err) {
-        http_problem(response, ANSWER_BAD_JSON, json_parser_message(request->handler->parser), NULL, NULL);
+        http_problem(response, ANSWER_BAD_JSON, json_parser_message(request->handler->parser), NULL,
+                     NULL);
     }
     return !err;
 }
@@ -46,7 +47,8 @@ bool http_json_body(struct http_request *request, struct http_response *response
     }
     /* A page of another origin can send other types without being asked for permission. */
     if (!is_json(request)) {
-        http_problem_status(response, 415, ANSWER_BAD_MESSAGE, "a body must be of the type application/json");
+        http_problem_status(response, 415, ANSWER_BAD_MESSAGE,
+                            "a body must be of the type application/json");
         return false;
     }
     struct buffer text = {0};
@@ -56,7 +58,8 @@ bool http_json_body(struct http_request *request, struct http_response *response
         fine = parse_body(request, response, &text, body);
         break;
     case ERR_TOOBIG:
-        http_problem(response, ANSWER_TOO_LARGE, "the body is longer than `max-message-bytes`", NULL, NULL);
+        http_problem(response, ANSWER_TOO_LARGE, "the body is longer than `max-message-bytes`",
+                     NULL, NULL);
         response->close = true;
         break;
     case ERR_NOMEM:
@@ -71,7 +74,8 @@ bool http_json_body(struct http_request *request, struct http_response *response
     return fine;
 }
 
-static enum answer_code submit(struct http_request *request, struct command *command, const char **why)
+static enum answer_code submit(struct http_request *request, struct command *command,
+                               const char **why)
 {
     struct http *http = request->http;
     struct dispatch_command *mail;
@@ -88,8 +92,9 @@ static enum answer_code submit(struct http_request *request, struct command *com
     mail->command = command;
     mail->identity = request->identity;
     mail->over_rest = true;
-    mail->reply = (struct reply_address){
-        .to = request->handler->box, .kind = HTTP_MAIL_ANSWER, .serial = ++request->handler->serial};
+    mail->reply = (struct reply_address){.to = request->handler->box,
+                                         .kind = HTTP_MAIL_ANSWER,
+                                         .serial = ++request->handler->serial};
     if (!mailbox_reserve(http->wiring.dispatch, 1)) {
         dispatch_command_free(mail);
         *why = "too many requests are being worked on";
@@ -113,13 +118,14 @@ static bool refused(struct http_response *response, const struct answer *answer)
     return false;
 }
 
-bool http_ask_dispatcher(struct http_request *request, struct http_response *response, struct command *command,
-                         char **fields)
+bool http_ask_dispatcher(struct http_request *request, struct http_response *response,
+                         struct command *command, char **fields)
 {
     const char *why = NULL;
     enum answer_code code = submit(request, command, &why);
     if (code == ANSWER_BUSY) {
-        http_problem_status(response, 503, code, why); /* it is the server that is busy, not a session */
+        http_problem_status(response, 503, code,
+                            why); /* it is the server that is busy, not a session */
         return false;
     }
     if (code != ANSWER_OK) {
@@ -130,7 +136,9 @@ bool http_ask_dispatcher(struct http_request *request, struct http_response *res
     if (!mail) {
         bool stopping = atomic_load(&request->http->stopping);
         http_problem(response, stopping ? ANSWER_SHUTTING_DOWN : ANSWER_STORAGE_UNAVAILABLE,
-                     stopping ? "the server is stopping" : "no answer in time; it may still be done", NULL, NULL);
+                     stopping ? "the server is stopping"
+                              : "no answer in time; it may still be done",
+                     NULL, NULL);
         return false;
     }
     struct answer_mail *got = container_of(mail, struct answer_mail, mail);
@@ -170,13 +178,15 @@ static bool key_allowed(const struct http_request *request, struct http_response
 {
     const char *key = http_header(request, "Idempotency-Key", NULL);
     if (key && (!*key || strlen(key) > KEY_MAX || !utf8_valid(key, strlen(key)))) {
-        http_problem(response, ANSWER_BAD_MESSAGE, "the Idempotency-Key must have 1 to 256 bytes", "Idempotency-Key", NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE, "the Idempotency-Key must have 1 to 256 bytes",
+                     "Idempotency-Key", NULL);
         return false;
     }
     return true;
 }
 
-static bool make_command(struct http_request *request, struct http_response *response, struct command **out)
+static bool make_command(struct http_request *request, struct http_response *response,
+                         struct command **out)
 {
     const struct route *route = request->match.route;
     struct command_error error;
@@ -227,7 +237,8 @@ void http_rest_command(struct http_request *request, struct http_response *respo
         struct json_object *answer = NULL;
         if (!json_parse(request->handler->parser, out->data, out->length, &answer) &&
             json_get_string(answer, "sessionId")) {
-            buffer_format(&response->headers, "Location: /v1/sessions/%s\r\n", json_get_string(answer, "sessionId"));
+            buffer_format(&response->headers, "Location: /v1/sessions/%s\r\n",
+                          json_get_string(answer, "sessionId"));
         }
         json_object_put(answer);
     }

@@ -12,9 +12,12 @@ enum { TAG_SIZE = 24 };
 static const struct {
     const char *ending, *type;
 } types[] = {
-    {".html", "text/html; charset=utf-8"},  {".js", "text/javascript; charset=utf-8"},
-    {".css", "text/css; charset=utf-8"},    {".svg", "image/svg+xml"},
-    {".png", "image/png"},                  {".webmanifest", "application/manifest+json"},
+    {".html", "text/html; charset=utf-8"},
+    {".js", "text/javascript; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".svg", "image/svg+xml"},
+    {".png", "image/png"},
+    {".webmanifest", "application/manifest+json"},
 };
 
 static const char *type_of(const char *path)
@@ -55,18 +58,20 @@ bool http_static(struct http_request *request, struct http_response *response)
         return false;
     }
     if (strcmp(request->method, "GET") && strcmp(request->method, "HEAD")) {
-        http_problem_status(response, 405, ANSWER_UNSUPPORTED, "this path does not take this method");
+        http_problem_status(response, 405, ANSWER_UNSUPPORTED,
+                            "this path does not take this method");
         buffer_text(&response->headers, "Allow: GET, HEAD\r\n");
         return true;
     }
     char tag[TAG_SIZE];
     tag_of(file, tag);
     buffer_format(&response->headers, "ETag: %s\r\nCache-Control: no-cache\r\n", tag);
-    buffer_text(&response->headers,
-                "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
-                "img-src 'self' data: blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
-                "form-action 'none'; frame-ancestors 'none'\r\n"
-                "Cross-Origin-Opener-Policy: same-origin\r\n");
+    buffer_text(
+        &response->headers,
+        "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+        "img-src 'self' data: blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'\r\n"
+        "Cross-Origin-Opener-Policy: same-origin\r\n");
     response->type = type_of(path);
     if (has_tag(request, tag)) {
         response->status = 304;

@@ -1,4 +1,5 @@
-/* The WebSocket handshake (RFC 6455, section 4.2), answered by us, and the hand-over to a socket thread. */
+/* The WebSocket handshake (RFC 6455, section 4.2), answered by us, and the hand-over to a socket
+ * thread. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <nettle/base64.h>
@@ -37,8 +38,10 @@ static void accept_of(const char *key, char out[ACCEPT_SIZE])
 /* 16 bytes in base64. */
 static bool key_valid(const char *key)
 {
-    return key && strlen(key) == KEY_LENGTH && key[KEY_LENGTH - 1] == '=' && key[KEY_LENGTH - 2] == '=' &&
-           strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == KEY_LENGTH - 2;
+    return key && strlen(key) == KEY_LENGTH && key[KEY_LENGTH - 1] == '=' &&
+           key[KEY_LENGTH - 2] == '=' &&
+           strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") ==
+               KEY_LENGTH - 2;
 }
 
 /* What the client offers, over all its headers of that name. */
@@ -73,37 +76,42 @@ static bool client_id(const struct http_request *request, struct identity *ident
         return true;
     }
     size_t length = strlen(identity->client_id);
-    return length && strspn(identity->client_id,
-                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == length;
+    return length &&
+           strspn(identity->client_id,
+                  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == length;
 }
 
-static bool handshake_valid(struct http_request *request, struct http_response *response, enum offer *offer,
-                            bool *keeps_id)
+static bool handshake_valid(struct http_request *request, struct http_response *response,
+                            enum offer *offer, bool *keeps_id)
 {
     size_t keys;
     const char *key = http_header(request, "Sec-WebSocket-Key", &keys);
     const char *version = http_header(request, "Sec-WebSocket-Version", NULL);
     *offer = offered(request);
     if (strcmp(request->method, "GET") || !request->upgrade) {
-        http_problem(response, ANSWER_BAD_MESSAGE, "this path serves WebSockets only", "Upgrade", NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE, "this path serves WebSockets only", "Upgrade",
+                     NULL);
         return false;
     }
     if (!version || strcmp(version, "13")) {
-        http_problem(response, ANSWER_UNSUPPORTED, "the WebSocket version must be 13", "Sec-WebSocket-Version", NULL);
+        http_problem(response, ANSWER_UNSUPPORTED, "the WebSocket version must be 13",
+                     "Sec-WebSocket-Version", NULL);
         buffer_text(&response->headers, "Sec-WebSocket-Version: 13\r\n");
         return false;
     }
     if (keys != 1 || !key_valid(key)) {
-        http_problem(response, ANSWER_BAD_MESSAGE, "the WebSocket key must be 16 bytes in base64", "Sec-WebSocket-Key",
-                     NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE, "the WebSocket key must be 16 bytes in base64",
+                     "Sec-WebSocket-Key", NULL);
         return false;
     }
     if (*offer == OFFER_OTHERS) {
-        http_problem(response, ANSWER_UNSUPPORTED, "the subprotocol is signalbox.v1", "Sec-WebSocket-Protocol", NULL);
+        http_problem(response, ANSWER_UNSUPPORTED, "the subprotocol is signalbox.v1",
+                     "Sec-WebSocket-Protocol", NULL);
         return false;
     }
     if (!client_id(request, &request->identity, keeps_id)) {
-        http_problem(response, ANSWER_BAD_MESSAGE, "`client` must be 1 to 64 letters, digits, - and _", "client", NULL);
+        http_problem(response, ANSWER_BAD_MESSAGE,
+                     "`client` must be 1 to 64 letters, digits, - and _", "client", NULL);
         return false;
     }
     if (atomic_load(&request->http->refusing)) {
@@ -121,11 +129,12 @@ static bool send_101(int fd, const char *key, bool with_protocol)
 {
     char accept[ACCEPT_SIZE], text[256];
     accept_of(key, accept);
-    int length = snprintf(text, sizeof(text),
-                          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                          "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
-                          accept, with_protocol ? "Sec-WebSocket-Protocol: " : "", with_protocol ? protocol : "",
-                          with_protocol ? "\r\n" : "");
+    int length =
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+                 accept, with_protocol ? "Sec-WebSocket-Protocol: " : "",
+                 with_protocol ? protocol : "", with_protocol ? "\r\n" : "");
     return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length;
 }
 
@@ -137,8 +146,10 @@ static bool take_socket(struct http_request *request, struct http_response *resp
         err = handover_take(theirs, fd);
     }
     if (err) {
-        log_error("a WebSocket cannot be taken over", "peer", "%s", request->peer, "error", "%s", err_text(err), NULL);
-        http_problem_status(response, 503, ANSWER_INTERNAL, "the connection cannot be taken over: try again");
+        log_error("a WebSocket cannot be taken over", "peer", "%s", request->peer, "error", "%s",
+                  err_text(err), NULL);
+        http_problem_status(response, 503, ANSWER_INTERNAL,
+                            "the connection cannot be taken over: try again");
         response->close = true;
     }
     return !err;

@@ -176,8 +176,17 @@ void client_close(struct client *client, uint16_t code, const char *reason)
     while (client->subscriptions) {
         subscription_end(client->subscriptions);
     }
-    if (wslay_event_queue_close(client->frames, code, (const uint8_t *)reason, strlen(reason)) ||
-        wslay_event_send(client->frames)) {
+    /* RFC 6455, 5.5.1. Not by wslay, which sends no code of ours once a broken frame has made it queue a bare close. */
+    size_t length = 2 + strlen(reason);
+    CHECK(length <= 125);
+    char frame[FRAME_HEADER_MAX + 125];
+    char *payload = frame + FRAME_HEADER_MAX; /* the header is written in front of it */
+    payload[0] = (char)(code >> 8);
+    payload[1] = (char)(code & 0xff);
+    memcpy(payload + 2, reason, length - 2);
+    size_t header_length = frame_header(payload, WSLAY_CONNECTION_CLOSE, length);
+    buffer_append(&client->control, payload - header_length, header_length + length);
+    if (!buffer_ok(&client->control)) {
         client_drop(client);
         return;
     }

@@ -73,6 +73,7 @@ struct client {
     uint32_t interest;     /* what epoll was told */
     wslay_event_context_ptr frames;
     size_t read_left;      /* of this round */
+    bool read_failed;      /* end-of-file or an error of the socket, not of what came over it */
     struct partial partial;
     struct buffer control; /* whole frames, sent in order, between those of events */
     size_t control_sent;

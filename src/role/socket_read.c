@@ -22,6 +22,7 @@ static ssize_t recv_bytes(wslay_event_context_ptr frames, uint8_t *into, size_t 
         return got;
     }
     bool later = got < 0 && (errno == EAGAIN || errno == EINTR);
+    client->read_failed = !later;
     wslay_event_set_error(frames, later ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
 }
@@ -80,15 +81,19 @@ void client_read(struct client *client)
 {
     client->read_left = READ_BYTES;
     int result = wslay_event_recv(client->frames);
-    if (result == WSLAY_ERR_CALLBACK_FAILURE || result == WSLAY_ERR_NOMEM) {
-        client_drop(client); /* end-of-file, a reset, or no memory */
+    if (client->read_failed || result == WSLAY_ERR_NOMEM) {
+        client_drop(client);
         return;
     }
-    if (result) {
+    if (result) { /* wslay tells a broken frame by the same error as a broken socket */
         client_close(client, WSLAY_CODE_PROTOCOL_ERROR, "not a frame of RFC 6455");
         return;
     }
     if (client->state == CLIENT_DEAD) {
+        return;
+    }
+    if (client->state == CLIENT_CLOSING) {
+        client_ready(client); /* the close frame has been written: its answer ends the connection */
         return;
     }
     if (wslay_event_want_write(client->frames) && wslay_event_send(client->frames)) {

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "run.h"
 
+#include "guard/tree.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -127,6 +129,13 @@ void run_read(struct run *r)
     read_stream(r, &r->err, &r->err_text);
 }
 
+// Those below it first: when the shell is gone, who left its process group is no longer found.
+static void signal_all(struct run *r, int number)
+{
+    tree_signal(r->pid, number);
+    kill(-r->pid, number);
+}
+
 bool run_step(struct run *r, int64_t now)
 {
     if (!r->ended) {
@@ -138,7 +147,7 @@ bool run_step(struct run *r, int64_t now)
         }
     }
     if (r->cancelled && !r->killed && now >= r->kill_at) {
-        kill(-r->pid, SIGKILL);
+        signal_all(r, SIGKILL);
         r->killed = true;
         r->drain_until = now + DRAIN_MS;
     }
@@ -166,8 +175,8 @@ void run_cancel(struct run *r, int64_t now)
     }
     r->cancelled = true;
     r->kill_at = now + KILL_AFTER_MS;
-    kill(-r->pid, SIGTERM);
-    kill(-r->pid, SIGCONT);
+    signal_all(r, SIGTERM);
+    signal_all(r, SIGCONT);
 }
 
 int run_finish(struct run *r)

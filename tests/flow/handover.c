@@ -30,7 +30,8 @@ static struct pair connected(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof(address);
-    struct pair pair = {.listener = socket(AF_INET, SOCK_STREAM, 0), .client = socket(AF_INET, SOCK_STREAM, 0)};
+    struct pair pair = {.listener = socket(AF_INET, SOCK_STREAM, 0),
+                        .client = socket(AF_INET, SOCK_STREAM, 0)};
     if (bind(pair.listener, (struct sockaddr *)&address, length) || listen(pair.listener, 4) ||
         getsockname(pair.listener, (struct sockaddr *)&address, &length) ||
         connect(pair.client, (struct sockaddr *)&address, length)) {
@@ -58,7 +59,8 @@ static void the_socket_of_a_request_is_found(void)
     CU_ASSERT_EQUAL(handover_find("127.0.0.1", other.client_port, other.server_port, &fd), ERR_OK);
     CU_ASSERT_EQUAL(fd, other.server);
     fd = -7;
-    CU_ASSERT_EQUAL(handover_find("127.0.0.1", pair.client_port, other.server_port, &fd), ERR_NOENT);
+    CU_ASSERT_EQUAL(handover_find("127.0.0.1", pair.client_port, other.server_port, &fd),
+                    ERR_NOENT);
     CU_ASSERT_EQUAL(handover_find("127.0.0.2", pair.client_port, pair.server_port, &fd), ERR_NOENT);
     CU_ASSERT_EQUAL(handover_find("::1", pair.client_port, pair.server_port, &fd), ERR_NOENT);
     CU_ASSERT_EQUAL(handover_find("somewhere", pair.client_port, pair.server_port, &fd), ERR_INVAL);
@@ -108,7 +110,8 @@ static void the_peer_notices_nothing(void)
     owner_closes(pair.server);
     pair.server = -1;
 
-    CU_ASSERT_TRUE(fcntl(ours, F_GETFL) & O_NONBLOCK); /* the stand-in was made blocking, not ours */
+    CU_ASSERT_TRUE(fcntl(ours, F_GETFL) &
+                   O_NONBLOCK); /* the stand-in was made blocking, not ours */
     CU_ASSERT_EQUAL(write(pair.client, "to", 2), 2);
     struct pollfd wait = {.fd = ours, .events = POLLIN};
     CU_ASSERT_EQUAL(poll(&wait, 1, -1), 1);

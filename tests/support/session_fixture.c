@@ -43,7 +43,10 @@ static void rules_of_message(struct fixture *fixture, struct json_object *event)
     const char *before = member(fixture->prompts, id);
     if (!strcmp(status, "accepted") || !strcmp(status, "queued")) {
         RULE(!before);
+    } else if (!strcmp(status, "processing")) {
+        RULE(before && (!strcmp(before, "queued") || !strcmp(before, "accepted")));
     } else {
+        TEST_TEXT(status, "withdrawn");
         RULE(before && !strcmp(before, "queued"));
     }
     int64_t position;
@@ -82,6 +85,7 @@ static void rules_of_event(struct fixture *fixture, enum event_kind kind, struct
         break;
     case EVENT_TURN_STARTED:
         RULE(!fixture->open_turn && turn);
+        TEST_TEXT(member(fixture->prompts, json_get_string(event, "messageId")), "processing");
         RULE(fixture->session->life == AGENT_READY);
         fixture->open_turn = copy(turn);
         break;

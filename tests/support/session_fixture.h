@@ -71,7 +71,8 @@ struct fixture *fixture_ready(void);
 void fixture_free(struct fixture *fixture); /* checks that every caller was answered, unless a close still waits */
 void fixture_pass(struct fixture *fixture, int64_t ms); /* moves the session's clock */
 
-/* Commands: each is of a caller of its own, `user`'s; the record of the answer, NULL while there is none. */
+/* Commands: each is of a caller of its own, `user`'s; the record of the answer, good until the next call, NULL while
+ * there is none. */
 struct record *fixture_prompt(struct fixture *fixture, const char *user, const char *text);
 struct record *fixture_withdraw(struct fixture *fixture, const char *user, const char *message_id);
 struct record *fixture_resume(struct fixture *fixture, const char *user);
@@ -95,7 +96,7 @@ void fixture_expire(struct fixture *fixture, int what);
 bool fixture_is_armed(const struct fixture *fixture, int what);
 
 /* What happened since the last call, in one line; for example:
- *   "user_message(accepted) turn_started status(running) !prompt =ok"
+ *   "user_message(accepted) user_message(processing) turn_started status(running) !prompt =ok"
  * Events by type, with what matters most of each; "!prompt" an order, "=ok" an answer, "+cancel" armed, "-cancel"
  * disarmed, "keep" a reply kept, "feed+" and "feed-" the feed of all sessions. */
 const char *fixture_trace(struct fixture *fixture);

@@ -1,7 +1,7 @@
 #pragma once
 /*
- * The paths that the server serves over HTTP, beside its web pages: one table, which the handler threads match
- * requests with and /openapi.json is printed from.
+ * The paths that the server serves over HTTP, beside its web pages: one table, which the handler
+ * threads match requests with and /openapi.json is printed from.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,24 +32,24 @@ enum route_id {
 
 /* A parameter of the query. */
 struct route_query {
-    const char *name; /* NULL ends the list */
+    const char *name;   /* NULL ends the list */
     const char *schema; /* JSON */
     const char *help;
 };
 
 struct route {
     enum route_id id;
-    const char *method;  /* GET also answers HEAD */
-    const char *path;    /* each {name} is one segment */
-    int command;         /* enum command_type of what is given to the dispatcher; -1 for none */
-    bool changes;        /* it changes something: its Origin is checked */
-    bool open;           /* served without authentication */
-    int status;          /* of success */
+    const char *method; /* GET also answers HEAD */
+    const char *path;   /* each {name} is one segment */
+    int command;        /* enum command_type of what is given to the dispatcher; -1 for none */
+    bool changes;       /* it changes something: its Origin is checked */
+    bool open;          /* served without authentication */
+    int status;         /* of success */
     const char *summary;
     const char *request; /* name of the body's schema, NULL for no body */
     bool body_optional;
     const char *response; /* name of the answer's schema; NULL where it is no JSON object of ours */
-    const char *media_type; /* of the answer, where that is not application/json */
+    const char *media_type;          /* of the answer, where that is not application/json */
     const struct route_query *query; /* NULL for none */
 };
 
@@ -62,7 +62,8 @@ struct route_match {
     const struct route *route;
     size_t value_count;
     char values[ROUTE_VALUES_MAX][ROUTE_VALUE_MAX + 1]; /* in the order of the template */
-    char allow[ROUTE_ALLOW_SIZE]; /* for the header Allow: the methods of this path, `GET, HEAD, POST` */
+    char allow[ROUTE_ALLOW_SIZE]; /* for the header Allow: the methods of this path, `GET, HEAD,
+                                     POST` */
 };
 
 enum route_result {

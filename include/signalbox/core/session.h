@@ -85,6 +85,7 @@ struct session {
     uint64_t head;     /* the last number assigned */
     int64_t last_ts;
     uint64_t run;      /* of the agent process: grows with each start */
+    uint64_t past_run; /* the last one before the session came into memory: its requests have all ended */
     enum session_phase phase;
     enum agent_life life;
     bool had_turns;    /* so that an agent started anew is known to have forgotten something */

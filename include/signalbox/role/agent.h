@@ -31,7 +31,7 @@ must_check enum err agent_stream_start(struct agent_stream **out, const struct a
 /* Where struct agent_start and struct agent_order go. Any thread, until agent_stream_free. */
 struct mailbox *agent_stream_mailbox(struct agent_stream *stream);
 /* Ends at once what agents are left (the dispatcher has ended them in order before, normally), then the thread. Returns
- * within about four seconds, even if a guard hangs. Main. */
+ * within about four seconds, even if a guard hangs. NULL is fine. Main. */
 void agent_stream_stop(struct agent_stream *stream);
 /* After agent_stream_stop, when nobody sends mail or gives credit back any more: the mailbox is where returning credit
  * wakes this thread, so it stays until the journal has stopped. NULL is fine. Main. */

@@ -27,7 +27,8 @@ struct http_wiring {
 };
 
 struct http;
-/* Opens the port and serves. `why` gets a sentence on failure (`why_size` bytes), such as that the address is in use. */
+/* Opens the port and serves. `why` gets a sentence on failure (`why_size` bytes), such as that the address is in use; it must be an
+ * empty string before. */
 must_check enum err http_start(struct http **out, const struct http_wiring *wiring, char *why, size_t why_size);
 /* The port that is served: the configured one, or the one that the system chose for port 0. */
 int http_port(const struct http *http);
