@@ -10,20 +10,13 @@
 
 #ifdef __SANITIZE_THREAD__
 #include <sanitizer/tsan_interface.h>
+#include <semaphore.h>
 /*
  * ThreadSanitizer does not see into liburcu. What it must know: a node's content is written before
  * the node is found (by the node's address); all that was read in read sections is read before
  * anything is reclaimed; all that was reclaimed is so before rcu_barrier returns.
  */
 static char sections_ended, reclaimed;
-
-/* rcu_barrier hands a small allocation of its own to the thread that frees it, ordered by inline
- * assembly. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "race:urcu_memb_barrier\n";
-}
 
 #define handed_over(address) __tsan_release((void *)(address))
 #define taken_over(address)  __tsan_acquire((void *)(address))
@@ -40,9 +33,29 @@ void rcu_annotated_synchronize(void)
     taken_over(&sections_ended);
 }
 
+/* liburcu's own barrier hands a small allocation to the thread that frees it, ordered by inline
+ * assembly. Callbacks run in order, in one thread, so one of ours is a barrier as well. */
+struct barrier {
+    struct rcu_head head;
+    sem_t passed;
+};
+
+static void pass(struct rcu_head *head)
+{
+    taken_over(head);
+    sem_post(&container_of(head, struct barrier, head)->passed);
+}
+
 void rcu_annotated_barrier(void)
 {
-    urcu_memb_barrier();
+    struct barrier barrier;
+    CHECK(sem_init(&barrier.passed, 0, 0) == 0);
+    handed_over(&barrier.head);
+    call_rcu(&barrier.head, pass);
+    while (sem_wait(&barrier.passed) != 0) {
+        CHECK(errno == EINTR);
+    }
+    sem_destroy(&barrier.passed);
     taken_over(&reclaimed);
 }
 

@@ -13,7 +13,11 @@
     SESSION_ID, F("title", STRING, "Empty: none."), F("agent", STRING, "The configured agent."), PHASE, \
         F("pending", COUNT, "Permission requests that wait."),                                     \
         O("oldestPendingAt", COUNT, "Since when the oldest waits, Unix milliseconds."),            \
-        F("updatedAt", COUNT, "Of its last event, Unix milliseconds.")
+        F("updatedAt", COUNT, "Of its last event, Unix milliseconds."),                            \
+        F("workspace", STRING, "The folder in which its agent works."),                            \
+        F("policy", STRING, "What happens to permission requests.", .words = "ask read-only trust"), \
+        F("head", COUNT, "The number of its last event."),                                         \
+        F("createdAt", COUNT, "Unix milliseconds."), F("createdBy", STRING, "The user.")
 
 const struct schema_shape schema_controls[] = {
     {.name = "connected", .help = "The first message of a connection.",
@@ -37,6 +41,7 @@ const struct schema_shape schema_controls[] = {
                             "position is not of this history, everything follows.",
             .words = "live replay reset"),
           PHASE, F("agent", STRING, "The configured agent."), N("title", STRING, "Null or empty: none."),
+          F("workspace", STRING, "The folder in which its agent works."),
           F("policy", STRING, "What happens to permission requests.", .words = "ask read-only trust"),
           F("pending", ARRAY, "The requests that wait for an answer.", .ref = "request"))},
     {.name = "replay_complete", .help = "What was missing has been sent.",
@@ -112,9 +117,11 @@ const struct schema_shape schema_shapes[] = {
      ROWS(F("outcome", STRING, "The answer.", .words = "allowed rejected"), O("optionId", STRING, "The option."),
           F("by", OBJECT, "Who or what answered.", .ref = "by"), F("at", COUNT, "Unix milliseconds."))},
     {.name = "server", .help = "The server.",
-     ROWS(F("version", STRING, "Its version."), F("instance", STRING, "Another one at each start."))},
+     ROWS(F("name", STRING, "`signalbox`."), F("version", STRING, "Its version."), F("instance", STRING, "Another one at each start."))},
     {.name = "limits", .help = "What a client must keep to.",
-     ROWS(F("maxMessageBytes", COUNT, "The longest message of a client."))},
+     ROWS(F("maxMessageBytes", COUNT, "The longest message of a client."),
+          F("maxCommandsInFlight", COUNT, "Commands that are not answered yet; then the socket is not read."),
+          F("maxSubscriptions", COUNT, "Sessions that a client watches at a time."))},
     {.name = "sessionSummary", .help = "A session in the list.", ROWS(SUMMARY_ROWS)},
     {.name = NULL},
 };
@@ -150,10 +157,7 @@ const struct schema_shape schema_bodies[] = {
      ROWS(F("items", ARRAY, "The sessions.", .ref = "session"),
           O("next", STRING, "The `after` of the next page; without it there is none."))},
     {.name = "session", .help = "A session.",
-     ROWS(SUMMARY_ROWS, F("workspace", STRING, "The folder in which its agent works."),
-          F("policy", STRING, "What happens to permission requests.", .words = "ask read-only trust"),
-          F("head", COUNT, "The number of its last event."), F("createdAt", COUNT, "Unix milliseconds."),
-          F("createdBy", STRING, "The user."),
+     ROWS(SUMMARY_ROWS,
           O("epoch", STRING, "Names the history that numbers belong to; not in lists."))},
     {.name = "created", .help = "The new session.", ROWS(SESSION_ID)},
     {.name = "accepted", .help = "The prompt is recorded.",

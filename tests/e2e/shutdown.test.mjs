@@ -44,9 +44,11 @@ test('SIGTERM ends it in five seconds with status 0; clients are told and closed
 
 test('a second signal makes it immediate', async () => {
   const server = await startServer({ agents });
-  const session = await (await server.connect()).create('stubborn');
+  const client = await server.connect();
+  const session = await client.create('stubborn');
   await (await session.prompt(script(say('x'), waitCancel()))).event('text_delta');
   killQuietly(server.pid, 'SIGTERM');
+  await client.control('shutting_down'); // two signals at the same time would be one
   const { ms } = await server.terminate();
   assert.ok(ms < 2000, `${ms} ms`);
   await server.nothingLeft();
