@@ -256,14 +256,140 @@ enum err fold_decide(struct fold *fold)
 {
     CHECK(!fold->decided);
     struct fold_plan *plan = &fold->plan;
-    if (!fold->slots) {
-        fold_plan_settle(plan);
-        uint32_t slots = 0;
-        fold->slots = NULL;
-        if (!give_slots(plan, &slots)) {
-            return ERR_NOMEM;
-        }
-        fold->slot_count = slots;
+    fold_plan_settle(plan, fold->after);
+    uint32_t slots = 0;
+    if (!give_slots(plan, &slots)) {
+        return ERR_NOMEM;
     }
+    fold->run_count = make_runs(plan, NULL);
+    fold->runs = calloc(fold->run_count + 1, sizeof(*fold->runs));
+    fold->slots = calloc((size_t)slots + 1, sizeof(*fold->slots));
+    if (!fold->runs || !fold->slots) {
+        fold->run_count = 0;
+        return ERR_NOMEM;
+    }
+    fold->slot_count = slots;
+    make_runs(plan, fold->runs);
+    fold_plan_clear(plan);
+    fold->decided = true;
+    return ERR_OK;
+}
+
+/* ---- The second pass ---- */
+
+uint64_t fold_wants(const struct fold *fold)
+{
+    CHECK(fold->decided);
+    uint64_t next = fold->fed > 0 ? fold->fed + 1 : fold->plan.base;
+    for (size_t at = fold->run; at < fold->run_count; at++) {
+        const struct run *run = &fold->runs[at];
+        uint64_t end = fold->plan.base + run->end;
+        if (run->fate != FATE_DROP && end >= next) {
+            return next;
+        }
+        next = end >= next ? end + 1 : next;
+    }
+    return 0;
+}
+
+/* Finds the row's run. ERR_AGAIN: a row that was noted and is needed did not come, or one came that was not. */
+static enum err find_run(struct fold *fold, uint64_t seq)
+{
+    if (seq <= fold->fed || seq < fold->plan.base) {
+        return ERR_AGAIN;
+    }
+    fold->fed = seq;
+    while (fold->run < fold->run_count &&
+           seq > fold->plan.base + fold->runs[fold->run].end) {
+        const struct run *run = &fold->runs[fold->run];
+        if (run->fate != FATE_DROP && fold->run_fed != run->rows) {
+            return ERR_AGAIN;
+        }
+        fold->run++;
+        fold->run_fed = 0;
+    }
+    return fold->run < fold->run_count && ++fold->run_fed <= fold->runs[fold->run].rows
+               ? ERR_OK
+               : ERR_AGAIN;
+}
+
+/* The row itself, with its range if that is more than what it already says. */
+static void send_row(struct fold *fold, const struct fold_stamps *stamps, struct span json,
+                     struct fold_event *event)
+{
+    uint64_t from = fold->position + 1 < stamps->from ? fold->position + 1 : stamps->from;
+    *event = (struct fold_event){
+        .from = from, .seq = stamps->seq, .json = json.text, .length = json.length};
+    if (from == stamps->from) {
+        return;
+    }
+    const char *rest = json.text + stamps->type_at;
+    struct buffer *out = &fold->out;
+    if (stamps->from_value.text) {
+        const char *value = stamps->from_value.text;
+        buffer_append(out, json.text, (size_t)(value - json.text));
+        buffer_format(out, "%llu", (unsigned long long)from);
+        rest = value + stamps->from_value.length;
+    } else {
+        buffer_append(out, json.text, stamps->type_at);
+        buffer_format(out, "\"from\":%llu,", (unsigned long long)from);
+    }
+    buffer_append(out, rest, (size_t)(json.text + json.length - rest));
+    event->changed = true;
+}
+
+static void send_merged(struct fold *fold, const struct fold_merge *merge, uint64_t seq,
+                        uint64_t row_from, struct fold_event *event)
+{
+    uint64_t from = fold->position + 1 < row_from ? fold->position + 1 : row_from;
+    fold_merge_write(merge, from < seq ? from : 0, &fold->out);
+    *event = (struct fold_event){.from = from, .seq = seq, .changed = true};
+}
+
+enum err fold_apply(struct fold *fold, uint64_t seq, const char *json, size_t length,
+                    struct fold_event *out)
+{
+    CHECK(fold->decided);
+    enum err err = find_run(fold, seq);
+    if (err) {
+        return err;
+    }
+    const struct run *run = &fold->runs[fold->run];
+    struct fold_event event = {0};
+    if (run->fate == FATE_DROP) {
+        *out = event;
+        return ERR_OK;
+    }
+    struct span text = {json, length};
+    struct fold_stamps stamps;
+    struct scan scan;
+    if (!fold_stamps_read(&scan, text, &stamps) || stamps.seq != seq) {
+        return ERR_CORRUPT;
+    }
+    struct fold_merge *merge = run->fate == FATE_STAY ? NULL : &fold->slots[run->slot];
+    if (merge) {
+        err = fold_merge_add(merge, text);
+    }
+    buffer_reset(&fold->out);
+    if (!err && run->fate == FATE_EMIT) {
+        send_merged(fold, merge, seq, stamps.from, &event);
+    } else if (run->fate == FATE_STAY) {
+        send_row(fold, &stamps, text, &event);
+    }
+    if (merge && run->fate == FATE_EMIT) {
+        fold_merge_clear(merge);
+    }
+    if (!err && !buffer_ok(&fold->out)) {
+        err = ERR_NOMEM;
+    }
+    if (err) {
+        return err;
+    }
+    if (event.changed) {
+        event.json = fold->out.data;
+        event.length = fold->out.length;
+    }
+    fold->position = event.json ? seq : fold->position;
+    *out = event;
     return ERR_OK;
 }

@@ -40,7 +40,7 @@ void fold_plan_init(struct fold_plan *plan);
 void fold_plan_clear(struct fold_plan *plan);
 enum err fold_plan_add(struct fold_plan *plan, const struct fold_row *row);
 /* Gives every mark its last fate; FATE_EMIT gets FOLD_NOWHERE for a slot. Frees what only noting needed. */
-void fold_plan_settle(struct fold_plan *plan);
+void fold_plan_settle(struct fold_plan *plan, uint64_t after);
 size_t fold_plan_memory(const struct fold_plan *plan);
 
 /* ---- fold_scan of a whole event ---- */

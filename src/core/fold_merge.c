@@ -164,7 +164,7 @@ static void swap(struct buffer *one, struct buffer *other)
  * A field keeps the place where it first came, whichever rows are merged first: so a log that is folded in steps has
  * the same bytes in the end.
  */
-static void merge_fields(struct fold_merge *merge, struct span fields)
+static void merge_fields(struct fold_merge *merge, struct span event)
 {
     struct scan scan;
     struct scan_member member;
@@ -172,22 +172,24 @@ static void merge_fields(struct fold_merge *merge, struct span fields)
     buffer_reset(&merge->body);
     buffer_byte(&merge->body, '{');
     struct span old = whole(&merge->scratch);
-    scan_open(&scan, old, '{');
-    while (merge->any && scan_member(&scan, &member)) {
-        struct span newer = field_of(fields, member.name);
-        member.value = newer.text ? newer : member.value;
-        put_member(&merge->body, &member);
+    if (merge->any) {
+        scan_open(&scan, old, '{');
+        while (scan_member(&scan, &member)) {
+            struct span newer = field_of(event, member.name);
+            member.value = newer.text ? newer : member.value;
+            put_member(&merge->body, &member);
+        }
     }
-    scan_open(&scan, fields, '{');
+    scan_open(&scan, event, '{');
     while (scan_member(&scan, &member)) {
-        if (!merge->any || !field_of(old, member.name).text) {
+        if (is_field(member.name) && (!merge->any || !field_of(old, member.name).text)) {
             put_member(&merge->body, &member);
         }
     }
     buffer_byte(&merge->body, '}');
 }
 
-static void merge_refs(struct fold_merge *merge, struct span fields, struct span refs)
+static void merge_refs(struct fold_merge *merge, struct span event, struct span refs)
 {
     if (!refs.text && merge->refs.length == 0) {
         return;
@@ -196,7 +198,7 @@ static void merge_refs(struct fold_merge *merge, struct span fields, struct span
     buffer_reset(&merge->refs);
     buffer_byte(&merge->refs, '[');
     if (merge->old_refs.length > 0) {
-        add_refs(&merge->refs, whole(&merge->old_refs), fields);
+        add_refs(&merge->refs, whole(&merge->old_refs), event);
     }
     if (refs.text) {
         add_refs(&merge->refs, refs, (struct span){0});
@@ -209,28 +211,21 @@ static enum err update(struct fold_merge *merge, struct span json)
     struct scan scan;
     struct scan_member member;
     struct span refs = {0};
-    struct buffer fields = {0};
-    buffer_byte(&fields, '{');
     open_head(merge);
     scan_open(&scan, json, '{');
     while (scan_member(&scan, &member)) {
         if (is_stamp(member.name)) {
             put_head(merge, &member);
-        } else if (is_field(member.name)) {
-            put_member(&fields, &member);
         } else if (span_is(member.name, "refs")) {
             refs = member.value;
         }
     }
-    buffer_byte(&fields, '}');
-    enum err err = scan.failed ? ERR_CORRUPT : ERR_OK;
-    if (!err && buffer_ok(&fields)) {
-        merge_fields(merge, whole(&fields));
-        merge_refs(merge, whole(&fields), refs);
+    if (scan.failed) {
+        return ERR_CORRUPT;
     }
-    err = err || buffer_ok(&fields) ? err : ERR_NOMEM;
-    buffer_free(&fields);
-    return err;
+    merge_fields(merge, json);
+    merge_refs(merge, json, refs);
+    return ERR_OK;
 }
 
 /* ---- Both ---- */

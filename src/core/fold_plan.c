@@ -303,6 +303,7 @@ enum err fold_plan_add(struct fold_plan *plan, const struct fold_row *row)
     enum fold_rule rule = rules[row->kind];
     uint32_t class = class_of(row->kind);
     struct open *open = NULL;
+    CHECK(rule == FOLD_KEEP || rule == FOLD_LAST || row->id);
     if (rule == FOLD_MESSAGE || rule == FOLD_DELTA || rule == FOLD_TOOL_OUTPUT ||
         rule == FOLD_TOOL_UPDATE) {
         open = get_open(plan, class, row);
@@ -342,7 +343,19 @@ enum err fold_plan_add(struct fold_plan *plan, const struct fold_row *row)
     return ERR_OK;
 }
 
-void fold_plan_settle(struct fold_plan *plan)
+/* What the client has already is not needed, unless it goes into something that it has not. */
+static void drop_known(struct fold_plan *plan, uint64_t after)
+{
+    for (size_t row = 0; row < plan->count && plan->base + plan->marks[row].at <= after; row++) {
+        struct fold_mark *mark = &plan->marks[row];
+        uint64_t end = mark->fate == FATE_HOLD ? plan->marks[mark->index].at : mark->at;
+        if (plan->base + end <= after) {
+            mark->fate = FATE_DROP;
+        }
+    }
+}
+
+void fold_plan_settle(struct fold_plan *plan, uint64_t after)
 {
     forget_open(plan);
     /* From the last to the first: the next row of a chain already knows the chain's end. */
@@ -358,4 +371,5 @@ void fold_plan_settle(struct fold_plan *plan)
             mark->index = end & FOLD_NOWHERE;
         }
     }
+    drop_known(plan, after);
 }

@@ -24,7 +24,7 @@ struct journal {
     /* Owned by the journal thread: */
     struct journal_batch *waiting, **waiting_last;
     size_t group; /* how many of the waiting batches the group in work has; kept over retries */
-    struct instant retry_at;
+    struct instant retry_at; /* of a group that failed; else long ago */
     struct store_write *writes;
     size_t write_capacity;
     const struct store_write *list; /* the group's: into `writes`, or NULL when it records nothing */
@@ -254,6 +254,7 @@ static bool commit_group(struct journal *journal)
         journal->retry_at = instant_after_ms(clock_now(), RETRY_MS);
         return false;
     }
+    journal->retry_at = (struct instant){0};
     release_group(journal);
     return true;
 }
@@ -278,7 +279,7 @@ static void journal_run(void *context)
     thread_check(THREAD_JOURNAL);
     while (!journal->stopping || journal->waiting) {
         take_mail(journal);
-        bool again = !journal->failing || journal->stopping || instant_reached(journal->retry_at, clock_now());
+        bool again = journal->stopping || instant_reached(journal->retry_at, clock_now());
         if (journal->waiting && again) {
             if (!commit_group(journal) && journal->stopping) {
                 break;

@@ -221,6 +221,7 @@ enum err maintenance_start(struct maintenance **out, struct store *store, struct
 void maintenance_ask(struct maintenance *maintenance, struct list_request *request)
 {
     CHECK(request->reply_to != NULL);
+    request->mail.kind = MAINTENANCE_LIST; /* one that came back has the asker's kind */
     mailbox_push(maintenance->box, &request->mail);
 }
 

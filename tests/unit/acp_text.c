@@ -74,7 +74,7 @@ static void a_batch_carries_its_first_line_and_its_real_time(void)
     host_text(&host, "b");
     host_advance(&host, 10);
     host_text(&host, "c");
-    CU_ASSERT_EQUAL(acp_peer_deadline(host.peer).ns, first.ns + 40 * 1000000);
+    CU_ASSERT_EQUAL(acp_peer_deadline(host.peer).ns, first.ns + 43 * 1000000);
     host_advance(&host, 25);
     host_tick(&host); /* too early */
     CU_ASSERT_EQUAL(host.event_count, 1);

@@ -193,7 +193,7 @@ static void growing_text_is_output(void)
     show_text(&host, "one\\ntwo\\n\\ud83d\\ude00");
     show_text(&host, "one\\ntwo\\n\\ud83d\\ude00"); /* nothing new */
     TEST_TEXT(host_kinds(&host), "");
-    host_advance(&host, 50);
+    host_advance(&host, 53);
     host_tick(&host);
     TEST_TEXT(host_kinds(&host), "tool_output");
     TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_OUTPUT), "delta"), "two\n\xF0\x9F\x98\x80");
@@ -220,12 +220,12 @@ static void text_that_did_not_only_grow_is_shown_as_a_whole(void)
     show_text(&host, "20 %");
     show_text(&host, "30 %"); /* of these two only the newer goes out */
     TEST_TEXT(host_kinds(&host), "tool_start tool_output");
-    host_advance(&host, 50);
+    host_advance(&host, 53);
     host_tick(&host);
     TEST_TEXT(host_kinds(&host), "tool_update");
     TEST_TEXT(at(host.events[2].json, "content/0/content/text"), "30 %");
     show_text(&host, "30 % and");
-    host_advance(&host, 50);
+    host_advance(&host, 53);
     host_tick(&host);
     TEST_TEXT(host_kinds(&host), "tool_update");
     host_close(&host);
@@ -240,7 +240,7 @@ static void what_did_not_go_out_yet_may_change(void)
     host_kinds(&host);
     show_text(&host, "abc");
     show_text(&host, "xyz");
-    host_advance(&host, 50);
+    host_advance(&host, 53);
     host_tick(&host);
     TEST_TEXT(host_kinds(&host), "tool_output");
     TEST_TEXT(host.tools[0].output, "xyz");
@@ -320,7 +320,7 @@ static void endless_output_is_kept_by_its_end(void)
     for (int i = 0; i < 2000; i++) {
         change(&host, members);
         if (i % 100 == 0) {
-            host_advance(&host, 50);
+            host_advance(&host, 53);
             host_tick(&host);
         }
     }

@@ -12,6 +12,7 @@ static struct instant after(int64_t ms)
     return instant_after_ms(start, ms);
 }
 
+/* A window of 50 ms is free again after 53: see delta_window_flushed. */
 static void the_first_goes_out_at_once(void)
 {
     struct delta_window window;
@@ -22,10 +23,10 @@ static void the_first_goes_out_at_once(void)
     delta_window_flushed(&window, start);
     CU_ASSERT_FALSE(delta_window_waits(&window));
     CU_ASSERT_FALSE(delta_window_add(&window, after(1)));
-    CU_ASSERT_FALSE(delta_window_add(&window, after(49)));
+    CU_ASSERT_FALSE(delta_window_add(&window, after(52)));
     CU_ASSERT_EQUAL(window.line_at.ns, after(1).ns);
-    CU_ASSERT_EQUAL(window.due.ns, after(50).ns);
-    CU_ASSERT_TRUE(delta_window_add(&window, after(50)));
+    CU_ASSERT_EQUAL(window.due.ns, after(53).ns);
+    CU_ASSERT_TRUE(delta_window_add(&window, after(53)));
 }
 
 static void the_next_window_counts_from_the_real_flush(void)
@@ -37,7 +38,7 @@ static void the_next_window_counts_from_the_real_flush(void)
     CU_ASSERT_FALSE(delta_window_add(&window, after(10)));
     delta_window_flushed(&window, after(90)); /* a tick that came late */
     CU_ASSERT_FALSE(delta_window_add(&window, after(101)));
-    CU_ASSERT_EQUAL(window.due.ns, after(140).ns);
+    CU_ASSERT_EQUAL(window.due.ns, after(143).ns);
 }
 
 static void a_quiet_time_opens_it(void)
@@ -46,10 +47,10 @@ static void a_quiet_time_opens_it(void)
     delta_window_init(&window, 50);
     CU_ASSERT_TRUE(delta_window_add(&window, start));
     delta_window_flushed(&window, start);
-    CU_ASSERT_TRUE(delta_window_add(&window, after(50)));
-    delta_window_flushed(&window, after(50));
+    CU_ASSERT_TRUE(delta_window_add(&window, after(53)));
+    delta_window_flushed(&window, after(53));
     delta_window_open(&window);
-    CU_ASSERT_TRUE(delta_window_add(&window, after(50)));
+    CU_ASSERT_TRUE(delta_window_add(&window, after(53)));
 }
 
 static void a_window_of_nothing_never_waits(void)

@@ -104,7 +104,7 @@ void fold_free(struct fold *fold); /* NULL is fine */
  * else ERR_CORRUPT. ERR_NOMEM; ERR_TOOBIG beyond a thousand million rows. After an error only fold_free.
  */
 must_check enum err fold_note(struct fold *fold, const struct fold_row *row);
-/* Ends pass 1. ERR_NOMEM: may be called again. */
+/* Ends pass 1. ERR_NOMEM; then only fold_free. */
 must_check enum err fold_decide(struct fold *fold);
 
 struct fold_event {
