@@ -44,6 +44,7 @@ enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options,
     peer->cwd = strdup(options->cwd);
     peer->version = strdup(options->version);
     peer->run = options->run;
+    peer->keep_title = options->keep_title;
     peer->max_message_text =
         options->max_message_text > MESSAGE_TEXT_MIN ? options->max_message_text : MESSAGE_TEXT_MIN;
     delta_window_init(&peer->window, options->delta_window_ms);

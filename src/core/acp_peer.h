@@ -38,6 +38,7 @@ struct acp_peer {
     char *session_id, *cwd, *version;
     uint64_t run;
     size_t max_message_text;
+    bool keep_title;
 
     enum acp_state state;
     enum err error; /* sticky: memory ran out, and what went out has a hole */

@@ -142,8 +142,8 @@ static bool take_session_info(struct acp_peer *peer, struct json_object *update)
     if (!json_object_object_get_ex(update, "title", &title)) {
         return true;
     }
-    if (title != NULL && !json_object_is_type(title, json_type_string)) {
-        return false;
+    if ((title != NULL && !json_object_is_type(title, json_type_string)) || peer->keep_title) {
+        return false; /* shown as it came; a title that a person gave stays */
     }
     struct buffer *out = acp_event_open(peer, EVENT_TITLE);
     json_key(out, "title");

@@ -1,4 +1,5 @@
-/* What was decided, as runs of rows that share a fate, and the second pass. The first is fold_plan.c. */
+/* What was decided, as runs of rows that share a fate, and the second pass. The first is
+ * fold_plan.c. */
 #include "signalbox/core/fold.h"
 
 #include <stdlib.h>
@@ -62,8 +63,8 @@ void fold_free(struct fold *fold)
 size_t fold_memory(const struct fold *fold)
 {
     size_t bytes = sizeof(*fold) + fold_plan_memory(&fold->plan) +
-                   fold->run_count * sizeof(*fold->runs) +
-                   fold->slot_count * sizeof(*fold->slots) + fold->out.capacity;
+                   fold->run_count * sizeof(*fold->runs) + fold->slot_count * sizeof(*fold->slots) +
+                   fold->out.capacity;
     for (size_t index = 0; index < fold->slot_count; index++) {
         bytes += fold_merge_memory(&fold->slots[index]);
     }
@@ -292,15 +293,15 @@ uint64_t fold_wants(const struct fold *fold)
     return 0;
 }
 
-/* Finds the row's run. ERR_AGAIN: a row that was noted and is needed did not come, or one came that was not. */
+/* Finds the row's run. ERR_AGAIN: a row that was noted and is needed did not come, or one came that
+ * was not. */
 static enum err find_run(struct fold *fold, uint64_t seq)
 {
     if (seq <= fold->fed || seq < fold->plan.base) {
         return ERR_AGAIN;
     }
     fold->fed = seq;
-    while (fold->run < fold->run_count &&
-           seq > fold->plan.base + fold->runs[fold->run].end) {
+    while (fold->run < fold->run_count && seq > fold->plan.base + fold->runs[fold->run].end) {
         const struct run *run = &fold->runs[fold->run];
         if (run->fate != FATE_DROP && fold->run_fed != run->rows) {
             return ERR_AGAIN;
@@ -308,9 +309,8 @@ static enum err find_run(struct fold *fold, uint64_t seq)
         fold->run++;
         fold->run_fed = 0;
     }
-    return fold->run < fold->run_count && ++fold->run_fed <= fold->runs[fold->run].rows
-               ? ERR_OK
-               : ERR_AGAIN;
+    return fold->run < fold->run_count && ++fold->run_fed <= fold->runs[fold->run].rows ? ERR_OK
+                                                                                        : ERR_AGAIN;
 }
 
 /* The row itself, with its range if that is more than what it already says. */

@@ -1,5 +1,6 @@
 #pragma once
-/* Shared by fold.c (what was decided, and the second pass), fold_plan.c (the first) and fold_merge.c. */
+/* Shared by fold.c (what was decided, and the second pass), fold_plan.c (the first) and
+ * fold_merge.c. */
 #include "core/fold_scan.h"
 #include "signalbox/base/buffer.h"
 #include "signalbox/core/fold.h"
@@ -9,9 +10,12 @@
 enum fate {
     FATE_STAY,
     FATE_DROP,
-    FATE_HOLD, /* goes into a later row. `index`: the next row of its chain; once decided, the chain's end */
-    FATE_LINK, /* only while noting: stays, but `index` is a later part of the same thing, to be dropped with it */
-    FATE_EMIT = FATE_LINK, /* once decided: stays, and takes in what was held. `index`: the slot that holds it */
+    FATE_HOLD, /* goes into a later row. `index`: the next row of its chain; once decided, the
+                  chain's end */
+    FATE_LINK, /* only while noting: stays, but `index` is a later part of the same thing, to be
+                  dropped with it */
+    FATE_EMIT = FATE_LINK, /* once decided: stays, and takes in what was held. `index`: the slot
+                              that holds it */
 };
 
 enum { FOLD_NOWHERE = (1 << 30) - 1, FOLD_ROWS_MAX = FOLD_NOWHERE };
@@ -39,7 +43,8 @@ struct fold_plan {
 void fold_plan_init(struct fold_plan *plan);
 void fold_plan_clear(struct fold_plan *plan);
 enum err fold_plan_add(struct fold_plan *plan, const struct fold_row *row);
-/* Gives every mark its last fate; FATE_EMIT gets FOLD_NOWHERE for a slot. Frees what only noting needed. */
+/* Gives every mark its last fate; FATE_EMIT gets FOLD_NOWHERE for a slot. Frees what only noting
+ * needed. */
 void fold_plan_settle(struct fold_plan *plan, uint64_t after);
 size_t fold_plan_memory(const struct fold_plan *plan);
 
@@ -59,8 +64,9 @@ bool fold_stamps_read(struct scan *scan, struct span json, struct fold_stamps *s
 
 /* Several rows on the way to be one: deltas to be joined, or updates to be merged. */
 struct fold_merge {
-    struct buffer head; /* the newest one's members that are not its content, without the closing brace */
-    size_t type_at;     /* where `type` begins in it */
+    struct buffer
+        head; /* the newest one's members that are not its content, without the closing brace */
+    size_t type_at; /* where `type` begins in it */
     bool joins, any;
     uint64_t offset, end;         /* deltas: of the first, and behind the last */
     struct buffer body, scratch;  /* deltas: the text, escaped. Updates: an object of the fields */

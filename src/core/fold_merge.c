@@ -1,4 +1,5 @@
-/* Rows that become one event: deltas are joined, updates are merged. Works on the JSON as it stands. */
+/* Rows that become one event: deltas are joined, updates are merged. Works on the JSON as it
+ * stands. */
 #include <string.h>
 
 #include "core/fold_internal.h"
@@ -106,7 +107,8 @@ static enum err join(struct fold_merge *merge, struct span json)
 
 /* ---- Updates ---- */
 
-/* The value of the field; NULL text if the object has none. `object` may be any event or the fields so far. */
+/* The value of the field; NULL text if the object has none. `object` may be any event or the fields
+ * so far. */
 static struct span field_of(struct span object, struct span name)
 {
     struct scan scan;
@@ -161,8 +163,8 @@ static void swap(struct buffer *one, struct buffer *other)
 }
 
 /*
- * A field keeps the place where it first came, whichever rows are merged first: so a log that is folded in steps has
- * the same bytes in the end.
+ * A field keeps the place where it first came, whichever rows are merged first: so a log that is
+ * folded in steps has the same bytes in the end.
  */
 static void merge_fields(struct fold_merge *merge, struct span event)
 {

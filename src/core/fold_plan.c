@@ -1,6 +1,7 @@
 /*
- * The first pass. The rows of one message, or of one call's output or updates, are a chain: each mark names the next, so that
- * a *_complete can drop the chain and nothing is kept for a row beside its mark.
+ * The first pass. The rows of one message, or of one call's output or updates, are a chain: each
+ * mark names the next, so that a *_complete can drop the chain and nothing is kept for a row beside
+ * its mark.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,9 @@
 #include "signalbox/base/check.h"
 
 /*
- * Every kind of EVENT_KINDS has its rule: a row without a third column does not expand (the macro wants
- * three arguments), and one with an unknown word names a FOLD_ constant that does not exist. A rule that is not
- * handled below is an error of -Wswitch.
+ * Every kind of EVENT_KINDS has its rule: a row without a third column does not expand (the macro
+ * wants three arguments), and one with an unknown word names a FOLD_ constant that does not exist.
+ * A rule that is not handled below is an error of -Wswitch.
  */
 static const enum fold_rule rules[] = {
 #define X(symbol, name, fold) [EVENT_##symbol] = FOLD_##fold,
@@ -186,8 +187,8 @@ static void follow(struct fold_plan *plan, struct chain *chain, bool joins)
     if (chain->last == FOLD_NOWHERE) {
         chain->first = row;
     } else {
-        plan->marks[chain->last].fate = joins && chain->segment == plan->segment ? FATE_HOLD
-                                                                                 : FATE_LINK;
+        plan->marks[chain->last].fate =
+            joins && chain->segment == plan->segment ? FATE_HOLD : FATE_LINK;
         plan->marks[chain->last].index = row & FOLD_NOWHERE;
     }
     chain->last = row;

@@ -4,10 +4,14 @@
 
 #include "signalbox/base/utf8.h"
 
+static bool is_space(char byte)
+{
+    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
 static void skip_space(struct scan *scan)
 {
-    while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' ||
-                                    *scan->at == '\t')) {
+    while (scan->at < scan->end && is_space(*scan->at)) {
         scan->at++;
     }
 }
@@ -62,10 +66,16 @@ static bool skip_nested(struct scan *scan)
     return fail(scan);
 }
 
+static bool ends_plain(char byte)
+{
+    return byte == ',' || byte == '}' || byte == ']' || is_space(byte);
+}
+
+/* A number or a word. */
 static bool skip_plain(struct scan *scan)
 {
     const char *begin = scan->at;
-    while (scan->at < scan->end && !strchr(",}] \n\r\t", *scan->at)) {
+    while (scan->at < scan->end && !ends_plain(*scan->at)) {
         scan->at++;
     }
     return scan->at > begin && scan->at < scan->end ? true : fail(scan);
@@ -146,11 +156,6 @@ bool scan_element(struct scan *scan, struct span *value)
     return next(scan) && skip_value(scan, value);
 }
 
-bool span_is(struct span span, const char *text)
-{
-    return span.length == strlen(text) && memcmp(span.text, text, span.length) == 0;
-}
-
 bool span_equal(struct span one, struct span other)
 {
     return one.length == other.length && memcmp(one.text, other.text, one.length) == 0;
@@ -190,7 +195,8 @@ uint64_t span_units(struct span inside)
         if (!escape) {
             break;
         }
-        /* An escape is one unit; what lies beyond the ASCII of \uXXXX is one for each half of a pair. */
+        /* An escape is one unit; what lies beyond the ASCII of \uXXXX is one for each half of a
+         * pair. */
         size_t length = end - escape > 1 && escape[1] == 'u' ? 6 : 2;
         at = (size_t)(end - escape) > length ? escape + length : end;
         units++;

@@ -1,12 +1,14 @@
 #pragma once
 /*
- * Walks the members of a JSON object, or the elements of an array, where they stand: values are neither decoded nor
- * copied, so that a fold passes large ones on as bytes. For JSON that we wrote and stored ourselves: it finds the end
- * of every value and never reads beyond the text, but does not check the grammar. Pure.
+ * Walks the members of a JSON object, or the elements of an array, where they stand: values are
+ * neither decoded nor copied, so that a fold passes large ones on as bytes. For JSON that we wrote
+ * and stored ourselves: it finds the end of every value and never reads beyond the text, but does
+ * not check the grammar. Pure.
  */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct span {
     const char *text;
@@ -15,7 +17,7 @@ struct span {
 
 struct scan {
     const char *at, *end;
-    char close;  /* the bracket that ends it */
+    char close; /* the bracket that ends it */
     bool first;
     bool failed; /* it broke off: what stands there is no JSON */
 };
@@ -32,7 +34,12 @@ bool scan_open(struct scan *scan, struct span text, char open);
 bool scan_member(struct scan *scan, struct scan_member *member);
 bool scan_element(struct scan *scan, struct span *value);
 
-bool span_is(struct span span, const char *text);
+/* Inline, so that the length of a literal is known where it is compared: most of a fold is asking
+ * for names. */
+static inline bool span_is(struct span span, const char *text)
+{
+    return span.length == strlen(text) && memcmp(span.text, text, span.length) == 0;
+}
 bool span_equal(struct span one, struct span other);
 /* The inside of a string value. False if it is no string. */
 bool span_string(struct span value, struct span *inside);

@@ -100,6 +100,7 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .delta_window_ms = config->delta_window_ms,
         .max_message_text = (size_t)config->max_message_text,
         .version = agent->stream->wiring.version,
+        .keep_title = start->titled,
     };
     const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .notice = sink_notice};
     return acp_peer_new(&agent->peer, &options, &sink);

@@ -7,6 +7,7 @@
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/id.h"
+#include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/need.h"
@@ -78,6 +79,7 @@ void held_row(const struct held *held, struct session_row *row)
         .oldest_pending_at = session->pending ? session->pending->created_at : 0,
         .closed = session->phase == PHASE_CLOSED,
         .queue = session_queue_text(session),
+        .agent_state = need_copy(session->titled ? "{\"titled\":true}" : NULL),
     };
     if (session->outside_from && session->turn.id && session->outside_from < row->open_from) {
         row->open_from = session->outside_from;
@@ -112,6 +114,7 @@ void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command
     session->agent = need_copy(given->agent);
     session->workspace = need_copy(given->workspace);
     session->title = need_copy(given->title);
+    session->titled = given->title && *given->title;
     session->policy = need_copy("ask");
     session->epoch = need_copy(epoch);
     session->created_by = need_copy(command->identity.user);
@@ -173,6 +176,9 @@ static struct session *session_of_row(struct session_row *row)
     session->head = row->head;
     session->run = session->past_run = row->run;
     session->had_turns = true;
+    struct json_object *state = row->agent_state ? json_tokener_parse(row->agent_state) : NULL;
+    session->titled = json_get_bool(state, "titled", false);
+    json_object_put(state);
     if (!session_phase_parse(row->phase, &session->phase) ||
         (session->phase != PHASE_CLOSED && session->phase != PHASE_FAILED)) {
         session->phase = PHASE_STOPPED; /* no process outlives the memory that knew it */

@@ -125,6 +125,7 @@ static struct store_write *write_of(struct store_write *write, const struct jour
 
 static void tell(struct journal *journal, bool ok, const char *reason)
 {
+    metric_set(METRIC_STORE_OK, ok);
     struct server_note *note = calloc(1, sizeof(*note));
     if (note) {
         note->mail.kind = DISPATCH_STORE;
@@ -150,7 +151,6 @@ static void tell(struct journal *journal, bool ok, const char *reason)
     }
     frame_put(frame);
     buffer_free(&text);
-    metric_set(METRIC_STORE_OK, ok);
 }
 
 static enum err append(struct journal *journal, const struct store_write *writes)

@@ -100,3 +100,17 @@ test('output that is not UTF-8 and output of many lines come through', async () 
   assert.match(whole, /^a.+b\n1\n2\n/);
   assert.match(whole, /8999\n9000\nä€😀\n?$/);
 });
+
+test('a title that a person gave stays, another session takes the first command for one', async () => {
+  const client = await server.connect();
+  const named = await client.create('shell', { title: 'My own' });
+  const plain = await client.create('shell');
+  for (const session of [named, plain]) {
+    const turn = await session.prompt('true');
+    await session.answerPermission(await turn.permission(), { allow: true });
+    await turn.end();
+  }
+  assert.equal(named.events.filter((event) => event.type === 'title').length, 0);
+  assert.equal(plain.events.find((event) => event.type === 'title').title, 'true');
+  assert.equal((await server.rest('GET', `/v1/sessions/${named.id}`)).body.title, 'My own');
+});

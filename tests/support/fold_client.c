@@ -20,8 +20,8 @@ struct item {
     enum item_kind kind;
     char *id;
     bool done;
-    struct text text;           /* of a block; a tool's live output */
-    struct json_object *facts;  /* what else is known of it; a tool's fields */
+    struct text text;             /* of a block; a tool's live output */
+    struct json_object *facts;    /* what else is known of it; a tool's fields */
     struct json_object *faithful; /* a tool's fields for a client whose results leave them alone */
 };
 
@@ -163,8 +163,8 @@ static const char *splice(struct text *known, struct json_object *event)
     size_t offset = (size_t)at;
     size_t end = offset + delta.length;
     size_t overlap = (end < known->length ? end : known->length) - offset;
-    bool same = memcmp(delta.units, known->units ? known->units + offset : delta.units,
-                       overlap * 2) == 0;
+    bool same =
+        memcmp(delta.units, known->units ? known->units + offset : delta.units, overlap * 2) == 0;
     if (same && end > known->length) {
         known->units = need(realloc(known->units, end * 2 + 2));
         memcpy(known->units + offset, delta.units, delta.length * 2);
@@ -283,10 +283,9 @@ static int by_path(const void *left, const void *right)
 
 static void set_fields(struct json_object *fields, struct json_object *event)
 {
-    static const char *const names[] = {"toolName", "toolInput",  "toolIntent",
-                                        "status",   "title",      "kind",
-                                        "content",  "locations",  "parentToolUseId",
-                                        "novelty",  "toolDisplayName"};
+    static const char *const names[] = {
+        "toolName", "toolInput", "toolIntent",      "status",  "title",          "kind",
+        "content",  "locations", "parentToolUseId", "novelty", "toolDisplayName"};
     for (size_t index = 0; index < sizeof(names) / sizeof(names[0]); index++) {
         struct json_object *value = json_get(event, names[index]);
         if (value) {
@@ -362,8 +361,8 @@ static const char *range(struct fold_client *client, struct json_object *event)
 
 static const char *dispatch(struct fold_client *client, struct json_object *event)
 {
-    static const char *const last[] = {"plan",    "usage", "commands", "mode", "config_options",
-                                       "title", "policy", "status"};
+    static const char *const last[] = {"plan",           "usage", "commands", "mode",
+                                       "config_options", "title", "policy",   "status"};
     const char *type = json_get_string(event, "type");
     const char *message = json_get_string(event, "messageId");
     const char *call = json_get_string(event, "toolUseId");

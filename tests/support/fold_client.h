@@ -1,8 +1,8 @@
 #pragma once
 /*
- * A client of one session, made from docs/protocol.md alone: what a page would show, from the events that came. Every
- * event is checked when it comes: ranges tile, text has no hole and does not contradict what was shown, a call has
- * its start.
+ * A client of one session, made from docs/protocol.md alone: what a page would show, from the
+ * events that came. Every event is checked when it comes: ranges tile, text has no hole and does
+ * not contradict what was shown, a call has its start.
  */
 #include <json-c/json.h>
 #include <stdbool.h>

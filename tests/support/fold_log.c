@@ -117,9 +117,22 @@ static void simple(struct world *world, const char *type, const char *members)
 static void put_text(struct world *world, struct buffer *out, size_t atoms)
 {
     static const char *const texts[] = {
-        "a",    "word ", "\xc3\xa9", "e\xcc\x81",    "\xf0\x9f\x98\x80", "\xe4\xb8\xad",
-        "\n",   "\"",    "\\",       "\x1b[31m",     "/",                "\xe2\x80\xa8",
-        "\x01", "{[",    "]}",       "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7",
+        "a",
+        "word ",
+        "\xc3\xa9",
+        "e\xcc\x81",
+        "\xf0\x9f\x98\x80",
+        "\xe4\xb8\xad",
+        "\n",
+        "\"",
+        "\\",
+        "\x1b[31m",
+        "/",
+        "\xe2\x80\xa8",
+        "\x01",
+        "{[",
+        "]}",
+        "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x91\xa7",
     };
     while (atoms-- > 0) {
         buffer_text(out, texts[roll(world, sizeof(texts) / sizeof(texts[0]))]);
@@ -195,33 +208,29 @@ static void start_tool(struct world *world)
 
 static void put_update(struct world *world, unsigned id)
 {
-    static const char *const fields[] = {
-        ",\"status\":\"in_progress\"",
-        ",\"title\":\"Title %zu \\\"q\\\"\"",
-        ",\"kind\":\"read\"",
-        ",\"content\":[{\"type\":\"diff\",\"path\":\"p%zu\",\"oldText\":\"}\\\\\",\"newText\":\"]\"}]",
-        ",\"locations\":[{\"path\":\"l%zu\"}]",
-        ",\"toolInput\":{\"deep\":{\"n\":%zu},\"s\":\"cut\"}",
-        ",\"novelty\":%zu",
+    enum { CONTENT = 3, INPUT = 5, FIELDS = 7 };
+    /* A number comes between. */
+    static const char *const fields[FIELDS][2] = {
+        {",\"status\":\"in_progress ", "\""},
+        {",\"title\":\"Title ", " \\\"q\\\"\""},
+        {",\"kind\":\"read ", "\""},
+        [CONTENT] = {",\"content\":[{\"type\":\"diff\",\"path\":\"p",
+                     "\",\"oldText\":\"}\\\\\",\"newText\":\"]\"}]"},
+        {",\"locations\":[{\"path\":\"l", "\"}]"},
+        [INPUT] = {",\"toolInput\":{\"deep\":{\"n\":", "},\"s\":\"cut\"}"},
+        {",\"novelty\":", ""},
     };
     start(world, "tool_update");
     buffer_format(&world->out, ",\"toolUseId\":\"t1-%u\"", id);
-    bool cut_input = false;
-    bool cut_content = false;
-    for (size_t count = 1 + roll(world, 2), from = roll(world, 7); count > 0; count--) {
-        size_t field = (from + count) % 7;
-        char text[200];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(text, sizeof(text), fields[field], roll(world, 100));
-#pragma GCC diagnostic pop
-        buffer_text(&world->out, text);
-        cut_content |= field == 3;
-        cut_input |= field == 5;
+    bool has[FIELDS] = {false};
+    for (size_t count = 1 + roll(world, 2), from = roll(world, FIELDS); count > 0; count--) {
+        size_t field = (from + count) % FIELDS;
+        has[field] = true;
+        buffer_format(&world->out, "%s%zu%s", fields[field][0], roll(world, 100), fields[field][1]);
     }
-    if ((cut_input || cut_content) && roll(world, 2)) {
+    if ((has[INPUT] || has[CONTENT]) && roll(world, 2)) {
         buffer_format(&world->out, ",\"refs\":[{\"path\":\"/%s\",\"blob\":\"b%zu\",\"bytes\":9}]",
-                      cut_input ? "toolInput/s" : "content/0/newText", roll(world, 100));
+                      has[INPUT] ? "toolInput/s" : "content/0/newText", roll(world, 100));
     }
     finish(world);
 }
@@ -229,7 +238,8 @@ static void put_update(struct world *world, unsigned id)
 static void end_tool(struct world *world, size_t slot)
 {
     start(world, "tool_result");
-    buffer_format(&world->out, ",\"toolUseId\":\"t1-%u\",\"toolName\":\"bash\",\"result\":\"r %zu\"",
+    buffer_format(&world->out,
+                  ",\"toolUseId\":\"t1-%u\",\"toolName\":\"bash\",\"result\":\"r %zu\"",
                   world->open[slot].id, roll(world, 100));
     if (roll(world, 3) == 0) {
         buffer_text(&world->out, ",\"content\":[{\"type\":\"terminal\"}]");
@@ -345,9 +355,9 @@ static void ask(struct world *world)
 
 static void something(struct world *world)
 {
-    static const char *const types[] = {"plan",  "usage",  "commands", "mode", "config_options",
-                                        "title", "policy", "status",   "error", "agent_update",
-                                        "of_a_later_version"};
+    static const char *const types[] = {
+        "plan",   "usage",  "commands", "mode",         "config_options",    "title",
+        "policy", "status", "error",    "agent_update", "of_a_later_version"};
     size_t which = roll(world, sizeof(types) / sizeof(types[0]));
     if (which == 0) {
         end_block(world);

@@ -1,6 +1,6 @@
 #pragma once
-/* Session logs for tests of folding: made at random, folded as replay and store would do it. All of it aborts when out of
- * memory or when folding fails. */
+/* Session logs for tests of folding: made at random, folded as replay and store would do it. All of
+ * it aborts when out of memory or when folding fails. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,10 +24,11 @@ void fold_log_add(struct fold_log *log, uint64_t from, uint64_t seq, const char 
 void fold_log_free(struct fold_log *log);
 void fold_log_copy(struct fold_log *to, const struct fold_log *from);
 
-/* About `length` events, some more to end what is open. `strict`: nothing is open outside of turns. */
+/* At least `length` events; it ends anywhere. `strict`: nothing is open outside of turns. */
 void fold_log_make(struct fold_log *log, uint64_t seed, size_t length, bool strict);
 
-/* Events up to `head` for a client at `after`, noting from row number `begin` on; the last row read may lie above. */
+/* Events up to `head` for a client at `after`, noting from row number `begin` on; the last row read
+ * may lie above. */
 void fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after, uint64_t head,
                      struct fold_log *out);
 /* As a store folds: the rows with numbers from `first` to `last`, in place. */

@@ -35,6 +35,7 @@ struct acp_options {
     int64_t delta_window_ms;
     size_t max_message_text; /* bytes of one text message before the server ends it and begins another */
     const char *version;     /* of clientInfo */
+    bool keep_title;         /* a person has named the session: the agent's own title for it is no `title` event */
 };
 
 struct acp_peer;

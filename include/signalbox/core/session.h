@@ -88,6 +88,7 @@ struct session {
     uint64_t past_run; /* the last one before the session came into memory: its requests have all ended */
     enum session_phase phase;
     enum agent_life life;
+    bool titled;       /* its title was given by who created it */
     bool had_turns;    /* so that an agent started anew is known to have forgotten something */
     bool closing;
     bool stopping;     /* the server stops: the agent's end says so */

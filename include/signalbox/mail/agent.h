@@ -19,6 +19,7 @@ struct agent_start {
     uint64_t run;
     char *agent;
     char *workspace;
+    bool titled; /* by a person: see acp_options.keep_title */
 };
 
 struct agent_order {

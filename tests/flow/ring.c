@@ -1,0 +1,148 @@
+/* The ring of threads as a whole: what a client sees of it while the clock stands still, and when it moves. */
+#include "ring_world.h"
+
+static void the_first_text_is_out_while_the_clock_stands_still(void)
+{
+    ring_begin(true, "");
+    ring_session();
+    ring_prompt("{'steps':[{'text':'Hello'},{'waitCancel':true}]}");
+    struct json_object *delta = ring_await("text_delta");
+    TEST_TEXT(json_get_string(delta, "delta"), "Hello");
+    json_object_put(delta);
+    ring_send("{\"type\":\"cancel\",\"id\":\"x\",\"sessionId\":\"%s\"}", ring.session_id);
+    struct json_object *complete = ring_await("complete");
+    TEST_TEXT(json_get_string(complete, "stopReason"), "cancelled");
+    int64_t duration = -1;
+    CU_ASSERT_TRUE(json_get_i64(complete, "durationMs", &duration));
+    CU_ASSERT_EQUAL(duration, 0); /* the clock stood still */
+    json_object_put(complete);
+    ring_end();
+}
+
+static void text_waits_for_its_window(void)
+{
+    ring_begin(true, "delta-window-ms = 1600\n");
+    ring_session();
+    ring_prompt("{'steps':[{'text':'one'},{'text':' two'},{'text':' three'},{'waitCancel':true}]}");
+    struct json_object *delta = ring_await("text_delta");
+    CU_ASSERT_EQUAL(strncmp(json_get_string(delta, "delta"), "one", 3), 0);
+    json_object_put(delta);
+    /* The agent has said all of it when it sees the cancel; nothing more has gone out, since no time has passed. */
+    ring_send("{\"type\":\"ping\",\"id\":\"q\"}");
+    struct json_object *next = ring_next();
+    TEST_TEXT(json_get_string(next, "type"), "pong");
+    json_object_put(next);
+    ring_send("{\"type\":\"cancel\",\"sessionId\":\"%s\"}", ring.session_id);
+    struct json_object *complete = ring_await("text_complete");
+    TEST_TEXT(json_get_string(complete, "text"), "one two three");
+    json_object_put(complete);
+    ring_skip_to("complete");
+    ring_end();
+}
+
+static void a_permission_runs_out_when_its_time_has_passed(void)
+{
+    ring_begin(true, "permission-timeout-ms = 60000\n");
+    ring_session();
+    ring_prompt("{'steps':[{'permission':{}},{'text':' and on'}]}");
+    struct json_object *event = ring_await("permission_request");
+    struct json_object *request = json_get(event, "request");
+    int64_t created = 0, expires = 0;
+    CU_ASSERT_TRUE(json_get_i64(request, "createdAt", &created));
+    CU_ASSERT_TRUE(json_get_i64(request, "expiresAt", &expires));
+    CU_ASSERT_EQUAL(expires - created, 60000);
+    clock_fake_advance(59999);
+    ring_send("{\"type\":\"ping\",\"id\":\"early\"}");
+    struct json_object *timeout = NULL;
+    for (bool pong = false; !pong;) {
+        struct json_object *message = ring_next();
+        const char *type = json_get_string(message, "type");
+        CU_ASSERT_NOT_EQUAL(strcmp(type, "permission_timeout"), 0);
+        pong = !strcmp(type, "pong");
+        json_object_put(message);
+    }
+    clock_fake_advance(1);
+    timeout = ring_await("permission_timeout");
+    TEST_TEXT(json_get_string(timeout, "requestId"), json_get_string(request, "requestId"));
+    json_object_put(timeout);
+    /* The agent was told no in its own words, and the turn goes on. */
+    struct json_object *said = ring_await("text_complete");
+    CU_ASSERT_PTR_NOT_NULL(strstr(json_get_string(said, "text"), "answer:"));
+    json_object_put(said);
+    ring_skip_to("complete");
+    /* An answer that comes now is told that it is too late. */
+    ring_send("{\"type\":\"permission_response\",\"id\":\"late\",\"requestId\":\"%s\",\"allow\":true}",
+              json_get_string(request, "requestId"));
+    struct json_object *nack = ring_await("nack");
+    TEST_TEXT(json_get_string(nack, "code"), "expired");
+    json_object_put(nack);
+    json_object_put(event);
+    ring_end();
+}
+
+static void an_ignored_cancel_ends_the_agent_when_its_time_has_passed(void)
+{
+    ring_begin(true, "cancel-timeout-ms = 10000\n");
+    ring_session();
+    ring_prompt("{'steps':[{'ignoreCancel':true},{'text':'deaf'},{'sleep':600000}]}");
+    ring_skip_to("text_delta");
+    ring_send("{\"type\":\"cancel\",\"id\":\"x\",\"sessionId\":\"%s\"}", ring.session_id);
+    ring_skip_to("ack");
+    clock_fake_advance(10000);
+    struct json_object *complete = ring_await("complete");
+    TEST_TEXT(json_get_string(complete, "stopReason"), "agent_exited");
+    json_object_put(complete);
+    ring_end();
+}
+
+static void nothing_is_shown_that_is_not_recorded(void)
+{
+    ring_begin(false, "");
+    ring_session();
+    store_memory_fail(ring.store, ERR_NOSPC);
+    ring_prompt("{'steps':[{'text':'kept back'}]}");
+    struct json_object *store = ring_await("store");
+    CU_ASSERT_FALSE(json_get_bool(store, "ok", true));
+    json_object_put(store);
+    ring_send("{\"type\":\"prompt\",\"id\":\"refused\",\"sessionId\":\"%s\",\"text\":\"x\"}", ring.session_id);
+    struct json_object *answer = ring_next();
+    TEST_TEXT(json_get_string(answer, "type"), "nack"); /* no event, no ack of the first came before it */
+    TEST_TEXT(json_get_string(answer, "code"), "storage_unavailable");
+    TEST_TEXT(json_get_string(answer, "id"), "refused");
+    json_object_put(answer);
+    store_memory_fail(ring.store, ERR_OK);
+    struct json_object *complete = ring_await("text_complete");
+    TEST_TEXT(json_get_string(complete, "text"), "kept back");
+    json_object_put(complete);
+    ring_skip_to("complete");
+    ring_end();
+}
+
+static void two_who_answer_at_once_are_told_who_won(void)
+{
+    ring_begin(false, "");
+    ring_session();
+    int other = ring_connect("bob");
+    ring_prompt("{'steps':[{'permission':{}}]}");
+    struct json_object *event = ring_await("permission_request");
+    char answer[256];
+    snprintf(answer, sizeof(answer), "{\"type\":\"permission_response\",\"id\":\"a\",\"requestId\":\"%s\",\"allow\":true}",
+             json_get_string(json_get(event, "request"), "requestId"));
+    json_object_put(event);
+    ring_send_to(other, answer);
+    event = ring_await("permission_resolved");
+    TEST_TEXT(json_get_string(json_get(event, "by"), "user"), "bob");
+    json_object_put(event);
+    ring_send_to(ring.client, answer);
+    struct json_object *nack = ring_await("nack");
+    TEST_TEXT(json_get_string(nack, "code"), "already_resolved");
+    TEST_TEXT(json_get_string(json_get(json_get(nack, "resolved"), "by"), "user"), "bob");
+    json_object_put(nack);
+    close(other);
+    ring_end();
+}
+
+TEST_MAIN("ring", TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
+          TEST(a_permission_runs_out_when_its_time_has_passed),
+          TEST(an_ignored_cancel_ends_the_agent_when_its_time_has_passed), TEST(nothing_is_shown_that_is_not_recorded),
+          TEST(two_who_answer_at_once_are_told_who_won))
