@@ -1,6 +1,5 @@
 #pragma once
-/* Shared by fold.c (what was decided, and the second pass), fold_plan.c (the first) and
- * fold_merge.c. */
+/* Shared by fold.c (the second pass), fold_plan.c (the first) and fold_merge.c. */
 #include "core/fold_scan.h"
 #include "signalbox/base/buffer.h"
 #include "signalbox/core/fold.h"
@@ -10,12 +9,13 @@
 enum fate {
     FATE_STAY,
     FATE_DROP,
-    FATE_HOLD, /* goes into a later row. `index`: the next row of its chain; once decided, the
-                  chain's end */
-    FATE_LINK, /* only while noting: stays, but `index` is a later part of the same thing, to be
-                  dropped with it */
-    FATE_EMIT = FATE_LINK, /* once decided: stays, and takes in what was held. `index`: the slot
-                              that holds it */
+    /* Goes into a later row. `index`: the next row of its chain; once decided, the last one; in
+     * the end, the slot in which it is held. */
+    FATE_HOLD,
+    /* While noting: stays, but `index` is a later part of the same thing, to be dropped with it. */
+    FATE_LINK,
+    /* Once decided: stays, and takes in what was held. `index`: the slot. */
+    FATE_EMIT = FATE_LINK,
 };
 
 enum { FOLD_NOWHERE = (1 << 30) - 1, FOLD_ROWS_MAX = FOLD_NOWHERE };
@@ -32,7 +32,6 @@ struct fold_plan {
     struct fold_mark *marks;
     size_t count, capacity;
     uint64_t base; /* the first row's number */
-    uint64_t head; /* the last row's */
     uint32_t last[EVENT_KIND_COUNT];
     uint32_t segment; /* turn_started seen */
     struct open **buckets;
@@ -64,9 +63,8 @@ bool fold_stamps_read(struct scan *scan, struct span json, struct fold_stamps *s
 
 /* Several rows on the way to be one: deltas to be joined, or updates to be merged. */
 struct fold_merge {
-    struct buffer
-        head; /* the newest one's members that are not its content, without the closing brace */
-    size_t type_at; /* where `type` begins in it */
+    struct buffer head; /* of the newest, without its content and its closing brace */
+    size_t type_at;     /* where `type` begins in it */
     bool joins, any;
     uint64_t offset, end;         /* deltas: of the first, and behind the last */
     struct buffer body, scratch;  /* deltas: the text, escaped. Updates: an object of the fields */

@@ -273,7 +273,6 @@ static enum err add_mark(struct fold_plan *plan, uint64_t seq)
         plan->capacity = capacity;
     }
     plan->marks[plan->count++] = (struct fold_mark){.at = (uint32_t)at, .fate = FATE_STAY};
-    plan->head = seq;
     return ERR_OK;
 }
 

@@ -3,7 +3,7 @@
 // The end of the lifeline means that the server is gone, and is taken as "stop 1500".
 #define _GNU_SOURCE
 #include "guard.h"
-#include "tree.h"
+#include "signalbox/base/process_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,8 +94,8 @@ static void enter(struct guard *g, enum phase phase, int64_t ms)
     g->phase = phase;
     g->deadline = deadline;
     if (phase == PHASE_TERM && fresh) {
-        tree_signal(getpid(), SIGTERM);
-        tree_signal(getpid(), SIGCONT); // a stopped process takes its SIGTERM only when it goes on
+        process_tree_signal(getpid(), SIGTERM);
+        process_tree_signal(getpid(), SIGCONT); // a stopped process takes its SIGTERM only when it goes on
     }
 }
 
@@ -210,7 +210,7 @@ static bool reap(struct guard *g)
     }
     int status;
     int pid;
-    while ((pid = tree_reap(&status)) > 0) {
+    while ((pid = process_tree_reap(&status)) > 0) {
         if (pid == g->agent) {
             agent_ended(g, status);
         }
@@ -222,8 +222,8 @@ static bool reap(struct guard *g)
 // end everything is within reach of the short loop, whatever forks in the meantime.
 static void kill_round(struct guard *g)
 {
-    tree_signal(getpid(), SIGKILL);
-    for (int i = 0; i < KILL_BURST && tree_kill_children() > 0; i++) {
+    process_tree_signal(getpid(), SIGKILL);
+    for (int i = 0; i < KILL_BURST && process_tree_kill_children() > 0; i++) {
         reap(g);
     }
     g->deadline = now_ms() + KILL_AGAIN_MS;

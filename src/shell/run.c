@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "run.h"
 
-#include "guard/tree.h"
+#include "signalbox/base/process_tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,7 +132,7 @@ void run_read(struct run *r)
 // Those below it first: when the shell is gone, who left its process group is no longer found.
 static void signal_all(struct run *r, int number)
 {
-    tree_signal(r->pid, number);
+    process_tree_signal(r->pid, number);
     kill(-r->pid, number);
 }
 

@@ -11,8 +11,8 @@ const BELOW = {
   store: ['base'],
   mail: ['core', 'share', 'store', 'base'],
   role: ['mail', 'core', 'share', 'store', 'base'],
-  guard: [],
-  shell: [],
+  guard: ['base'], // of it, base/process_tree only: they link nothing else
+  shell: ['base'],
 };
 
 /** {file, room, include, quoted} for each #include of the server's sources. */

@@ -235,6 +235,35 @@ static void a_frame_larger_than_the_tail_is_still_there(void)
     topic_put(topic);
 }
 
+static void drop_the_tail(size_t number, void *context)
+{
+    (void)number;
+    CHECK(rcu_thread_enter() == ERR_OK);
+    topic_skip(context, 101);
+}
+
+/* Who looks, in its read section, at what is being retired, sees it until the section ends. */
+static void a_chunk_outlives_the_sections_that_saw_it(void)
+{
+    struct topic *topic = topic_at(0, &roomy);
+    for (uint64_t seq = 1; seq <= 100; seq++) {
+        append(topic, seq, &roomy);
+    }
+    struct topic_run run;
+    rcu_read_lock();
+    bool found = topic_read(topic, 1, 100, SIZE_MAX, &run);
+    if (found) {
+        topic_chunk_put(run.chunk); /* only the tail's reference is left */
+    }
+    struct test_threads other = test_threads_start(1, drop_the_tail, topic);
+    test_threads_join(&other);
+    bool whole = found && is_run(&run);
+    rcu_read_unlock();
+    CU_ASSERT_TRUE(whole);
+    CU_ASSERT_EQUAL(topic->tail_bytes, 0);
+    topic_put(topic);
+}
+
 /* What could not be kept is read from the store, and what follows is in the tail again. */
 static void a_skipped_number_is_not_in_the_tail(void)
 {
@@ -342,7 +371,7 @@ static void the_map_finds_and_forgets(void)
 
 /* ---- Under stress: more readers than cores ---- */
 
-enum { READERS = 6, PATIENCE_MS = 120000 };
+enum { READERS = 6, POKERS = 2, PATIENCE_MS = 60000 };
 
 struct stress {
     struct topic *topic;
@@ -351,6 +380,7 @@ struct stress {
     uint64_t events;
     _Atomic(uint64_t) broken, lost, frames, jumps;
     _Atomic(size_t) waiting;
+    _Atomic(bool) written;
 };
 
 static void take_pokes(struct mailbox *box)
@@ -477,7 +507,18 @@ static void write_topic(struct stress *stress)
     }
 }
 
-static void readers_see_every_byte_and_no_poke_is_lost(void)
+/* Something else of the topic changes all the time: others than the writer poke too. */
+static void poke_topic(size_t number, void *context)
+{
+    struct stress *stress = context;
+    (void)number;
+    while (!atomic_load(&stress->written)) {
+        topic_poke_all(stress->topic, stress->boxes);
+        sched_yield();
+    }
+}
+
+static void run_stress(size_t poking)
 {
     const char *given = getenv("SIGNALBOX_TEST_LONG");
     struct stress stress = {.limits = {.tail_bytes = 150000, .tail_events = 400, .socket_threads = READERS},
@@ -487,7 +528,10 @@ static void readers_see_every_byte_and_no_poke_is_lost(void)
         CHECK(mailbox_new(&stress.boxes[i], "reader", 0) == ERR_OK);
     }
     struct test_threads readers = test_threads_start(READERS, read_topic, &stress);
+    struct test_threads pokers = test_threads_start(poking, poke_topic, &stress);
     write_topic(&stress);
+    atomic_store(&stress.written, true);
+    test_threads_join(&pokers);
     test_threads_join(&readers);
     CU_ASSERT_EQUAL(atomic_load(&stress.broken), 0);
     CU_ASSERT_EQUAL(atomic_load(&stress.lost), 0);
@@ -500,6 +544,16 @@ static void readers_see_every_byte_and_no_poke_is_lost(void)
     CU_ASSERT_EQUAL(atomic_load(&stress.topic->ref.count), 1);
     topic_put(stress.topic);
     rcu_barrier();
+}
+
+static void readers_see_every_byte_and_no_poke_is_lost(void)
+{
+    run_stress(0); /* alone: another's poke would make up for a lost one */
+}
+
+static void several_may_poke(void)
+{
+    run_stress(POKERS);
 }
 
 /* Topics that are found, appended to and let go of, while others do the same. */
@@ -586,7 +640,9 @@ static void all_is_given_back(void)
 
 TEST_MAIN("topic", TEST(enter), TEST(a_new_topic_is_empty), TEST(what_is_appended_is_read),
           TEST(a_run_has_nothing_later_than_asked_for), TEST(a_tail_is_bounded),
-          TEST(a_frame_larger_than_the_tail_is_still_there), TEST(a_skipped_number_is_not_in_the_tail),
+          TEST(a_frame_larger_than_the_tail_is_still_there),
+          TEST(a_chunk_outlives_the_sections_that_saw_it), TEST(a_skipped_number_is_not_in_the_tail),
           TEST(only_watchers_are_poked_and_once), TEST(the_map_finds_and_forgets),
-          TEST(readers_see_every_byte_and_no_poke_is_lost), TEST(topics_come_and_go_under_their_finders),
+          TEST(readers_see_every_byte_and_no_poke_is_lost), TEST(several_may_poke),
+          TEST(topics_come_and_go_under_their_finders),
           TEST(all_is_given_back))

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "tree.h"
+#include "signalbox/base/process_tree.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -156,7 +156,7 @@ static void signal_process(const struct process *target, int signal)
     }
 }
 
-int tree_signal(pid_t root, int signal)
+int process_tree_signal(pid_t root, int signal)
 {
     struct processes all = {0};
     if (read_all(&all) != 0) {
@@ -178,7 +178,7 @@ int tree_signal(pid_t root, int signal)
     return living;
 }
 
-int tree_kill_children(void)
+int process_tree_kill_children(void)
 {
     // Only this process reaps its children, and it does not do so here: their pids cannot be given
     // to anybody else meanwhile, so a plain kill is safe.
@@ -204,7 +204,7 @@ int tree_kill_children(void)
     }
 }
 
-int tree_reap(int *status)
+int process_tree_reap(int *status)
 {
     for (;;) {
         pid_t pid = waitpid(-1, status, WNOHANG);
