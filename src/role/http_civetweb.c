@@ -265,6 +265,7 @@ static struct mg_context *start(struct http *http, const struct config *config)
     snprintf(timeout, sizeof(timeout), "%lld", (long long)config->http_request_timeout_ms);
     snprintf(queue, sizeof(queue), "%d",
              128); /* accepted ones that wait for a thread; others wait in the kernel */
+    atomic_store(&http->port, config->listen_port); /* known before a handler serves, unless the system chooses it */
     const char *options[] = {
         "listening_ports",
         address,
@@ -340,7 +341,7 @@ enum err http_civetweb_start(struct http *http, char *why, size_t why_size)
         http_civetweb_stop(http);
         return ERR_IO;
     }
-    http->port = port.port;
+    atomic_store(&http->port, port.port);
     return ERR_OK;
 }
 

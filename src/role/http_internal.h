@@ -31,7 +31,7 @@ struct mg_context;
 struct http {
     struct http_wiring wiring;
     struct mg_context *civetweb;
-    int port;
+    atomic_int port; /* 0 until it is known: a handler may serve before http_start returns */
     atomic_bool refusing, stopping;
     atomic_uint turn; /* which socket thread takes the next WebSocket */
     struct http_logins *logins;

@@ -141,7 +141,7 @@ static bool send_101(int fd, const char *key, bool with_protocol)
 static bool take_socket(struct http_request *request, struct http_response *response, int *fd)
 {
     int theirs;
-    enum err err = handover_find(request->peer, request->peer_port, request->http->port, &theirs);
+    enum err err = handover_find(request->peer, request->peer_port, atomic_load(&request->http->port), &theirs);
     if (!err) {
         err = handover_take(theirs, fd);
     }

@@ -2,6 +2,7 @@
 #include "signalbox/share/credit.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "signalbox/base/check.h"
@@ -231,32 +232,58 @@ static void who_waits_is_always_woken(void)
 }
 
 /* One byte that comes and goes: it comes back just when its taker decides to wait, again and again. */
+struct rally {
+    struct credit *credit;
+    int64_t rounds;
+    _Atomic(int64_t) served;
+    _Atomic(bool) over;
+};
+
+static void return_each(size_t number, void *context)
+{
+    struct rally *rally = context;
+    uint32_t state = (uint32_t)number + 1;
+    for (int64_t round = 1; round <= rally->rounds; round++) {
+        for (int spins = 0; atomic_load(&rally->served) < round; spins++) {
+            if (atomic_load(&rally->over)) {
+                return;
+            }
+            if (spins > 1000) {
+                sched_yield();
+            }
+        }
+        state = state * 1664525 + 1013904223;
+        for (volatile uint32_t pause = state >> 26; pause; pause--) {
+        }
+        credit_give(rally->credit, 1);
+    }
+}
+
 static void a_credit_that_comes_back_meanwhile_is_seen(void)
 {
     const char *given = getenv("SIGNALBOX_TEST_LONG");
-    int64_t rounds = given && *given ? 2000000 : 100000;
-    struct stress stress = {.pool = pool_of(1), .wake = box_new()};
-    struct credit *credit = credit_of(stress.pool, 1, stress.wake);
-    stress.boxes[0] = box_new();
-    struct test_threads giver = test_threads_start(1, give_back, &stress);
+    struct rally rally = {.rounds = given && *given ? 2000000 : 200000};
+    struct credit_pool *pool = pool_of(1);
+    struct mailbox *wake = box_new();
+    rally.credit = credit_of(pool, 1, wake);
+    struct test_threads giver = test_threads_start(1, return_each, &rally);
     bool lost = false;
-    for (int64_t round = 0; round < rounds && !lost; round++) {
-        credit_take(credit, 1);
-        send(stress.boxes[0], credit_get(credit), 1);
-        while (!lost && credit_exhausted(credit)) {
+    for (int64_t round = 1; round <= rally.rounds && !lost; round++) {
+        credit_take(rally.credit, 1);
+        atomic_store(&rally.served, round);
+        while (!lost && credit_exhausted(rally.credit)) {
             struct instant deadline = instant_after_ms(clock_now(), PATIENCE_MS);
-            mailbox_wait(stress.wake, deadline);
+            mailbox_wait(wake, deadline);
             lost = instant_reached(deadline, clock_now());
         }
     }
-    send(stress.boxes[0], NULL, 0);
+    atomic_store(&rally.over, lost);
     test_threads_join(&giver);
     CU_ASSERT_FALSE(lost);
-    CU_ASSERT_EQUAL(credit_pool_used(stress.pool), 0);
-    credit_put(credit);
-    mailbox_free(stress.boxes[0]);
-    credit_pool_free(stress.pool);
-    mailbox_free(stress.wake);
+    CU_ASSERT_EQUAL(credit_pool_used(pool), 0);
+    credit_put(rally.credit);
+    credit_pool_free(pool);
+    mailbox_free(wake);
 }
 
 TEST_MAIN("credit", TEST(a_credit_runs_out_and_comes_back), TEST(exactly_nothing_left_is_exhausted),

@@ -138,7 +138,8 @@ must_check enum err fold_apply(struct fold *fold, uint64_t seq, const char *json
                                struct fold_event *out);
 /* The first number whose row fold_apply needs next; 0: the head is out. Only after fold_decide. */
 uint64_t fold_wants(const struct fold *fold);
-/* The number of the last event that came out; `after` before the first. Whole once fold_wants is 0. */
+/* The number of the last event that came out, `after` before the first. Whole once fold_wants is
+ * 0. */
 uint64_t fold_position(const struct fold *fold);
 /* Bytes that it holds. */
 size_t fold_memory(const struct fold *fold);
