@@ -112,5 +112,5 @@ test('a title that a person gave stays, another session takes the first command 
   }
   assert.equal(named.events.filter((event) => event.type === 'title').length, 0);
   assert.equal(plain.events.find((event) => event.type === 'title').title, 'true');
-  assert.equal((await server.rest('GET', `/v1/sessions/${named.id}`)).body.title, 'My own');
+  assert.equal((await server.rest('GET', `/v1/sessions/${named.id}`)).json.title, 'My own');
 });
