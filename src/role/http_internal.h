@@ -153,3 +153,14 @@ void http_sessions(struct http_request *request, struct http_response *response)
 void http_events(struct http_request *request, struct http_response *response);
 bool http_static(struct http_request *request, struct http_response *response);
 void http_upgrade(struct http_request *request, struct http_response *response);
+/* May one more connection be handed over? false: the response says why not. */
+bool http_may_connect(struct http_request *request, struct http_response *response);
+/* The request's socket, CivetWeb's no more. false: the response is a problem. */
+bool http_take_socket(struct http_request *request, struct http_response *response, int *fd);
+/* Gives it to one of the socket threads, in turn. Takes `take`. */
+void http_hand_over(struct http *http, struct client_take *take);
+
+/* http_stream.c: server-sent events (SSE) of the session that the request's path names, which exists. */
+bool http_wants_stream(const struct http_request *request);
+/* `epoch` empty: from the beginning. */
+void http_stream(struct http_request *request, struct http_response *response, const char *epoch, uint64_t after);

@@ -228,6 +228,15 @@ static bool read_page(struct http_request *request, struct http_response *respon
     if (!read_limit(request, response, EVENTS_DEFAULT, EVENTS_MAX, &page->limit)) {
         return false;
     }
+    /* A browser's EventSource comes back with the id of the last event that it got; then its URL is out of date. */
+    const char *last = http_wants_stream(request) ? http_header(request, "Last-Event-ID", NULL) : NULL;
+    if (last && *last) {
+        if (!read_position(last, page->after_epoch, sizeof(page->after_epoch), &page->after)) {
+            http_problem(response, ANSWER_BAD_MESSAGE, "`Last-Event-ID` must be EPOCH:SEQ", "Last-Event-ID", NULL);
+            return false;
+        }
+        return true;
+    }
     if (http_query(request, "after", after, sizeof(after)) &&
         !read_position(after, page->after_epoch, sizeof(page->after_epoch), &page->after)) {
         http_problem(response, ANSWER_BAD_MESSAGE, "`after` must be EPOCH:SEQ", "after", NULL);
@@ -305,8 +314,14 @@ void http_events(struct http_request *request, struct http_response *response)
 {
     struct page page = {.after = 0};
     struct history_request *question;
-    if (!read_page(request, response, &page) || !find_head(request, response, &page) ||
-        !find_key(request, response, &page)) {
+    if (!read_page(request, response, &page) || !find_head(request, response, &page)) {
+        return;
+    }
+    if (http_wants_stream(request)) {
+        http_stream(request, response, page.after_epoch, page.after);
+        return;
+    }
+    if (!find_key(request, response, &page)) {
         return;
     }
     /* A position of another history, or ahead of this one, is none: everything follows. */

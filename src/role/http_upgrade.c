@@ -114,6 +114,11 @@ static bool handshake_valid(struct http_request *request, struct http_response *
                      "`client` must be 1 to 64 letters, digits, - and _", "client", NULL);
         return false;
     }
+    return http_may_connect(request, response);
+}
+
+bool http_may_connect(struct http_request *request, struct http_response *response)
+{
     if (atomic_load(&request->http->refusing)) {
         http_problem(response, ANSWER_SHUTTING_DOWN, "the server is stopping", NULL, NULL);
         return false;
@@ -138,7 +143,7 @@ static bool send_101(int fd, const char *key, bool with_protocol)
     return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length;
 }
 
-static bool take_socket(struct http_request *request, struct http_response *response, int *fd)
+bool http_take_socket(struct http_request *request, struct http_response *response, int *fd)
 {
     int theirs;
     enum err err = handover_find(request->peer, request->peer_port, atomic_load(&request->http->port), &theirs);
@@ -146,7 +151,7 @@ static bool take_socket(struct http_request *request, struct http_response *resp
         err = handover_take(theirs, fd);
     }
     if (err) {
-        log_error("a WebSocket cannot be taken over", "peer", "%s", request->peer, "error", "%s",
+        log_error("a connection cannot be taken over", "peer", "%s", request->peer, "error", "%s",
                   err_text(err), NULL);
         http_problem_status(response, 503, ANSWER_INTERNAL,
                             "the connection cannot be taken over: try again");
@@ -168,7 +173,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
         return;
     }
-    if (!take_socket(request, response, &fd)) {
+    if (!http_take_socket(request, response, &fd)) {
         free(take);
         return;
     }
@@ -180,12 +185,16 @@ void http_upgrade(struct http_request *request, struct http_response *response)
         free(take);
         return;
     }
-    take->mail.kind = CLIENT_MAIL_TAKE;
     take->fd = fd;
     take->identity = request->identity;
     take->history_none = offer == OFFER_NONE;
     take->keeps_id = keeps_id;
-    struct http *http = request->http;
+    http_hand_over(request->http, take);
+}
+
+void http_hand_over(struct http *http, struct client_take *take)
+{
+    take->mail.kind = CLIENT_MAIL_TAKE;
     unsigned turn = atomic_fetch_add(&http->turn, 1);
     mailbox_push(http->wiring.socket_boxes[turn % http->wiring.socket_threads], &take->mail);
 }

@@ -24,6 +24,9 @@ static void take_answer(struct socket_thread *thread, struct answer_mail *mail)
             subscription_refused(client, mail->session_id);
         }
         client_answer(client, &mail->answer, mail->id);
+        if (client->stream) {
+            client_close(client, 3500, "the subscription was refused"); /* it has no other, and can ask for none */
+        }
         client_update_interest(client);
     }
     answer_clear(&mail->answer);

@@ -106,15 +106,16 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     client->identity = take->identity;
     client->history_none = take->history_none;
     client->keeps_id = take->keeps_id;
+    client->stream = take->stream;
     client->seen = client->progress = clock_now();
     client->close_deadline = INSTANT_NEVER;
     client->due_last = &client->due;
-    enum err err = client_frames_new(client);
+    enum err err = client->stream ? ERR_OK : client_frames_new(client);
     if (!err) {
         err = slot_take(thread, client);
     }
     if (err) {
-        wslay_event_context_free(client->frames);
+        client_frames_free(client);
         free(client);
         return err;
     }
@@ -125,14 +126,18 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, client->fd, &event)) {
         err = err_from_errno(errno);
         slot_give(thread, client);
-        wslay_event_context_free(client->frames);
+        client_frames_free(client);
         free(client);
         return err;
     }
     metric_add(METRIC_CONNECTIONS_OPENED, 1);
     metric_add(METRIC_CONNECTIONS, 1);
     note_to_dispatch(client, false);
-    send_connected(client);
+    if (client->stream) {
+        stream_begin(client, take);
+    } else {
+        send_connected(client);
+    }
     if (thread->stopping) {
         client_close(client, 3000, "server is stopping");
     }
@@ -175,6 +180,10 @@ void client_close(struct client *client, uint16_t code, const char *reason)
     client->close_deadline = instant_after_ms(clock_now(), CLOSE_WAIT_MS);
     while (client->subscriptions) {
         subscription_end(client->subscriptions);
+    }
+    if (client->stream) {
+        client_ready(client); /* it has no close frame: what is written goes out, then the connection ends */
+        return;
     }
     /* RFC 6455, 5.5.1. Not by wslay, which sends no code of ours once a broken frame has made it queue a bare close. */
     size_t length = 2 + strlen(reason);
@@ -222,7 +231,7 @@ static void client_free(struct client *client)
         client->expected = expected->next;
         free(expected);
     }
-    wslay_event_context_free(client->frames);
+    client_frames_free(client);
     buffer_free(&client->control);
     free(client);
 }
@@ -279,6 +288,10 @@ void client_tick(struct client *client, struct instant now)
             client_close(client, 3001, "no progress on the socket");
             client_drop(client); /* the socket takes nothing, so it would not take the close frame */
         }
+        return;
+    }
+    if (client->stream && client->state == CLIENT_OPEN) {
+        stream_tick(client, now);
         return;
     }
     if (client->state != CLIENT_OPEN ||

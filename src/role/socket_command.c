@@ -120,8 +120,7 @@ static void forward(struct client *client, struct command *command)
     }
 }
 
-/* Takes the command. */
-static void run(struct client *client, struct command *command)
+void client_command(struct client *client, struct command *command)
 {
     const struct answer done = {.code = ANSWER_OK};
     switch (command->type) {
@@ -168,7 +167,7 @@ void client_message(struct client *client, const char *text, size_t length)
     err = command_parse(message, &command, &error);
     json_object_put(message);
     if (err == ERR_OK) {
-        run(client, command);
+        client_command(client, command);
     } else if (err == ERR_SYNTAX) {
         refuse(client, error.id, error.code, error.message, error.field[0] ? error.field : NULL);
     } else {

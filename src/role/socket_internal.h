@@ -56,8 +56,9 @@ struct expected {
 struct partial {
     const char *bytes;
     size_t length;
-    struct topic_chunk *chunk;        /* one of these two holds them */
+    struct topic_chunk *chunk;        /* one of these three holds them */
     struct history_request *history;
+    char *text;
 };
 
 enum client_state { CLIENT_OPEN, CLIENT_CLOSING, CLIENT_DEAD };
@@ -69,6 +70,7 @@ struct client {
     enum client_state state;
     struct identity identity;
     bool history_none, keeps_id;
+    bool stream;           /* server-sent events: only written to, and `frames` is NULL */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
     uint32_t interest;     /* what epoll was told */
     wslay_event_context_ptr frames;
@@ -127,6 +129,7 @@ void client_tick(struct client *client, struct instant now);
 
 /* socket_read.c */
 enum err client_frames_new(struct client *client);
+void client_frames_free(struct client *client);
 void client_read(struct client *client);
 
 /* socket_write.c */
@@ -137,7 +140,21 @@ void client_send_frame(struct client *client, const struct frame *frame);
 void client_write(struct client *client);
 void partial_release(struct partial *partial);
 
+/* socket_stream.c: server-sent events */
+/* Subscribes to the one session of a stream. */
+void stream_begin(struct client *client, const struct client_take *take);
+/* What came from the client: nothing that matters, or its end. */
+void stream_read(struct client *client);
+/* Says something after a silence, so that who stands between does not end an idle connection. */
+void stream_tick(struct client *client, struct instant now);
+/* A control message, which carries no id. */
+void stream_control(struct client *client, const char *json, size_t length);
+/* WebSocket frames of events, rewritten as server-sent events, become the client's partial. ERR_NOMEM: nothing was done. */
+must_check enum err stream_events(struct client *client, const char *epoch, const char *frames, size_t length);
+
 /* socket_command.c */
+/* Takes the command. */
+void client_command(struct client *client, struct command *command);
 void client_message(struct client *client, const char *text, size_t length);
 void client_answer(struct client *client, const struct answer *answer, const char *id);
 

@@ -77,8 +77,19 @@ enum err client_frames_new(struct client *client)
     return ERR_OK;
 }
 
+void client_frames_free(struct client *client)
+{
+    if (client->frames) {
+        wslay_event_context_free(client->frames);
+    }
+}
+
 void client_read(struct client *client)
 {
+    if (client->stream) {
+        stream_read(client);
+        return;
+    }
     client->read_left = READ_BYTES;
     int result = wslay_event_recv(client->frames);
     if (client->read_failed || result == WSLAY_ERR_NOMEM) {

@@ -1,5 +1,6 @@
 /* What clients are sent. There is no queue per client: events go out of the topics' tails, the same bytes to all. */
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "signalbox/base/metrics.h"
@@ -9,6 +10,7 @@ void partial_release(struct partial *partial)
 {
     topic_chunk_put(partial->chunk);
     history_request_free(partial->history);
+    free(partial->text);
     *partial = (struct partial){0};
 }
 
@@ -16,6 +18,10 @@ void client_send(struct client *client, const struct buffer *text)
 {
     char header[FRAME_HEADER_MAX];
     if (client->state != CLIENT_OPEN) {
+        return;
+    }
+    if (client->stream) {
+        stream_control(client, text->data, text->length);
         return;
     }
     char *end = header + sizeof(header); /* it is written backwards */
@@ -32,6 +38,10 @@ void client_send(struct client *client, const struct buffer *text)
 void client_send_frame(struct client *client, const struct frame *frame)
 {
     if (client->state != CLIENT_OPEN) {
+        return;
+    }
+    if (client->stream) {
+        stream_control(client, frame_json(frame), frame_json_length(frame));
         return;
     }
     buffer_append(&client->control, frame_wire(frame), frame_wire_length(frame));
@@ -55,9 +65,8 @@ static size_t send_some(struct client *client, const char *bytes, size_t length)
         }
     }
     if (sent > 0) {
-        /* The last byte accepted counts as life, too. */
-        client->progress = client->seen = clock_now();
-        client->pings = 0;
+        /* It does not count as life: the kernel takes bytes for a peer that is long gone, our pings among them. */
+        client->progress = clock_now();
         metric_add(METRIC_DELIVERY_BYTES, sent);
     }
     if ((size_t)sent < length) {
@@ -103,6 +112,20 @@ static void observe_latency(const struct topic_run *run)
 static size_t write_run(struct subscription *subscription, struct topic_run *run)
 {
     struct client *client = subscription->client;
+    if (client->stream) {
+        const struct topic *topic = subscription->watched->topic;
+        size_t length = run->length;
+        if (stream_events(client, topic->epoch, run->bytes, length)) {
+            client_drop(client);
+        } else {
+            observe_latency(run);
+            metric_add(METRIC_DELIVERIES, (int64_t)(run->last - run->from + 1));
+            subscription->cursor = run->last + 1;
+            subscription_due(subscription);
+        }
+        topic_chunk_put(run->chunk);
+        return length;
+    }
     size_t sent = send_some(client, run->bytes, run->length);
     if (client->state == CLIENT_DEAD) { /* and with it the subscription */
         topic_chunk_put(run->chunk);
@@ -175,6 +198,17 @@ static size_t write_subscription(struct subscription *subscription, size_t budge
         /* Sent whole before anything else of this client, as if it were one half-written frame. */
         subscription->read_back = NULL;
         subscription->cursor = read_back->last + 1;
+        if (subscription->client->stream) {
+            size_t length = read_back->bytes.length;
+            enum err err = stream_events(subscription->client, topic->epoch, read_back->bytes.data, length);
+            history_request_free(read_back);
+            if (err) {
+                client_drop(subscription->client);
+            } else {
+                subscription_due(subscription);
+            }
+            return length;
+        }
         subscription->client->partial = (struct partial){
             .bytes = read_back->bytes.data, .length = read_back->bytes.length, .history = read_back};
         metric_add(METRIC_DELIVERIES, (int64_t)(read_back->last - read_back->from + 1));
@@ -248,7 +282,7 @@ void client_write(struct client *client)
             continue;
         }
         if (client->state == CLIENT_CLOSING) {
-            if (wslay_event_get_close_received(client->frames)) {
+            if (client->stream || wslay_event_get_close_received(client->frames)) {
                 client_drop(client); /* both halves of the handshake are done */
             } else {
                 shutdown(client->fd, SHUT_WR);

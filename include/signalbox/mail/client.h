@@ -41,6 +41,11 @@ struct client_take {
     int fd;
     struct identity identity;
     bool history_none; /* no subprotocol was offered: `subscribe` means live only */
+    /* An event stream (SSE) of one session instead of a WebSocket: only written to, and subscribed from the beginning or
+     * from a position. Its response's head has been sent. */
+    bool stream, has_after;
+    char session_id[SESSION_ID_MAX + 1], after_epoch[EPOCH_MAX + 1];
+    uint64_t after_seq;
     bool keeps_id;     /* the client id is of its own making, and a second connection with it replaces the first */
 };
 
