@@ -14,6 +14,7 @@ enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
     SQLITE_SCHEMA_VERSION = 1,       /* user_version */
     SQLITE_BUSY_MS = 1000,
+    SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
 };
 
 enum sqlite_statement {
@@ -36,11 +37,16 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int log_pages;     /* pages in the write-ahead log after the last commit */
+    int log_pages_max; /* how many it may have before a RESTART */
     int restart_pages; /* at how many the next RESTART is tried */
     struct log_limit restart_limit;
 
     /* Shared: counts commits, so that a checkpoint is tried only when there is something new. */
     _Atomic(uint64_t) commits;
+    /* Shared: one checkpoint at a time. Both are seq_cst: of two that begin at once, one sees the
+     * other. */
+    _Atomic(bool) restart_due;   /* by the appender: maintenance begins no checkpoint of its own */
+    _Atomic(bool) checkpointing; /* by maintenance */
 };
 
 extern const struct store_operations sqlite_operations;
@@ -68,6 +74,8 @@ must_check enum err sqlite_schema_create(sqlite3 *db);
 must_check enum err sqlite_schema_was_clean(sqlite3 *db, bool *clean);
 /* Says in the file that a server runs, and gives the store's generation, a malloc'd text. */
 must_check enum err sqlite_schema_begin(sqlite3 *db, bool clean, char **generation);
+/* Says in the file what its commits survive from here on. The caller has set synchronous = FULL. */
+must_check enum err sqlite_schema_durability(sqlite3 *db, enum store_durability durability);
 /* Says that it stopped. */
 must_check enum err sqlite_schema_end(sqlite3 *db);
 

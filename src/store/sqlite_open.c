@@ -370,6 +370,23 @@ enum err store_sqlite_open(struct store **out, const char *data_directory, char 
     return ERR_OK;
 }
 
+enum err store_sqlite_durability(struct store *base, enum store_durability durability)
+{
+    CHECK(base->operations == &sqlite_operations);
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    /* What was committed before is synced by this commit; so is the word that what follows is, or is
+     * not. */
+    enum err err = sqlite_run(store->db, "PRAGMA synchronous = FULL");
+    if (err == ERR_OK) {
+        err = sqlite_schema_durability(store->db, durability);
+    }
+    if (err != ERR_OK || durability == STORE_SURVIVES_PROCESS) {
+        enum err back = sqlite_run(store->db, "PRAGMA synchronous = NORMAL");
+        err = err != ERR_OK ? err : back;
+    }
+    return err;
+}
+
 static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = container_of(base, struct sqlite_store, store);

@@ -113,6 +113,12 @@ struct store_reader {
  * bytes). Blocks.
  */
 must_check enum err store_sqlite_open(struct store **out, const char *data_directory, char *why, size_t why_size);
+/* What `append` survives when it has returned: any death of the process (so after store_sqlite_open), or the loss of
+ * power too, for an fsync with each group. */
+enum store_durability { STORE_SURVIVES_PROCESS, STORE_SURVIVES_POWER };
+/* An SQLite store only, by the thread that appends. Blocks. A store that ran with STORE_SURVIVES_POWER to its end keeps
+ * its generation over a loss of power. On failure it is as it was. */
+must_check enum err store_sqlite_durability(struct store *store, enum store_durability durability);
 /* For tests; any number of threads. */
 must_check enum err store_memory_open(struct store **out);
 /* Makes appends fail with this error until set back to ERR_OK; any thread. */
