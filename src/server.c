@@ -253,6 +253,7 @@ static enum err start_threads(struct server *server)
         const struct dispatch_wiring dispatch = {
             .config = server->config,
             .journal = journal_mailbox(server->journal),
+            .released = journal_released(server->journal),
             .timer = timer_mailbox(server->timer),
             .agent = agent_stream_mailbox(server->agents),
             .history = history_mailbox(server->history),

@@ -133,6 +133,11 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     metric_add(METRIC_CONNECTIONS, 1);
     note_to_dispatch(client, false);
     send_connected(client);
+    for (int slot = 0; slot < BROADCAST_SLOTS; slot++) {
+        if (thread->lasting[slot]) {
+            client_send_frame(client, thread->lasting[slot]);
+        }
+    }
     if (thread->stopping) {
         client_close(client, 3000, "server is stopping");
     }
