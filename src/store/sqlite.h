@@ -6,6 +6,7 @@
  */
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "signalbox/base/log.h"
 #include "signalbox/store/store.h"
@@ -64,6 +65,21 @@ must_check enum err sqlite_text(sqlite3 *db, const char *sql, const char *bind, 
 /* Opens a connection with what all connections have in common; *out is set on failure too, for its
  * message. */
 must_check enum err sqlite_connect(const char *path, int flags, sqlite3 **out);
+
+/* sqlite_open.c */
+/* Where a sentence for people goes. */
+struct sqlite_reason {
+    char *text;
+    size_t size;
+};
+/* Holds DIRECTORY/lock until *out is closed; the folder must be there. ERR_AGAIN: somebody else has it. */
+must_check enum err sqlite_lock(const char *directory, int *out, struct sqlite_reason why);
+/* Whether the file can be ours, before SQLite touches it; makes it where it is missing. */
+must_check enum err sqlite_check_file(const char *path, bool *is_new, off_t *bytes,
+                                      struct sqlite_reason why);
+/* Says why the file cannot be used, and what to do; returns `err`. */
+must_check enum err sqlite_explain(const char *path, enum err err, const char *cause,
+                                   struct sqlite_reason why);
 
 /* sqlite_schema.c */
 /* Tells ours (*is_new false), an empty file (true) and a foreign one (ERR_CORRUPT, ERR_UNSUPPORTED)
