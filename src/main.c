@@ -12,6 +12,7 @@
 #include "signalbox/base/log.h"
 #include "signalbox/base/rcu.h"
 #include "signalbox/base/thread.h"
+#include "store_command.h"
 #include "version.h"
 
 /* A second SIGTERM or SIGINT ends the orderly stop. */
@@ -163,6 +164,7 @@ static const struct {
 } subcommands[] = {
     {"serve", "serve agents to browsers", serve_main},
     {"check-config", "say what serve would say about a configuration", check_config_main},
+    {"store", "check or compact the store of a server that does not run", store_main},
     {"schema", "print the JSON Schema of all messages, or the OpenAPI description", schema_main},
 };
 

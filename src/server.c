@@ -163,6 +163,14 @@ static enum err open_store(struct server *server, const struct config *config)
         log_error("the store cannot be opened", "data", "%s", config->data, "reason", "%s", why, NULL);
         return err;
     }
+    if (config->durability == DURABILITY_POWER) {
+        err = store_sqlite_durability(server->store, STORE_SURVIVES_POWER);
+        if (err) {
+            log_error("the store cannot be made to survive a loss of power", "data", "%s", config->data, "reason",
+                      "%s", err_text(err), NULL);
+            return err;
+        }
+    }
     size_t ended = 0;
     err = recover_sessions(server->store, &ended);
     if (err) {
@@ -245,6 +253,7 @@ static enum err start_threads(struct server *server)
         const struct dispatch_wiring dispatch = {
             .config = server->config,
             .journal = journal_mailbox(server->journal),
+            .released = journal_released(server->journal),
             .timer = timer_mailbox(server->timer),
             .agent = agent_stream_mailbox(server->agents),
             .history = history_mailbox(server->history),

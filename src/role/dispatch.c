@@ -88,13 +88,42 @@ static void take_agent_notice(struct dispatch *dispatch, struct agent_notice_mai
     free(mail);
 }
 
+/*
+ * While nothing can be recorded, the order that an agent is to follow in time has not reached it. So what has passed is
+ * armed again, and all of them begin anew when the orders go out.
+ */
+static void begin_again(struct dispatch *dispatch, struct held *held, const struct deadline *passed)
+{
+    const struct session_sink *sink = &dispatch->sink;
+    const struct {
+        void **handle;
+        int what;
+        int64_t after_ms;
+    } orders[] = {
+        {&held->session->turn.cancel_deadline, ARM_CANCEL, dispatch->config->cancel_timeout_ms},
+        {&held->session->start_deadline, ARM_START, dispatch->config->agent_start_timeout_ms},
+    };
+    for (size_t i = 0; i < array_size(orders); i++) {
+        void *handle = *orders[i].handle;
+        if (handle && (!passed || handle == passed)) {
+            *orders[i].handle = sink->arm(sink->context, held->session, orders[i].what, orders[i].after_ms, NULL);
+            if (!passed) {
+                sink->disarm(sink->context, handle);
+            }
+        }
+    }
+}
+
 static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
 {
     if (deadline->cancelled) {
         return; /* its other mail is behind this one */
     }
     struct held *held = deadline->topic->session;
-    if (held && !dispatch->ending) {
+    bool waits = deadline->what == DEADLINE_CANCEL || deadline->what == DEADLINE_AGENT_START;
+    if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
+        begin_again(dispatch, held, deadline);
+    } else if (held && !dispatch->ending) {
         struct session *session = held->session;
         dispatch_step(dispatch, held);
         switch (deadline->what) {
@@ -119,6 +148,11 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
 
 static void take_store(struct dispatch *dispatch, struct server_note *note)
 {
+    if (note->ok && dispatch->store_failing && !dispatch->ending) {
+        for (struct held *held = dispatch->sessions; held; held = held->next) {
+            begin_again(dispatch, held, NULL);
+        }
+    }
     dispatch->store_failing = !note->ok;
     memcpy(dispatch->store_reason, note->reason, sizeof(note->reason));
     free(note);

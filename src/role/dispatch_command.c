@@ -159,6 +159,46 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     }
 }
 
+/*
+ * While nothing can be recorded, what waits for the journal would wait too, so it is refused at once. But a session in
+ * which all is committed can be shown as it is; and a turn can be cancelled: that is never refused, and is done, and
+ * acknowledged, when it is recorded.
+ */
+static bool possible_without_store(const struct dispatch *dispatch, const struct held *held,
+                                   const struct dispatch_command *command)
+{
+    switch (command->command->type) {
+    case COMMAND_SUBSCRIBE:
+    case COMMAND_GET_SESSION:
+        return !held || dispatch_settled(dispatch, held); /* what is read back now is committed */
+    case COMMAND_CANCEL:
+        return held && held->session->turn.id;
+    case COMMAND_AGENT_STATES:
+        return true; /* how many processes there are is not recorded */
+    default:
+        return false;
+    }
+}
+
+static void refuse_without_store(const struct dispatch *dispatch, struct dispatch_command *command)
+{
+    char message[256];
+    snprintf(message, sizeof(message), "nothing can be recorded at the moment: %s", dispatch->store_reason);
+    dispatch_refuse_now(command, ANSWER_STORAGE_UNAVAILABLE, message);
+    dispatch_command_free(command);
+}
+
+static void show_at_once(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
+{
+    dispatch->at_once = true;
+    if (command->command->type == COMMAND_SUBSCRIBE) {
+        dispatch_subscribe(dispatch, held, command);
+    } else {
+        get_session(dispatch, held, command);
+    }
+    dispatch->at_once = false;
+}
+
 void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command)
 {
     struct command *given = command->command;
@@ -168,15 +208,12 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
         dispatch_command_free(command);
         return;
     }
-    /* While nothing can be recorded, what waits for the journal would wait too, so it is refused here. */
-    if (dispatch->store_failing && (needs & (CHANGES | NEEDS_SESSION))) {
-        char message[256];
-        snprintf(message, sizeof(message), "nothing can be recorded at the moment: %s", dispatch->store_reason);
-        dispatch_refuse_now(command, ANSWER_STORAGE_UNAVAILABLE, message);
-        dispatch_command_free(command);
-        return;
-    }
     if (!(needs & NEEDS_SESSION)) {
+        if (dispatch->store_failing && !possible_without_store(dispatch, NULL, command)) {
+            refuse_without_store(dispatch, command);
+            return;
+        }
+        dispatch->at_once = dispatch->store_failing;
         switch (given->type) {
         case COMMAND_CREATE_SESSION:
             dispatch_create(dispatch, command);
@@ -190,12 +227,17 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
         default:
             CHECK(!"a command that is answered where it was read");
         }
+        dispatch->at_once = false;
         dispatch_command_free(command);
         return;
     }
     char session_id[SESSION_ID_MAX + 1];
     const char *name = given->session_id;
     if (given->type == COMMAND_PERMISSION_RESPONSE) {
+        if (dispatch->store_failing) {
+            refuse_without_store(dispatch, command);
+            return;
+        }
         if (!session_of_request(given->request_id, session_id) || (name && strcmp(name, session_id))) {
             dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such permission request", NULL);
             dispatch_command_free(command);
@@ -204,10 +246,18 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
         name = session_id;
     }
     struct held *held = dispatch_find(dispatch, name);
+    if (dispatch->store_failing && !possible_without_store(dispatch, held, command)) {
+        refuse_without_store(dispatch, command);
+        return;
+    }
     if (!held) {
         dispatch_load(dispatch, name, command);
         return;
     }
-    run_in_session(dispatch, held, command);
+    if (dispatch->store_failing && given->type != COMMAND_CANCEL) {
+        show_at_once(dispatch, held, command);
+    } else {
+        run_in_session(dispatch, held, command);
+    }
     dispatch_command_free(command);
 }

@@ -1,6 +1,7 @@
 /* What a step of the dispatcher lets out: one batch, released by the journal after its commit. */
 #include "dispatch_internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,11 @@ struct journal_item *dispatch_out(struct dispatch *dispatch, enum journal_item_k
 void dispatch_forward(struct dispatch *dispatch, struct mail *mail, struct mailbox *to, uint32_t kind,
                       void (*refuse)(struct mail *mail, struct mailbox *to, uint32_t kind))
 {
+    if (dispatch->at_once) {
+        mail->kind = kind;
+        mailbox_push(to, mail);
+        return;
+    }
     struct journal_item *item = dispatch_out(dispatch, JOURNAL_FORWARD, NULL);
     item->forward.mail = mail;
     item->forward.to = to;
@@ -297,15 +303,25 @@ static void settle(struct dispatch *dispatch, struct held *held)
     }
 }
 
+bool dispatch_settled(const struct dispatch *dispatch, const struct held *held)
+{
+    return !held->touched && held->batch <= atomic_load_explicit(dispatch->wiring.released, memory_order_acquire);
+}
+
 void dispatch_flush(struct dispatch *dispatch)
 {
+    for (struct held *held = dispatch->touched; held; held = held->touched_next) {
+        settle(dispatch, held);
+    }
+    dispatch->batches += dispatch->batch ? 1 : 0;
     while (dispatch->touched) {
         struct held *held = dispatch->touched;
         dispatch->touched = held->touched_next;
         held->touched = false;
-        settle(dispatch, held);
+        held->batch = dispatch->batch ? dispatch->batches : held->batch;
     }
     if (dispatch->batch) {
+        dispatch->batch->number = dispatch->batches;
         mailbox_push(dispatch->wiring.journal, &dispatch->batch->mail);
         dispatch->batch = NULL;
     }

@@ -12,6 +12,7 @@ struct held {
     struct held *next, **link;
     struct held *touched_next;
     bool touched;
+    uint64_t batch;           /* the last one that a step of this session let something out with */
     bool counted;             /* its agent is among the running ones */
     bool closed;              /* it is not among the open sessions */
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
@@ -38,6 +39,8 @@ struct dispatch {
     const struct config *config; /* the snapshot of the mail in work */
     struct journal_batch *batch; /* what the mail in work lets out; NULL: nothing yet */
     struct held *sessions, *touched;
+    uint64_t batches; /* the last number given to a batch */
+    bool at_once;     /* what is forwarded reveals committed state only, and does not wait for the journal */
     struct loading *loading;
     struct rcu_map *clients;
     int64_t next_key, open_sessions;
@@ -64,6 +67,8 @@ void dispatch_flush(struct dispatch *dispatch);
 void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
                      const char *message, const char *fields);
 void dispatch_refuse_now(const struct dispatch_command *command, enum answer_code code, const char *message);
+/* All that was assigned in this session is committed and visible, and all that was to be sent about it was. */
+bool dispatch_settled(const struct dispatch *dispatch, const struct held *held);
 void deadline_free(struct deadline *deadline);
 /* A reply that was kept and will not be given. */
 void dispatch_drop_reply(void *kept);

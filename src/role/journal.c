@@ -30,6 +30,8 @@ struct journal {
     const struct store_write *list; /* the group's: into `writes`, or NULL when it records nothing */
     struct topic *unpublished;
     bool stopping, failing;
+    /* Shared: */
+    _Atomic(uint64_t) released;
 };
 
 /* ---- Making a group visible ---- */
@@ -144,7 +146,7 @@ static void tell(struct journal *journal, bool ok, const char *reason)
             struct broadcast_mail *mail = calloc(1, sizeof(*mail));
             if (mail) {
                 *mail = (struct broadcast_mail){.mail.kind = CLIENT_MAIL_BROADCAST, .slot = BROADCAST_STORE,
-                                                .frame = frame_get(frame)};
+                                                .frame = frame_get(frame), .lasts = !ok};
                 mailbox_push(journal->wiring.socket_boxes[i], &mail->mail);
             }
         }
@@ -227,15 +229,18 @@ static struct journal_batch *take_waiting(struct journal *journal)
 static void release_group(struct journal *journal)
 {
     struct journal_batch *done = NULL;
+    uint64_t last = atomic_load_explicit(&journal->released, memory_order_relaxed); /* only this thread writes it */
     for (; journal->group; journal->group--) {
         struct journal_batch *batch = take_waiting(journal);
         for (struct journal_item *item = batch->first; item; item = item->next) {
             release(journal, item);
         }
+        last = batch->number;
         batch->next = done;
         done = batch;
     }
     publish(journal);
+    atomic_store_explicit(&journal->released, last, memory_order_release);
     while (done) {
         struct journal_batch *batch = done;
         done = batch->next;
@@ -330,6 +335,11 @@ void journal_stop(struct journal *journal)
     mailbox_free(journal->box);
     free(journal->writes);
     free(journal);
+}
+
+const _Atomic(uint64_t) *journal_released(const struct journal *journal)
+{
+    return &journal->released;
 }
 
 struct mailbox *journal_mailbox(struct journal *journal)

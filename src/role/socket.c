@@ -63,6 +63,8 @@ static struct frame *goodbye(struct socket_thread *thread)
 
 static void take_broadcast(struct socket_thread *thread, struct broadcast_mail *mail)
 {
+    frame_put(thread->lasting[mail->slot]);
+    thread->lasting[mail->slot] = mail->lasts ? frame_get(mail->frame) : NULL;
     for (size_t i = 0; i < thread->client_slots; i++) {
         struct client *client = thread->clients[i];
         if (!client || client->state != CLIENT_OPEN) {
@@ -352,6 +354,9 @@ void socket_free(struct socket_thread *thread)
         discard(mail);
     }
     mailbox_free(thread->box);
+    for (int slot = 0; slot < BROADCAST_SLOTS; slot++) {
+        frame_put(thread->lasting[slot]);
+    }
     fd_close(thread->epoll);
     json_parser_free(thread->parser);
     free(thread->clients);

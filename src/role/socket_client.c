@@ -138,6 +138,11 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     } else {
         send_connected(client);
     }
+    for (int slot = 0; slot < BROADCAST_SLOTS; slot++) {
+        if (thread->lasting[slot]) {
+            client_send_frame(client, thread->lasting[slot]);
+        }
+    }
     if (thread->stopping) {
         client_close(client, 3000, "server is stopping");
     }

@@ -108,6 +108,7 @@ struct socket_thread {
     size_t free_count;
     struct client *ready, **ready_last, *dead;
     uint64_t next_subscription;
+    struct frame *lasting[BROADCAST_SLOTS]; /* what new clients are told after `connected`; NULL: nothing */
     struct instant next_tick, stop_deadline;
     bool stopping;
     struct buffer scratch;

@@ -105,6 +105,21 @@ static enum err build_level(struct config_build *build, enum config_option_index
                              config_options[index].key, text);
 }
 
+static enum err build_durability(struct config_build *build, enum config_option_index index,
+                                 const char *text, enum config_durability *out)
+{
+    if (strcmp(text, "process") == 0) {
+        *out = DURABILITY_PROCESS;
+    } else if (strcmp(text, "power") == 0) {
+        *out = DURABILITY_POWER;
+    } else {
+        return config_build_fail(build, index, ERR_INVAL,
+                                 "%s: \"%s\" is neither process nor power",
+                                 config_options[index].key, text);
+    }
+    return ERR_OK;
+}
+
 static enum err build_root(struct config_build *build, enum config_option_index index,
                            const char *text, struct config_list *out)
 {
@@ -166,6 +181,8 @@ static enum err build_option(struct config_build *build, enum config_option_inde
         return build_number(build, index, text, field);
     case CONFIG_LEVEL:
         return build_level(build, index, text, field);
+    case CONFIG_DURABILITY:
+        return build_durability(build, index, text, field);
     case CONFIG_ADDRESS:
         return build_text(strdup(text), field);
     case CONFIG_PATH:

@@ -94,6 +94,7 @@ static const char *type_name(enum config_type type)
         [CONFIG_MS] = "milliseconds",
         [CONFIG_BYTES] = "bytes",
         [CONFIG_LEVEL] = "level",
+        [CONFIG_DURABILITY] = "process or power",
         [CONFIG_ADDRESS] = "address",
         [CONFIG_PATH] = "path",
         [CONFIG_LIST] = "list",

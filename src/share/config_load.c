@@ -151,6 +151,9 @@ static bool same_value(const struct config_option *option, const void *a, const 
     if (config_type_is_number(option->type)) {
         return *(const int64_t *)a == *(const int64_t *)b;
     }
+    if (option->type == CONFIG_DURABILITY) {
+        return *(const enum config_durability *)a == *(const enum config_durability *)b;
+    }
     CHECK(option->type == CONFIG_ADDRESS || option->type == CONFIG_PATH);
     const char *x = *(char *const *)a;
     const char *y = *(char *const *)b;
@@ -163,6 +166,8 @@ static enum err keep_value(const struct config_option *option, void *to, const v
         *(bool *)to = *(const bool *)from;
     } else if (config_type_is_number(option->type)) {
         *(int64_t *)to = *(const int64_t *)from;
+    } else if (option->type == CONFIG_DURABILITY) {
+        *(enum config_durability *)to = *(const enum config_durability *)from;
     } else {
         const char *text = *(char *const *)from;
         char *copy = text != NULL ? strdup(text) : NULL;

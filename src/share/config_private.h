@@ -31,6 +31,7 @@ enum config_type {
     CONFIG_MS,
     CONFIG_BYTES,
     CONFIG_LEVEL,
+    CONFIG_DURABILITY,
     CONFIG_ADDRESS,
     CONFIG_PATH,
     CONFIG_LIST,

@@ -6,6 +6,7 @@
  */
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "signalbox/base/log.h"
 #include "signalbox/store/store.h"
@@ -14,6 +15,7 @@ enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
     SQLITE_SCHEMA_VERSION = 1,       /* user_version */
     SQLITE_BUSY_MS = 1000,
+    SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
 };
 
 enum sqlite_statement {
@@ -36,11 +38,16 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int log_pages;     /* pages in the write-ahead log after the last commit */
+    int log_pages_max; /* how many it may have before a RESTART */
     int restart_pages; /* at how many the next RESTART is tried */
     struct log_limit restart_limit;
 
     /* Shared: counts commits, so that a checkpoint is tried only when there is something new. */
     _Atomic(uint64_t) commits;
+    /* Shared: one checkpoint at a time. Both are seq_cst: of two that begin at once, one sees the
+     * other. */
+    _Atomic(bool) restart_due;   /* by the appender: maintenance begins no checkpoint of its own */
+    _Atomic(bool) checkpointing; /* by maintenance */
 };
 
 extern const struct store_operations sqlite_operations;
@@ -59,6 +66,21 @@ must_check enum err sqlite_text(sqlite3 *db, const char *sql, const char *bind, 
  * message. */
 must_check enum err sqlite_connect(const char *path, int flags, sqlite3 **out);
 
+/* sqlite_open.c */
+/* Where a sentence for people goes. */
+struct sqlite_reason {
+    char *text;
+    size_t size;
+};
+/* Holds DIRECTORY/lock until *out is closed; the folder must be there. ERR_AGAIN: somebody else has it. */
+must_check enum err sqlite_lock(const char *directory, int *out, struct sqlite_reason why);
+/* Whether the file can be ours, before SQLite touches it; makes it where it is missing. */
+must_check enum err sqlite_check_file(const char *path, bool *is_new, off_t *bytes,
+                                      struct sqlite_reason why);
+/* Says why the file cannot be used, and what to do; returns `err`. */
+must_check enum err sqlite_explain(const char *path, enum err err, const char *cause,
+                                   struct sqlite_reason why);
+
 /* sqlite_schema.c */
 /* Tells ours (*is_new false), an empty file (true) and a foreign one (ERR_CORRUPT, ERR_UNSUPPORTED)
  * apart. */
@@ -68,6 +90,8 @@ must_check enum err sqlite_schema_create(sqlite3 *db);
 must_check enum err sqlite_schema_was_clean(sqlite3 *db, bool *clean);
 /* Says in the file that a server runs, and gives the store's generation, a malloc'd text. */
 must_check enum err sqlite_schema_begin(sqlite3 *db, bool clean, char **generation);
+/* Says in the file what its commits survive from here on. The caller has set synchronous = FULL. */
+must_check enum err sqlite_schema_durability(sqlite3 *db, enum store_durability durability);
 /* Says that it stopped. */
 must_check enum err sqlite_schema_end(sqlite3 *db);
 

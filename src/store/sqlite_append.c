@@ -28,7 +28,7 @@ static const char *const sql[STATEMENT_COUNT] = {
 
 enum err sqlite_append_prepare(struct sqlite_store *store)
 {
-    store->restart_pages = LOG_PAGES_MAX;
+    store->log_pages_max = store->restart_pages = LOG_PAGES_MAX;
     for (size_t i = 0; i < STATEMENT_COUNT; i++) {
         int code = sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                       &store->statements[i], NULL);
@@ -147,13 +147,21 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
  * Under a load that never pauses the checkpoints of maintenance never reach the log's end, so it
  * grows. Then this thread moves what is left (little, since maintenance did the rest) while nothing
  * is being written, and the next group begins the log anew. It is no part of the group: a failure
- * only puts it off.
+ * only puts it off. A checkpoint of maintenance that is under way is let end first, so that little
+ * is left; new readers need the log no more once all of it is moved, so those in it are few.
  */
 static void restart_log(struct sqlite_store *store)
 {
+    atomic_store(&store->restart_due, true);
+    if (atomic_load(&store->checkpointing)) {
+        return;
+    }
+    sqlite3_busy_timeout(store->db, SQLITE_RESTART_BUSY_MS);
     int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    sqlite3_busy_timeout(store->db, SQLITE_BUSY_MS);
+    atomic_store(&store->restart_due, false);
     if (code == SQLITE_OK) {
-        store->restart_pages = LOG_PAGES_MAX;
+        store->restart_pages = store->log_pages_max;
         return;
     }
     store->restart_pages = store->log_pages + LOG_PAGES_STEP;
@@ -185,8 +193,9 @@ enum err sqlite_append(struct store *base, const struct store_write *writes)
         return err;
     }
     atomic_fetch_add_explicit(&store->commits, 1, memory_order_relaxed);
-    if (store->log_pages < LOG_PAGES_MAX) {
-        store->restart_pages = LOG_PAGES_MAX;
+    if (store->log_pages < store->log_pages_max) {
+        store->restart_pages = store->log_pages_max; /* it began anew by itself */
+        atomic_store(&store->restart_due, false);
     }
     if (store->log_pages >= store->restart_pages) {
         restart_log(store);

@@ -16,14 +16,9 @@
  * start. */
 #define CHECK_BYTES_MAX (64 << 20)
 
-struct reason {
-    char *text;
-    size_t size;
-};
-
-static enum err fail(struct reason why, enum err err, const char *format, ...)
+static enum err fail(struct sqlite_reason why, enum err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-static enum err fail(struct reason why, enum err err, const char *format, ...)
+static enum err fail(struct sqlite_reason why, enum err err, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -33,7 +28,7 @@ static enum err fail(struct reason why, enum err err, const char *format, ...)
 }
 
 /* mkdir -p; what is made is for this user only. */
-static enum err make_directory(const char *path, struct reason why)
+static enum err make_directory(const char *path, struct sqlite_reason why)
 {
     char *part = strdup(path);
     if (part == NULL) {
@@ -79,7 +74,7 @@ static enum err join(char **out, const char *directory, const char *name)
  * server is killed, and does not end when somebody in this process closes another descriptor of the
  * file.
  */
-static enum err lock(const char *directory, int *out, struct reason why)
+enum err sqlite_lock(const char *directory, int *out, struct sqlite_reason why)
 {
     char *path;
     if (join(&path, directory, "lock") != ERR_OK) {
@@ -110,10 +105,10 @@ static enum err lock(const char *directory, int *out, struct reason why)
         long pid = strtol(owner, NULL, 10);
         if (pid > 0) {
             err =
-                fail(why, ERR_AGAIN, "the data folder %s is in use by another server, process %ld",
+                fail(why, ERR_AGAIN, "the data folder %s is in use by another signalbox, process %ld",
                      directory, pid);
         } else {
-            err = fail(why, ERR_AGAIN, "the data folder %s is in use by another server", directory);
+            err = fail(why, ERR_AGAIN, "the data folder %s is in use by another signalbox", directory);
         }
         goto out;
     }
@@ -139,7 +134,7 @@ static bool has_bytes(const char *path)
  * Before SQLite touches anything. It may not be done while a connection is open: closing any
  * descriptor of the file would end SQLite's locks on it (fcntl(2), "advisory record locking").
  */
-static enum err check_file(const char *path, bool *is_new, off_t *bytes, struct reason why)
+enum err sqlite_check_file(const char *path, bool *is_new, off_t *bytes, struct sqlite_reason why)
 {
     *bytes = 0;
     *is_new = !has_bytes(path);
@@ -189,8 +184,8 @@ static enum err check_file(const char *path, bool *is_new, off_t *bytes, struct 
     return ERR_OK;
 }
 
-static enum err explain(struct sqlite_store *store, enum err err, const char *cause,
-                        struct reason why)
+enum err sqlite_explain(const char *path, enum err err, const char *cause,
+                        struct sqlite_reason why)
 {
     switch ((int)err) {
     case ERR_CORRUPT:
@@ -198,13 +193,13 @@ static enum err explain(struct sqlite_store *store, enum err err, const char *ca
                     "%s cannot be used: %s; it was left as it is: restore it from a backup, try "
                     "\"sqlite3 %s "
                     ".recover\", or move it and its -wal file away to begin an empty one",
-                    store->path, cause, store->path);
+                    path, cause, path);
     case ERR_UNSUPPORTED:
-        return fail(why, err, "%s cannot be used: %s", store->path, cause);
+        return fail(why, err, "%s cannot be used: %s", path, cause);
     case ERR_AGAIN:
-        return fail(why, err, "%s is held by another program", store->path);
+        return fail(why, err, "%s is held by another program", path);
     default:
-        return fail(why, err, "cannot open %s: %s", store->path, cause);
+        return fail(why, err, "cannot open %s: %s", path, cause);
     }
 }
 
@@ -319,7 +314,7 @@ static void sqlite_free(struct sqlite_store *store)
 enum err store_sqlite_open(struct store **out, const char *data_directory, char *why_text,
                            size_t why_size)
 {
-    struct reason why = {why_text, why_size};
+    struct sqlite_reason why = {why_text, why_size};
     if (data_directory[0] == '\0') {
         return fail(why, ERR_INVAL, "the data folder has no name");
     }
@@ -334,12 +329,12 @@ enum err store_sqlite_open(struct store **out, const char *data_directory, char 
         err = fail(why, ERR_NOMEM, "out of memory");
     }
     if (err == ERR_OK) {
-        err = lock(data_directory, &store->lock_fd, why);
+        err = sqlite_lock(data_directory, &store->lock_fd, why);
     }
     bool is_new = false;
     off_t bytes = 0;
     if (err == ERR_OK) {
-        err = check_file(store->path, &is_new, &bytes, why);
+        err = sqlite_check_file(store->path, &is_new, &bytes, why);
     }
     if (err != ERR_OK) {
         sqlite_free(store);
@@ -362,12 +357,29 @@ enum err store_sqlite_open(struct store **out, const char *data_directory, char 
         }
     }
     if (err != ERR_OK) {
-        err = explain(store, err, cause, why);
+        err = sqlite_explain(store->path, err, cause, why);
         sqlite_free(store);
         return err;
     }
     *out = &store->store;
     return ERR_OK;
+}
+
+enum err store_sqlite_durability(struct store *base, enum store_durability durability)
+{
+    CHECK(base->operations == &sqlite_operations);
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    /* What was committed before is synced by this commit; so is the word that what follows is, or is
+     * not. */
+    enum err err = sqlite_run(store->db, "PRAGMA synchronous = FULL");
+    if (err == ERR_OK) {
+        err = sqlite_schema_durability(store->db, durability);
+    }
+    if (err != ERR_OK || durability == STORE_SURVIVES_PROCESS) {
+        enum err back = sqlite_run(store->db, "PRAGMA synchronous = NORMAL");
+        err = err != ERR_OK ? err : back;
+    }
+    return err;
 }
 
 static void sqlite_close(struct store *base)

@@ -285,8 +285,13 @@ enum err sqlite_maintain(struct store_reader *base)
     }
     int in_log = 0;
     int moved = 0;
-    int code =
-        sqlite3_wal_checkpoint_v2(reader->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+    atomic_store(&reader->store->checkpointing, true);
+    int code = SQLITE_BUSY;
+    if (!atomic_load(&reader->store->restart_due)) {
+        code =
+            sqlite3_wal_checkpoint_v2(reader->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+    }
+    atomic_store(&reader->store->checkpointing, false);
     if ((code & 0xff) == SQLITE_BUSY) {
         return ERR_OK; /* the journal is at it */
     }

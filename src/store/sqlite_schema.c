@@ -176,14 +176,32 @@ static enum err durable(sqlite3 *db, enum err (*step)(sqlite3 *db, void *context
 
 struct beginning {
     bool clean;
+    bool synced; /* the run before synced each of its commits */
     char *generation, *boot;
 };
+
+static const char *const durability_names[] = {
+    [STORE_SURVIVES_PROCESS] = "process",
+    [STORE_SURVIVES_POWER] = "power",
+};
+
+static enum err was_synced(sqlite3 *db, bool *synced)
+{
+    char *text = NULL;
+    enum err err = meta_get(db, "durability", &text);
+    *synced = err == ERR_OK && strcmp(text, durability_names[STORE_SURVIVES_POWER]) == 0;
+    free(text);
+    return err == ERR_NOENT ? ERR_OK : err;
+}
 
 static enum err begin_step(sqlite3 *db, void *context)
 {
     struct beginning *beginning = context;
     char *last_boot = NULL;
-    enum err err = meta_get(db, "generation", &beginning->generation);
+    enum err err = was_synced(db, &beginning->synced);
+    if (err == ERR_OK) {
+        err = meta_get(db, "generation", &beginning->generation);
+    }
     if (err == ERR_OK) {
         err = meta_get(db, "boot_id", &last_boot);
     }
@@ -193,7 +211,8 @@ static enum err begin_step(sqlite3 *db, void *context)
     /* synchronous = NORMAL survives any death of the process, but not of the machine: the newest
      * commits may have been in the page cache only. Then numbers may be given a second time, to
      * other events. */
-    bool keeps = err == ERR_OK && (beginning->clean || strcmp(last_boot, beginning->boot) == 0);
+    bool keeps = err == ERR_OK && (beginning->clean || beginning->synced ||
+                                   strcmp(last_boot, beginning->boot) == 0);
     free(last_boot);
     if (!keeps) {
         free(beginning->generation);
@@ -207,6 +226,9 @@ static enum err begin_step(sqlite3 *db, void *context)
     err = meta_set(db, "generation", beginning->generation);
     if (err == ERR_OK) {
         err = meta_set(db, "boot_id", beginning->boot);
+    }
+    if (err == ERR_OK) {
+        err = meta_set(db, "durability", durability_names[STORE_SURVIVES_PROCESS]);
     }
     return err == ERR_OK ? meta_set(db, "clean", "0") : err;
 }
@@ -222,6 +244,17 @@ enum err sqlite_schema_begin(sqlite3 *db, bool clean, char **generation)
         free(beginning.generation);
     }
     return err;
+}
+
+static enum err durability_step(sqlite3 *db, void *context)
+{
+    const enum store_durability *durability = context;
+    return meta_set(db, "durability", durability_names[*durability]);
+}
+
+enum err sqlite_schema_durability(sqlite3 *db, enum store_durability durability)
+{
+    return durable(db, durability_step, &durability);
 }
 
 static enum err end_step(sqlite3 *db, void *context)

@@ -4,8 +4,9 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
-import { say, script, stream, waitCancel } from './lib/script.mjs';
+import { say, script, stream, streamed, waitCancel } from './lib/script.mjs';
 import { prepareServer, runSignalbox, startServer, temporaryFolder } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
 const agents = { scripted: scripted() };
@@ -86,4 +87,101 @@ test('with a store that cannot be written, SIGTERM still ends the server in time
   const { ms, signal } = await server.terminate();
   assert.equal(signal, null);
   assert.ok(ms < 5500, `${ms} ms`);
+});
+
+const commitFailures = async (server) => {
+  const { text } = await server.rest('GET', '/metrics');
+  return Number(/^signalbox_commit_failures_total (\d+)/m.exec(text)[1]);
+};
+
+test('while nothing can be recorded, what is recorded can be read, and no character is lost', async () => {
+  const server = await startServer({ agents });
+  const client = await server.connect();
+  const [quiet, busy] = await Promise.all([client.create('scripted'), client.create('scripted')]);
+  assert.equal(textOf(await quiet.run(script(say('before')))), 'before');
+  await quiet.status('idle', { from: quiet.events.findIndex((event) => event.type === 'complete') });
+  const streaming = await busy.prompt(script(stream(400, 50, 300), say('THE END')));
+  await streaming.event('text_delta');
+  await busy.event('text_delta', undefined, { from: busy.events.length });
+
+  limitFiles(server, 1);
+  await client.control('store', (message) => message.ok === false);
+  const late = await server.connect();
+  const notice = await late.control('store');
+  assert.equal(notice.ok, false);
+  assert.ok(notice.reason.length > 0);
+  assert.equal(late.inbox.items[0].type, 'connected');
+  const shown = await late.follow(quiet.id);
+  assert.deepEqual(shown.watch.state(), quiet.watch.state());
+  const got = await server.rest('GET', `/v1/sessions/${quiet.id}`);
+  assert.equal(got.status, 200);
+  assert.equal(got.json.head, quiet.watch.position.seq);
+  // The busy one has been assigned what nobody may see yet.
+  const refused = await late.refusal('subscribe', { sessionId: busy.id }, 'storage_unavailable');
+  assert.equal(refused.retryable, true);
+  assert.equal((await server.rest('GET', `/v1/sessions/${busy.id}`)).status, 503);
+  assert.equal((await server.rest('GET', '/v1/agents')).status, 200);
+  assert.equal((await server.rest('GET', '/v1/sessions')).status, 200);
+
+  limitFiles(server, 'unlimited');
+  await late.control('store', (message) => message.ok === true);
+  const turn = await streaming.end();
+  assert.equal(textOf(turn), streamed(400, 50) + 'THE END');
+  const all = await late.follow(busy.id);
+  assert.deepEqual(all.watch.state().turns, busy.watch.state().turns);
+  assert.equal(textOf(await quiet.run(script(say('after')))), 'after');
+  await shown.event('text_complete', (event) => event.text === 'after');
+  const after = await server.connect();
+  await after.ping();
+  assert.ok(!after.inbox.items.some((message) => message.type === 'store'), 'nothing to tell any more');
+});
+
+test('a prompt that was acknowledged is there after the disk was full and the server was killed', async () => {
+  const server = await startServer({ agents });
+  const client = await server.connect();
+  const sessions = await Promise.all([1, 2, 3, 4].map(() => client.create('scripted')));
+  const acknowledged = new Map(sessions.map((session) => [session.id, []]));
+  const keepPrompting = async (session) => {
+    for (;;) {
+      const { messageId } = await session.prompt(script(say('x')));
+      acknowledged.get(session.id).push(messageId);
+    }
+  };
+  const ends = sessions.map((session) => keepPrompting(session).catch((error) => error));
+  await sessions[0].event('complete');
+  limitFiles(server, 1);
+  await client.control('store', (message) => message.ok === false);
+  await server.kill();
+  await Promise.all(ends);
+  await server.start();
+  const again = await server.connect();
+  for (const { id } of sessions) {
+    const { events } = await again.follow(id);
+    const known = new Set(events.map((event) => event.messageId));
+    for (const messageId of acknowledged.get(id)) {
+      assert.ok(known.has(messageId), `prompt ${messageId} of ${id} was acknowledged`);
+    }
+  }
+  assert.ok([...acknowledged.values()].flat().length > 0);
+});
+
+test('a cancel that cannot be recorded yet is acknowledged when it is, and the agent gets its time', async () => {
+  const server = await startServer({ agents, settings: { 'cancel-timeout-ms': 300 } });
+  const client = await server.connect();
+  const session = await client.create('scripted');
+  const turn = await session.prompt(script(stream(100_000, 50, 200), waitCancel()));
+  await turn.event('text_delta');
+  limitFiles(server, 1);
+  await client.control('store', (message) => message.ok === false);
+  let recorded = false;
+  const cancelled = session.cancel().then(() => assert.ok(recorded, 'acknowledged before it was recorded'));
+  // A group is tried again every 500 ms: longer than an agent has for a cancelled turn.
+  const failures = await commitFailures(server);
+  await until(async () => (await commitFailures(server)) > failures + 1, 'the group to be tried again');
+  recorded = true;
+  limitFiles(server, 'unlimited');
+  await cancelled;
+  const { stopReason } = await turn.end();
+  assert.equal(stopReason, 'cancelled');
+  assert.ok(!session.events.some((event) => event.type === 'error'), 'the agent was not ended');
 });

@@ -116,7 +116,8 @@ static inline void ring_begin(bool fake, const char *config)
         .config = ring.config, .journal = journal_mailbox(ring.journal), .timer = timer_mailbox(ring.timer),
         .agent = agent_stream_mailbox(ring.agents), .history = history_mailbox(ring.history),
         .socket_boxes = ring.boxes, .limits = &ring.limits, .topics = ring.topics, .feed = ring.feed,
-        .generation = ring.store->generation, .next_key = ring.store->next_key};
+        .generation = ring.store->generation, .next_key = ring.store->next_key,
+        .released = journal_released(ring.journal)};
     CU_ASSERT_EQUAL_FATAL(dispatch_start(ring.dispatch, &dispatch), ERR_OK);
     ring.client = ring_connect("ada");
 }
@@ -201,6 +202,10 @@ static inline struct json_object *ring_next(void)
             size_t length = at[1] < 126 ? at[1] : 0;
             for (size_t i = 2; have >= header && i < header; i++) {
                 length = length << 8 | at[i];
+            }
+            if (have >= header && have - header >= length && (at[0] & 0xf) != 0x1) {
+                buffer_consume(&ring.input, header + length); /* a ping: much time has passed */
+                continue;
             }
             if (have >= header && have - header >= length) {
                 struct json_parser *parser;

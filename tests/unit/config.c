@@ -315,15 +315,18 @@ static void a_reload_keeps_what_needs_a_restart(void)
     struct fixture fixture = load("http-threads = 5\nmax-clients = 5\nlisten = 127.0.0.1:81\n");
     struct config *running = fixture.config;
     folder_write(fixture.folder, "signalbox.conf",
-                 "http-threads = 6\nmax-clients = 6\nlisten = 127.0.0.1:81\ndata = x");
+                 "http-threads = 6\nmax-clients = 6\nlisten = 127.0.0.1:81\ndata = x\n"
+                 "durability = power\n");
     reload(&fixture, running);
     CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
     CU_ASSERT_EQUAL(fixture.config->http_threads, 5);
     CU_ASSERT_EQUAL(fixture.config->max_clients, 6);
     TEST_TEXT(fixture.config->data, running->data);
-    CU_ASSERT_EQUAL_FATAL(fixture.config->restart_needed.count, 2);
+    CU_ASSERT_EQUAL(fixture.config->durability, DURABILITY_PROCESS);
+    CU_ASSERT_EQUAL_FATAL(fixture.config->restart_needed.count, 3);
     TEST_TEXT(fixture.config->restart_needed.items[0], "data");
-    TEST_TEXT(fixture.config->restart_needed.items[1], "http-threads");
+    TEST_TEXT(fixture.config->restart_needed.items[1], "durability");
+    TEST_TEXT(fixture.config->restart_needed.items[2], "http-threads");
     CU_ASSERT_FALSE(config_same_settings(running, fixture.config));
     CU_ASSERT_TRUE(config_same_theme(running, fixture.config));
     config_put(fixture.config);

@@ -83,6 +83,7 @@ struct broadcast_mail {
     struct mail mail;
     enum broadcast_slot slot;
     struct frame *frame;  /* NULL for BROADCAST_SHUTDOWN: every client gets its own moment */
+    bool lasts;           /* told to everybody who connects, too, until the next one of this slot */
     bool check_logins;    /* tokens may have changed: who is no longer known is closed with 3500 */
 };
 

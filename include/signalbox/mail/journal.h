@@ -55,6 +55,7 @@ struct journal_item {
 
 struct journal_batch {
     struct mail mail;
+    uint64_t number; /* the dispatcher's: 1, 2, 3 ... in the order of pushing */
     struct journal_item *first, **last;
     size_t items;
     struct journal_batch *next; /* the journal's */

@@ -14,6 +14,7 @@ struct dispatch_wiring {
     struct config_store *config;
     struct mailbox *journal, *timer, *agent, *history;
     struct mailbox *const *socket_boxes;
+    const _Atomic(uint64_t) *released; /* the journal's: see journal_released */
     const struct topic_limits *limits;
     struct topic_map *topics;
     struct topic *feed;          /* of all sessions */

@@ -19,4 +19,7 @@ struct journal;
 must_check enum err journal_start(struct journal **out, const struct journal_wiring *wiring);
 /* Commits and releases what waits (once more, if the store fails), then ends the thread. NULL is fine. */
 void journal_stop(struct journal *journal);
+/* The number of the last batch that was committed, made visible and released, with all before it. Written by the journal
+ * thread (release, after everything that the batch let out), read by any (acquire); good until journal_stop. */
+const _Atomic(uint64_t) *journal_released(const struct journal *journal);
 struct mailbox *journal_mailbox(struct journal *journal);

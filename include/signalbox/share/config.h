@@ -25,6 +25,7 @@
  *   MS         int64_t              milliseconds
  *   BYTES      int64_t              bytes; written with K, M or G (powers of 1024) if wanted
  *   LEVEL      enum log_level       debug, info, warn, error
+ *   DURABILITY enum config_durability   process, power
  *   ADDRESS    char *               HOST:PORT, an IPv4 address or an IPv6 address in brackets
  *   PATH       char *               absolute after loading, or NULL where it is not set
  *   LIST       struct config_list   strings
@@ -53,6 +54,10 @@
       "A JSON object that is served as /theme.json. Changes reach every browser at once.")         \
     X(LEVEL, log_level, "log-level", "info", 0, 0, RELOAD,                                         \
       "What is logged: debug, info, warn or error.")                                               \
+    X(DURABILITY, durability, "durability", "process", 0, 0, RESTART,                              \
+      "What a commit survives. `process`: every death of the server, SIGKILL too; when the "       \
+      "machine loses power the newest commits may be gone. `power`: that too, for an fsync of "    \
+      "the disk with each commit (docs/operation.md has what it costs).")                          \
     X(COUNT, socket_threads, "socket-threads", "0", 0, 256, RESTART,                               \
       "Threads that serve WebSockets and event streams; 0 for one per core.")                      \
     X(COUNT, http_threads, "http-threads", "64", 2, 1024, RESTART,                                 \
@@ -111,6 +116,12 @@
       "Recent events of a session that are kept in memory for its watchers.")                      \
     X(COUNT, tail_events, "tail-events", "1024", 16, 1000000, RESTART,                             \
       "How many events a session's tail in memory holds at most.")                                 \
+    X(BYTES, tails_total_bytes, "tails-total-bytes", "256M", 65536, 1099511627776, RESTART,        \
+      "Memory of all tails together. Past it the tails of the sessions that were quiet longest "   \
+      "go; who watches them reads from the store.")                                                \
+    X(MS, session_idle_ms, "session-idle-ms", "600000", 0, 604800000, RELOAD,                      \
+      "A session without an agent, watchers and open work leaves memory after this time, and "     \
+      "comes back when it is asked for; 0: it stays.")                                             \
     X(BYTES, credit_session_bytes, "credit-session-bytes", "1M", 65536, 1073741824, RESTART,       \
       "Bytes of a session's events on their way to the journal before its agent is not read.")     \
     X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
@@ -137,6 +148,9 @@
 
 #define CONFIG_COOKIE_NAME "signalbox_login"
 
+/* What a commit survives: any death of the process, or the loss of power too. */
+enum config_durability { DURABILITY_PROCESS, DURABILITY_POWER };
+
 struct config_list {
     char **items; /* NULL-terminated; NULL when empty */
     size_t count;
@@ -159,6 +173,7 @@ struct config {
 #define CONFIG_TYPE_MS                                              int64_t
 #define CONFIG_TYPE_BYTES                                           int64_t
 #define CONFIG_TYPE_LEVEL                                           enum log_level
+#define CONFIG_TYPE_DURABILITY                                      enum config_durability
 #define CONFIG_TYPE_ADDRESS                                         char *
 #define CONFIG_TYPE_PATH                                            char *
 #define CONFIG_TYPE_LIST                                            struct config_list

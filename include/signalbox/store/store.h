@@ -113,6 +113,32 @@ struct store_reader {
  * bytes). Blocks.
  */
 must_check enum err store_sqlite_open(struct store **out, const char *data_directory, char *why, size_t why_size);
+/* What `append` survives when it has returned: any death of the process (so after store_sqlite_open), or the loss of
+ * power too, for an fsync with each group. */
+enum store_durability { STORE_SURVIVES_PROCESS, STORE_SURVIVES_POWER };
+/* An SQLite store only, by the thread that appends. Blocks. A store that ran with STORE_SURVIVES_POWER to its end keeps
+ * its generation over a loss of power. On failure it is as it was. */
+must_check enum err store_sqlite_durability(struct store *store, enum store_durability durability);
+/*
+ * For operators, without a server: both hold DATA/lock, and return ERR_AGAIN while somebody else does, ERR_NOENT where
+ * no store is, and what store_sqlite_open returns for a file that is not ours. `why` gets a sentence on failure. Block,
+ * for as long as it takes to read the whole file.
+ */
+struct store_sizes {
+    int64_t sessions, events;
+    int64_t bytes; /* of the database and its log */
+};
+/* Looks at everything: pages, schema, that each session's numbers are without holes, that its row and its log agree.
+ * Each thing found wrong is told in a sentence (borrowed), STORE_PROBLEMS_MAX at most, and *problems is how many there
+ * are. Changes nothing. */
+enum { STORE_PROBLEMS_MAX = 100 };
+must_check enum err store_sqlite_check(const char *data_directory, void (*tell)(void *context, const char *problem),
+                                       void *context, struct store_sizes *sizes, size_t *problems, char *why,
+                                       size_t why_size);
+/* Moves the log into the database and gives what is free in it back to the file system; what is stored stays the same.
+ * On failure the database is as it was. */
+must_check enum err store_sqlite_compact(const char *data_directory, struct store_sizes *before,
+                                         struct store_sizes *after, char *why, size_t why_size);
 /* For tests; any number of threads. */
 must_check enum err store_memory_open(struct store **out);
 /* Makes appends fail with this error until set back to ERR_OK; any thread. */

@@ -1,0 +1,347 @@
+/* What operators do to a store that no server uses: look at all of it, and make its file small. */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "signalbox/base/check.h"
+#include "signalbox/base/fd.h"
+#include "sqlite.h"
+
+/* A store that is held by this process. */
+struct held {
+    char *path;
+    int lock_fd;
+    sqlite3 *db;
+    bool is_new; /* without tables: a server was killed at its first start */
+};
+
+static void let_go(struct held *held)
+{
+    sqlite3_close_v2(held->db);
+    fd_close(held->lock_fd);
+    free(held->path);
+}
+
+static enum err find_store(const char *data_directory, const char *path, struct sqlite_reason why)
+{
+    struct stat there;
+    if (stat(path, &there) == 0) {
+        return ERR_OK;
+    }
+    int cause = errno;
+    snprintf(why.text, why.size, "there is no store in %s: %s: %s", data_directory, path,
+             strerror(cause));
+    return err_from_errno(cause);
+}
+
+/* On failure nothing is held. */
+static enum err hold(struct held *held, const char *data_directory, struct sqlite_reason why)
+{
+    *held = (struct held){.lock_fd = -1};
+    char cause[256] = "";
+    enum err err = ERR_OK;
+    if (asprintf(&held->path, "%s/signalbox.db", data_directory) < 0) {
+        held->path = NULL;
+        snprintf(why.text, why.size, "out of memory");
+        return ERR_NOMEM;
+    }
+    bool empty = false;
+    off_t bytes = 0;
+    err = find_store(data_directory, held->path, why);
+    if (err == ERR_OK) {
+        err = sqlite_lock(data_directory, &held->lock_fd, why);
+    }
+    if (err == ERR_OK) {
+        err = sqlite_check_file(held->path, &empty, &bytes, why);
+    }
+    if (err == ERR_OK) {
+        err = sqlite_connect(held->path, SQLITE_OPEN_READWRITE, &held->db);
+        if (err == ERR_OK) {
+            /* A look changes nothing: also not where the newest part of the store is. */
+            sqlite3_db_config(held->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+            err = sqlite_schema_identify(held->db, &held->is_new, cause, sizeof(cause));
+        }
+        if (err != ERR_OK) {
+            err = sqlite_explain(held->path, err, cause[0] ? cause : sqlite_why(held->db), why);
+        }
+    }
+    if (err != ERR_OK) {
+        let_go(held);
+    }
+    return err;
+}
+
+static int64_t file_bytes(const char *path, const char *ending)
+{
+    char name[4096];
+    struct stat there;
+    snprintf(name, sizeof(name), "%s%s", path, ending);
+    return stat(name, &there) == 0 ? there.st_size : 0;
+}
+
+static enum err measure(const struct held *held, struct store_sizes *sizes)
+{
+    *sizes = (struct store_sizes){
+        .bytes = file_bytes(held->path, "") + file_bytes(held->path, "-wal"),
+    };
+    if (held->is_new) {
+        return ERR_OK;
+    }
+    enum err err = sqlite_number(held->db, "SELECT count(*) FROM sessions", &sizes->sessions);
+    return err != ERR_OK ? err
+                         : sqlite_number(held->db, "SELECT count(*) FROM events", &sizes->events);
+}
+
+/* ---- Looking ---- */
+
+struct look {
+    sqlite3 *db;
+    void (*tell)(void *context, const char *problem);
+    void *context;
+    size_t problems;
+};
+
+static void found(struct look *look, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void found(struct look *look, const char *format, ...)
+{
+    if (look->problems++ >= STORE_PROBLEMS_MAX) {
+        return;
+    }
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    look->tell(look->context, text);
+}
+
+static const char *text_at(sqlite3_stmt *statement, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    return text != NULL ? text : "";
+}
+
+/* Calls `row` for each row. A page that cannot be read is a problem that was found, not a failure
+ * to look. */
+static enum err each(struct look *look, const char *sql,
+                     void (*row)(struct look *look, sqlite3_stmt *statement, void *context),
+                     void *context)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(look->db, sql, -1, &statement, NULL);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+        code = sqlite3_step(statement);
+        if (code == SQLITE_ROW) {
+            row(look, statement, context);
+        }
+    }
+    enum err err = sqlite_err(look->db, code);
+    if (err == ERR_CORRUPT) {
+        found(look, "it cannot be read to its end: %s", sqlite_why(look->db));
+        err = ERR_OK;
+    }
+    sqlite3_finalize(statement);
+    return err;
+}
+
+static void page_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    const char *text = text_at(statement, 0);
+    if (strcmp(text, "ok") != 0) {
+        found(look, "%s", text);
+    }
+}
+
+#define SCHEMA_PARTS                                                                               \
+    "SELECT type || ' ' || name AS part FROM sqlite_schema WHERE name NOT LIKE 'sqlite~_%' ESCAPE" \
+    " '~' UNION ALL SELECT 'column ' || m.name || '.' || c.name FROM sqlite_schema m,"             \
+    " pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite~_%' ESCAPE "  \
+    "'~'"
+
+struct parts {
+    sqlite3 *db; /* the store's */
+    size_t missing;
+    enum err err;
+};
+
+static void part_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    struct parts *parts = context;
+    const char *part = text_at(statement, 0);
+    char *there = NULL;
+    enum err err = sqlite_text(
+        parts->db, "SELECT part FROM (" SCHEMA_PARTS ") WHERE part = ?1", part, &there);
+    free(there);
+    if (err == ERR_NOENT) {
+        found(look, "the schema lacks the %s", part);
+        parts->missing++;
+    } else if (err != ERR_OK) {
+        parts->err = err;
+    }
+}
+
+/* Compares with a new one in memory. */
+static enum err look_at_schema(struct look *look, bool *whole)
+{
+    struct look model = *look;
+    struct parts parts = {.db = look->db};
+    enum err err = sqlite_connect(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &model.db);
+    if (err == ERR_OK) {
+        err = sqlite_schema_create(model.db);
+    }
+    if (err == ERR_OK) {
+        err = each(&model, SCHEMA_PARTS, part_row, &parts);
+    }
+    sqlite3_close_v2(model.db);
+    look->problems = model.problems;
+    *whole = parts.missing == 0;
+    return err != ERR_OK ? err : parts.err;
+}
+
+/* An event of a log may cover a range of numbers, which ends at its own: then it says `from`. */
+static const char events_in_order[] =
+    "SELECT coalesce(s.id, 'with the key ' || e.session), e.session, e.seq,"
+    " CASE WHEN json_valid(e.body) THEN coalesce(json_extract(e.body, '$.from'), e.seq) END,"
+    " CASE WHEN json_valid(e.body) THEN json_extract(e.body, '$.seq') END, s.key IS NULL"
+    " FROM events e LEFT JOIN sessions s ON s.key = e.session ORDER BY e.session, e.seq";
+
+struct numbering {
+    int64_t session, last;
+};
+
+static void event_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    struct numbering *numbering = context;
+    const char *name = text_at(statement, 0);
+    int64_t session = sqlite3_column_int64(statement, 1);
+    int64_t seq = sqlite3_column_int64(statement, 2);
+    bool valid = sqlite3_column_type(statement, 3) != SQLITE_NULL;
+    int64_t from = valid ? sqlite3_column_int64(statement, 3) : seq;
+    if (session != numbering->session) {
+        *numbering = (struct numbering){.session = session};
+        if (sqlite3_column_int(statement, 5) != 0) {
+            found(look, "there are events of a session %s, which is not there", name);
+        }
+    }
+    if (!valid) {
+        found(look, "session %s: event %lld is no JSON", name, (long long)seq);
+    } else if (sqlite3_column_int64(statement, 4) != seq) {
+        found(look, "session %s: event %lld says that it is number %lld", name, (long long)seq,
+              (long long)sqlite3_column_int64(statement, 4));
+    }
+    if (from > numbering->last + 1) {
+        found(look, "session %s: numbers %lld to %lld are missing", name,
+              (long long)numbering->last + 1, (long long)from - 1);
+    } else if (from <= numbering->last) {
+        found(look, "session %s: event %lld covers number %lld a second time", name, (long long)seq,
+              (long long)from);
+    }
+    numbering->last = seq;
+}
+
+static const char heads[] =
+    "SELECT s.id, s.head, s.open_from, coalesce((SELECT max(seq) FROM events WHERE session ="
+    " s.key), 0) AS last FROM sessions s WHERE s.head > last OR s.open_from > last";
+
+static void head_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    long long last = sqlite3_column_int64(statement, 3);
+    if (sqlite3_column_int64(statement, 1) > last) {
+        found(look, "session %s: its row knows of event %lld, its log ends at %lld",
+              text_at(statement, 0), (long long)sqlite3_column_int64(statement, 1), last);
+    } else {
+        found(look, "session %s: its row says that something is open since event %lld, its log ends at "
+                    "%lld",
+              text_at(statement, 0), (long long)sqlite3_column_int64(statement, 2), last);
+    }
+}
+
+static enum err look_at_all(struct look *look)
+{
+    bool whole = false;
+    struct numbering numbering = {0};
+    enum err err = sqlite_run(look->db, "PRAGMA query_only = 1");
+    if (err == ERR_OK) {
+        err = each(look, "PRAGMA integrity_check(100)", page_row, NULL);
+    }
+    if (err == ERR_OK) {
+        err = look_at_schema(look, &whole);
+    }
+    if (err == ERR_OK && whole) {
+        err = each(look, events_in_order, event_row, &numbering);
+    }
+    if (err == ERR_OK && whole) {
+        err = each(look, heads, head_row, NULL);
+    }
+    return err;
+}
+
+enum err store_sqlite_check(const char *data_directory,
+                            void (*tell)(void *context, const char *problem), void *context,
+                            struct store_sizes *sizes, size_t *problems, char *why_text,
+                            size_t why_size)
+{
+    struct sqlite_reason why = {why_text, why_size};
+    struct held held;
+    enum err err = hold(&held, data_directory, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct look look = {.db = held.db, .tell = tell, .context = context};
+    if (!held.is_new) {
+        err = look_at_all(&look);
+    }
+    if (err == ERR_OK) {
+        err = measure(&held, sizes);
+        if (err != ERR_OK && look.problems > 0) {
+            err = ERR_OK; /* as far as it can be counted */
+        }
+    }
+    if (err == ERR_OK) {
+        *problems = look.problems;
+    } else {
+        err = sqlite_explain(held.path, err, sqlite_why(held.db), why);
+    }
+    let_go(&held);
+    return err;
+}
+
+/* ---- Making it small ---- */
+
+static const char compact[] = "PRAGMA synchronous = FULL;"
+                              /* The copy that VACUUM makes is as large as the store. */
+                              "PRAGMA temp_store = FILE;"
+                              "PRAGMA wal_checkpoint(TRUNCATE);"
+                              "VACUUM;"
+                              "PRAGMA wal_checkpoint(TRUNCATE);";
+
+enum err store_sqlite_compact(const char *data_directory, struct store_sizes *before,
+                              struct store_sizes *after, char *why_text, size_t why_size)
+{
+    struct sqlite_reason why = {why_text, why_size};
+    struct held held;
+    enum err err = hold(&held, data_directory, why);
+    if (err != ERR_OK) {
+        return err;
+    }
+    err = measure(&held, before);
+    if (err == ERR_OK && !held.is_new) {
+        err = sqlite_run(held.db, compact);
+    }
+    if (err == ERR_OK) {
+        err = measure(&held, after);
+    }
+    if (err == ERR_CORRUPT) {
+        err = sqlite_explain(held.path, err, sqlite_why(held.db), why);
+    } else if (err != ERR_OK) {
+        snprintf(why.text, why.size, "%s cannot be made smaller and stays as it is: %s", held.path,
+                 sqlite_why(held.db));
+    }
+    let_go(&held);
+    return err;
+}
