@@ -172,6 +172,9 @@ static void emit_ended(struct step *step, const struct permission *permission, e
     struct buffer *out = step_event(step, kind, permission->ask->turn_id);
     json_field_string(out, "requestId", permission->ask->request_id);
     json_field_string(out, "reason", reason);
+    if (step->cause) {
+        put_cause(out, step->cause->client_id, step->cause->id);
+    }
     step_emit(step, kind);
 }
 

@@ -199,6 +199,8 @@ void session_free(struct session *session)
     free(session->epoch);
     free(session->created_by);
     free(session->closed_by);
+    free(session->closed_client_id);
+    free(session->closed_id);
     free(session);
 }
 
@@ -251,6 +253,7 @@ void step_closed(struct step *step)
     step_withdraw_queue(step);
     struct buffer *out = step_event(step, EVENT_SESSION_CLOSED, NULL);
     put_by(out, session->closed_by);
+    put_cause(out, session->closed_client_id, session->closed_id);
     step_emit(step, EVENT_SESSION_CLOSED);
     step_phase(step, PHASE_CLOSED, NULL);
     while (session->close_waiters) {
@@ -277,6 +280,9 @@ void session_close(struct session *session, const struct session_sink *sink, con
     if (!session->closing) {
         session->closing = true;
         session->closed_by = need_copy(caller->user);
+        session->closed_client_id = need_copy(caller->client_id);
+        session->closed_id = need_copy(caller->id);
+        step.cause = caller;
         if (session->turn.id && !session->turn.cancelling) {
             sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         }

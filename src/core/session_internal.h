@@ -8,6 +8,7 @@ struct step {
     struct session *session;
     const struct session_sink *sink;
     const struct session_now *now;
+    const struct caller *cause; /* whose command it is; NULL: nobody's, or not shown */
     struct buffer text; /* scratch of the event in work */
 };
 #define STEP(session_, sink_, now_) {.session = (session_), .sink = (sink_), .now = (now_)}

@@ -229,6 +229,7 @@ void session_cancel(struct session *session, const struct session_sink *sink, co
             sink->arm(sink->context, session, ARM_CANCEL, now->limits->cancel_timeout_ms, NULL);
         /* ACP: first session/cancel, then `cancelled` to everything that is pending. */
         sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
+        step.cause = caller;
         step_cancel_pending(&step, "turn_cancelled", true);
         step_settle_phase(&step);
     }

@@ -92,7 +92,7 @@ struct session {
     bool had_turns;    /* so that an agent started anew is known to have forgotten something */
     bool closing;
     bool stopping;     /* the server stops: the agent's end says so */
-    char *closed_by;
+    char *closed_by, *closed_client_id, *closed_id; /* whose command closes it */
     void *start_deadline;
     struct turn turn;
     struct prompt *queue, **queue_last;
