@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory_answers.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/id.h"
 #include "signalbox/store/store.h"
@@ -29,6 +30,7 @@ struct stored_session {
 struct memory_store {
     struct store store;
     pthread_mutex_t mutex;
+    struct memory_answers answers;
     struct stored_session **sessions; /* by key */
     size_t count, capacity;
     _Atomic(int) fail; /* enum err */
@@ -121,6 +123,7 @@ struct staged {
     struct stored_session *session;
     struct stored_event *event;
     struct session_row row;
+    struct stored_answer answer;
 };
 
 static enum err stage_event(struct staged *staged)
@@ -158,6 +161,12 @@ static enum err stage_event(struct staged *staged)
 static enum err stage(struct memory_store *store, struct staged *staged)
 {
     const struct store_write *write = staged->write;
+    if (write->kind == STORE_EXPIRE) {
+        return ERR_OK;
+    }
+    if (write->kind == STORE_ANSWER) {
+        return memory_answers_stage(&store->answers, write->answer, &staged->answer);
+    }
     staged->session =
         find_or_add(store, write->kind == STORE_SESSION ? write->row->key : write->session_key);
     if (staged->session == NULL) {
@@ -178,11 +187,14 @@ static enum err stage(struct memory_store *store, struct staged *staged)
     case STORE_PURGE:
         staged->session->staged_last = 0;
         return ERR_OK;
+    case STORE_ANSWER:
+    case STORE_EXPIRE:
+        break;
     }
     return ERR_INVAL;
 }
 
-static void apply(struct staged *staged)
+static void apply(struct memory_store *store, struct staged *staged)
 {
     struct stored_session *session = staged->session;
     switch (staged->write->kind) {
@@ -196,6 +208,12 @@ static void apply(struct staged *staged)
         break;
     case STORE_PURGE:
         forget(session);
+        break;
+    case STORE_ANSWER:
+        memory_answers_put(&store->answers, &staged->answer);
+        break;
+    case STORE_EXPIRE:
+        memory_answers_expire(&store->answers, staged->write->before, staged->write->limit);
         break;
     }
 }
@@ -221,6 +239,7 @@ static enum err memory_append(struct store *base, const struct store_write *writ
         session->staged = 0;
         session->staged_last = session->count > 0 ? session->events[session->count - 1]->seq : 0;
     }
+    store->answers.staged = 0;
     size_t at = 0;
     for (const struct store_write *write = writes; write != NULL && err == ERR_OK;
          write = write->next) {
@@ -230,10 +249,11 @@ static enum err memory_append(struct store *base, const struct store_write *writ
     }
     for (size_t i = 0; i < at; i++) {
         if (err == ERR_OK) {
-            apply(&staged[i]);
+            apply(store, &staged[i]);
         } else {
             free(staged[i].event);
             session_row_clear(&staged[i].row);
+            stored_answer_clear(&staged[i].answer);
         }
     }
     pthread_mutex_unlock(&store->mutex);
@@ -266,6 +286,7 @@ static void memory_close(struct store *base)
     for (size_t i = 0; i < store->count; i++) {
         session_free(store->sessions[i]);
     }
+    memory_answers_clear(&store->answers);
     free(store->sessions);
     free(store->store.generation);
     pthread_mutex_destroy(&store->mutex);
@@ -389,6 +410,35 @@ static enum err memory_list_sessions(struct store_reader *reader, int64_t before
     return err;
 }
 
+static enum err memory_read_answer(struct store_reader *reader, const struct digest *name,
+                                   struct stored_answer *out)
+{
+    struct memory_store *store = store_read(reader);
+    struct stored_answer copy;
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_answer *found = memory_answers_find(&store->answers, name);
+    enum err err = found != NULL ? stored_answer_copy(&copy, found) : ERR_NOENT;
+    pthread_mutex_unlock(&store->mutex);
+    if (err == ERR_OK) {
+        *out = copy;
+    }
+    return err;
+}
+
+static enum err memory_list_answers(struct store_reader *reader, int64_t since,
+                                    store_answer_visit *visit, void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    bool wanted = true;
+    for (size_t i = 0; i < store->answers.count && wanted; i++) {
+        const struct stored_answer *answer = &store->answers.items[i];
+        wanted = answer->at < since || visit(context, &answer->name, answer->at);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
 static enum err memory_maintain(struct store_reader *reader)
 {
     (void)reader;
@@ -405,6 +455,8 @@ static const struct store_operations operations = {
     .read_session = memory_read_session,
     .read_open = memory_read_open,
     .list_sessions = memory_list_sessions,
+    .read_answer = memory_read_answer,
+    .list_answers = memory_list_answers,
     .maintain = memory_maintain,
 };
 

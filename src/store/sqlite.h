@@ -13,7 +13,7 @@
 
 enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
-    SQLITE_SCHEMA_VERSION = 1,       /* user_version */
+    SQLITE_SCHEMA_VERSION = 2,       /* user_version */
     SQLITE_BUSY_MS = 1000,
     SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
 };
@@ -26,6 +26,8 @@ enum sqlite_statement {
     STATEMENT_INSERT_SESSION,
     STATEMENT_DELETE_EVENTS,
     STATEMENT_DELETE_SESSION,
+    STATEMENT_INSERT_ANSWER,
+    STATEMENT_EXPIRE_ANSWERS,
     STATEMENT_COUNT
 };
 
@@ -85,7 +87,10 @@ must_check enum err sqlite_explain(const char *path, enum err err, const char *c
 /* Tells ours (*is_new false), an empty file (true) and a foreign one (ERR_CORRUPT, ERR_UNSUPPORTED)
  * apart. */
 must_check enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size);
+/* Makes the tables of the first version. */
 must_check enum err sqlite_schema_create(sqlite3 *db);
+/* From whatever version of ours to this one, a version a transaction; nothing to do costs nothing. */
+must_check enum err sqlite_schema_upgrade(sqlite3 *db);
 /* Whether the last stop was a clean one. */
 must_check enum err sqlite_schema_was_clean(sqlite3 *db, bool *clean);
 /* Says in the file that a server runs, and gives the store's generation, a malloc'd text. */
@@ -110,4 +115,8 @@ enum err sqlite_read_open(struct store_reader *reader, store_row_visit *visit, v
 enum err sqlite_list_sessions(struct store_reader *reader, int64_t before_updated_at,
                               int64_t before_key, size_t limit, bool open_only,
                               store_row_visit *visit, void *context);
+enum err sqlite_read_answer(struct store_reader *reader, const struct digest *name,
+                            struct stored_answer *out);
+enum err sqlite_list_answers(struct store_reader *reader, int64_t since,
+                             store_answer_visit *visit, void *context);
 enum err sqlite_maintain(struct store_reader *reader);

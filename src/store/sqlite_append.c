@@ -24,6 +24,10 @@ static const char *const sql[STATEMENT_COUNT] = {
                                  "?15, ?16, ?17, ?18, ?19, ?20)",
     [STATEMENT_DELETE_EVENTS] = "DELETE FROM events WHERE session = ?1",
     [STATEMENT_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1",
+    [STATEMENT_INSERT_ANSWER] = "INSERT OR REPLACE INTO answers (name, body, at, code, message,"
+                                " fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [STATEMENT_EXPIRE_ANSWERS] = "DELETE FROM answers WHERE rowid IN"
+                                 " (SELECT rowid FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
 };
 
 enum err sqlite_append_prepare(struct sqlite_store *store)
@@ -130,6 +134,28 @@ static int purge(struct sqlite_store *store, int64_t session_key)
     return code;
 }
 
+static int write_answer(struct sqlite_store *store, const struct stored_answer *answer)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_ANSWER];
+    int code =
+        sqlite3_bind_blob(statement, 1, answer->name.bytes, sizeof(answer->name), SQLITE_STATIC);
+    also(&code,
+         sqlite3_bind_blob(statement, 2, answer->body.bytes, sizeof(answer->body), SQLITE_STATIC));
+    also(&code, sqlite3_bind_int64(statement, 3, answer->at));
+    also(&code, bind_text(statement, 4, answer->code));
+    also(&code, bind_text(statement, 5, answer->message));
+    also(&code, bind_text(statement, 6, answer->fields));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int expire_answers(struct sqlite_store *store, int64_t before, uint32_t limit)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_EXPIRE_ANSWERS];
+    int code = sqlite3_bind_int64(statement, 1, before);
+    also(&code, sqlite3_bind_int64(statement, 2, limit));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
 static int write_one(struct sqlite_store *store, const struct store_write *write)
 {
     switch (write->kind) {
@@ -139,6 +165,10 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
         return write_session(store, write->row);
     case STORE_PURGE:
         return purge(store, write->session_key);
+    case STORE_ANSWER:
+        return write_answer(store, write->answer);
+    case STORE_EXPIRE:
+        return expire_answers(store, write->before, write->limit);
     }
     return SQLITE_MISUSE;
 }

@@ -274,6 +274,9 @@ static enum err begin(struct sqlite_store *store, off_t bytes, char *cause, size
      * move the log into the file and remove it. */
     if (err == ERR_OK) {
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, (int *)NULL);
+        err = sqlite_schema_upgrade(db);
+    }
+    if (err == ERR_OK) {
         err = sqlite_append_prepare(store);
     }
     if (err == ERR_OK) {
@@ -407,5 +410,7 @@ const struct store_operations sqlite_operations = {
     .read_session = sqlite_read_session,
     .read_open = sqlite_read_open,
     .list_sessions = sqlite_list_sessions,
+    .read_answer = sqlite_read_answer,
+    .list_answers = sqlite_list_answers,
     .maintain = sqlite_maintain,
 };

@@ -6,7 +6,7 @@
 
 /* One transaction reads at most this; a longer one would hold back checkpoints, and the log would
  * grow. */
-enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256 };
+enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256, STEP_ANSWERS = 8192 };
 
 enum reader_statement {
     READER_EVENTS,
@@ -14,6 +14,8 @@ enum reader_statement {
     READER_LIVE,
     READER_LIST,
     READER_LIST_OPEN,
+    READER_ANSWER,
+    READER_ANSWERS,
     READER_COUNT
 };
 
@@ -41,6 +43,9 @@ static const char *const sql[READER_COUNT] = {
         "SELECT " ROW_COLUMNS " FROM sessions WHERE live = 1 AND key > ?1 ORDER BY key LIMIT ?2",
     [READER_LIST] = "SELECT " ROW_COLUMNS " FROM sessions WHERE" LIST_ORDER,
     [READER_LIST_OPEN] = "SELECT " ROW_COLUMNS " FROM sessions WHERE closed = 0 AND" LIST_ORDER,
+    [READER_ANSWER] = "SELECT body, at, code, message, fields FROM answers WHERE name = ?1",
+    [READER_ANSWERS] = "SELECT at, name FROM answers WHERE (at, name) > (?1, ?2)"
+                       " ORDER BY at, name LIMIT ?3",
 };
 
 static struct sqlite_reader *reader_of(struct store_reader *reader)
@@ -273,6 +278,85 @@ enum err sqlite_list_sessions(struct store_reader *base, int64_t before_updated_
         limit = visited == step ? limit - step : 0;
     }
     return err;
+}
+
+/* False: it is not one of ours. */
+static bool digest_column(sqlite3_stmt *statement, int at, struct digest *out)
+{
+    const void *bytes = sqlite3_column_blob(statement, at);
+    if (bytes == NULL || sqlite3_column_bytes(statement, at) != DIGEST_SIZE) {
+        return false;
+    }
+    memcpy(out->bytes, bytes, DIGEST_SIZE);
+    return true;
+}
+
+enum err sqlite_read_answer(struct store_reader *base, const struct digest *name,
+                            struct stored_answer *out)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_ANSWER];
+    int code = sqlite3_bind_blob(statement, 1, name->bytes, DIGEST_SIZE, SQLITE_STATIC);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    enum err err = sqlite_err(reader->db, code);
+    if (code == SQLITE_ROW) {
+        struct stored_answer answer = {.name = *name, .at = sqlite3_column_int64(statement, 1)};
+        struct stored_answer copy;
+        err = ERR_CORRUPT;
+        if (digest_column(statement, 0, &answer.body)) {
+            bool fits = text_column(statement, 2, &answer.code) &&
+                        text_column(statement, 3, &answer.message) &&
+                        text_column(statement, 4, &answer.fields);
+            err = fits ? stored_answer_copy(&copy, &answer) : ERR_NOMEM;
+        }
+        if (err == ERR_OK) {
+            *out = copy;
+        }
+    } else if (code == SQLITE_DONE) {
+        err = ERR_NOENT;
+    }
+    sqlite3_reset(statement);
+    return err;
+}
+
+enum err sqlite_list_answers(struct store_reader *base, int64_t since, store_answer_visit *visit,
+                             void *context)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_ANSWERS];
+    struct digest name;
+    int64_t at = since > INT64_MIN ? since - 1 : since;
+    memset(&name, 0xff, sizeof(name)); /* so the first step begins with `since` */
+    int code = SQLITE_ROW;
+    bool wanted = true;
+    while (wanted && code == SQLITE_ROW) {
+        struct digest after = name;
+        code = sqlite3_bind_int64(statement, 1, at);
+        if (code == SQLITE_OK) {
+            code = sqlite3_bind_blob(statement, 2, after.bytes, DIGEST_SIZE, SQLITE_STATIC);
+        }
+        if (code == SQLITE_OK) {
+            code = sqlite3_bind_int64(statement, 3, STEP_ANSWERS);
+        }
+        size_t rows = 0;
+        while (wanted && (code == SQLITE_OK || code == SQLITE_ROW) && rows < STEP_ANSWERS) {
+            code = sqlite3_step(statement);
+            if (code != SQLITE_ROW) {
+                break;
+            }
+            at = sqlite3_column_int64(statement, 0);
+            if (!digest_column(statement, 1, &name)) {
+                sqlite3_reset(statement);
+                return ERR_CORRUPT;
+            }
+            wanted = visit(context, &name, at);
+            rows++;
+        }
+        sqlite3_reset(statement);
+    }
+    return sqlite_err(reader->db, code);
 }
 
 enum err sqlite_maintain(struct store_reader *base)

@@ -50,8 +50,29 @@ static const char schema[] =
     "PRAGMA user_version = 1;"
     "COMMIT;";
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 1,
-               "the numbers in the text above");
+/*
+ * What brings a file of version N to N + 1, at [N]. A new file takes the same way, so both end alike.
+ *
+ * 1: Answers stand in the order in which they were given, which is the order in which they are
+ * removed; a start reads all names of a day from answers_by_age alone.
+ */
+static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
+    [1] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE answers ("
+          " name BLOB NOT NULL,"
+          " body BLOB NOT NULL,"
+          " at INTEGER NOT NULL,"
+          " code TEXT NOT NULL,"
+          " message TEXT,"
+          " fields TEXT);"
+          "CREATE UNIQUE INDEX answers_by_name ON answers (name);"
+          "CREATE INDEX answers_by_age ON answers (at, name);"
+          "PRAGMA user_version = 2;"
+          "COMMIT;",
+};
+
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 2,
+               "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)
 {
@@ -85,18 +106,34 @@ enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why
                  (long long)version, SQLITE_SCHEMA_VERSION);
         return ERR_UNSUPPORTED;
     }
-    if (version != SQLITE_SCHEMA_VERSION) {
+    if (version < 1) {
         snprintf(why, why_size, "its schema has the unknown version %lld", (long long)version);
         return ERR_CORRUPT;
     }
     return ERR_OK;
 }
 
-enum err sqlite_schema_create(sqlite3 *db)
+/* Statements from BEGIN to COMMIT. */
+static enum err run_whole(sqlite3 *db, const char *sql)
 {
-    enum err err = sqlite_run(db, schema);
+    enum err err = sqlite_run(db, sql);
     if (err != ERR_OK && sqlite3_get_autocommit(db) == 0) {
         (void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return err;
+}
+
+enum err sqlite_schema_create(sqlite3 *db)
+{
+    return run_whole(db, schema);
+}
+
+enum err sqlite_schema_upgrade(sqlite3 *db)
+{
+    int64_t version = 0;
+    enum err err = sqlite_number(db, "PRAGMA user_version", &version);
+    for (; err == ERR_OK && version < SQLITE_SCHEMA_VERSION; version++) {
+        err = run_whole(db, upgrades[version]);
     }
     return err;
 }

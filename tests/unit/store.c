@@ -475,6 +475,147 @@ static void test_memory_fails_at_will(void)
     CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}{b}");
 }
 
+/* ---- Answers ---- */
+
+static struct digest name_of(unsigned number)
+{
+    struct digest name = {.bytes = {(uint8_t)(number >> 8), (uint8_t)number}};
+    return name;
+}
+
+static struct stored_answer answer_of(unsigned name, int64_t at, const char *fields)
+{
+    return (struct stored_answer){
+        .name = name_of(name),
+        .body = {.bytes = {7, 7, 7}},
+        .at = at,
+        .code = (char *)(uintptr_t) "ok",
+        .fields = (char *)(uintptr_t)fields,
+    };
+}
+
+static enum err append_answer(const struct stored_answer *answer)
+{
+    struct store_write write = {.kind = STORE_ANSWER, .answer = answer};
+    return store->operations->append(store, &write);
+}
+
+static enum err append_expire(int64_t before, uint32_t limit)
+{
+    struct store_write write = {.kind = STORE_EXPIRE, .before = before, .limit = limit};
+    return store->operations->append(store, &write);
+}
+
+static enum err read_answer(unsigned number, struct stored_answer *out)
+{
+    struct digest name = name_of(number);
+    return reader->operations->read_answer(reader, &name, out);
+}
+
+static void test_answers(void)
+{
+    struct stored_answer got;
+    CU_ASSERT_EQUAL(read_answer(1, &got), ERR_NOENT);
+    struct stored_answer first = answer_of(1, 1000, ",\"messageId\":\"m\"");
+    CU_ASSERT_EQUAL(append_answer(&first), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(read_answer(1, &got), ERR_OK);
+    CU_ASSERT_TRUE(digest_equal(&got.name, &first.name));
+    CU_ASSERT_TRUE(digest_equal(&got.body, &first.body));
+    CU_ASSERT_EQUAL(got.at, 1000);
+    CU_ASSERT_STRING_EQUAL(got.code, "ok");
+    CU_ASSERT_PTR_NULL(got.message);
+    CU_ASSERT_STRING_EQUAL(got.fields, first.fields);
+    stored_answer_clear(&got);
+
+    /* A name is used again when its answer has been forgotten. */
+    struct stored_answer second = answer_of(1, 2000, NULL);
+    second.code = (char *)(uintptr_t) "not_found";
+    second.message = (char *)(uintptr_t) "there is none";
+    CU_ASSERT_EQUAL(append_answer(&second), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(read_answer(1, &got), ERR_OK);
+    CU_ASSERT_EQUAL(got.at, 2000);
+    CU_ASSERT_STRING_EQUAL(got.code, "not_found");
+    CU_ASSERT_STRING_EQUAL(got.message, "there is none");
+    CU_ASSERT_PTR_NULL(got.fields);
+    stored_answer_clear(&got);
+}
+
+static void test_answer_and_events_are_one(void)
+{
+    CU_ASSERT_EQUAL(append_event(1, 5, "{e}"), ERR_OK);
+    struct stored_answer answer = answer_of(1, 1000, NULL);
+    struct stored_answer got;
+    struct store_write again = event_of(1, 5, "{twice}", NULL);
+    struct store_write write = {.kind = STORE_ANSWER, .answer = &answer, .next = &again};
+    CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_EXIST);
+    CU_ASSERT_EQUAL(read_answer(1, &got), ERR_NOENT);
+    again.seq = 6;
+    CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(read_answer(1, &got), ERR_OK);
+    stored_answer_clear(&got);
+    CU_ASSERT_EQUAL(read_range(1, 6, 6, 0).count, 1);
+}
+
+struct listed {
+    size_t count, stop_after;
+    int64_t first_at, last_at;
+    bool falls;
+};
+
+static bool see_answer(void *context, const struct digest *name, int64_t at)
+{
+    struct listed *listed = context;
+    (void)name;
+    listed->first_at = listed->count == 0 ? at : listed->first_at;
+    listed->falls |= at < listed->last_at;
+    listed->last_at = at;
+    listed->count++;
+    return listed->count != listed->stop_after;
+}
+
+static struct listed list_answers(int64_t since, size_t stop_after)
+{
+    struct listed listed = {.stop_after = stop_after, .last_at = INT64_MIN};
+    CU_ASSERT_EQUAL(reader->operations->list_answers(reader, since, see_answer, &listed), ERR_OK);
+    return listed;
+}
+
+static void test_answers_grow_old(void)
+{
+    enum { MANY = 20000 };
+    CU_ASSERT_EQUAL(list_answers(INT64_MIN, 0).count, 0);
+    struct stored_answer *answers = calloc(MANY, sizeof(*answers));
+    struct store_write *writes = calloc(MANY, sizeof(*writes));
+    CU_ASSERT_TRUE_FATAL(answers && writes);
+    size_t many = backend->many < MANY ? backend->many : MANY;
+    for (unsigned i = 0; i < many; i++) {
+        answers[i] = answer_of(i, 1000 + i / 4, NULL); /* several have the same age */
+        writes[i] = (struct store_write){.kind = STORE_ANSWER, .answer = &answers[i],
+                                         .next = i + 1 < many ? &writes[i + 1] : NULL};
+    }
+    CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+    free(answers);
+    free(writes);
+    struct listed all = list_answers(INT64_MIN, 0);
+    CU_ASSERT_EQUAL(all.count, many);
+    CU_ASSERT_FALSE(all.falls);
+    CU_ASSERT_EQUAL(list_answers(1100, 0).count, many - 400);
+    CU_ASSERT_EQUAL(list_answers(1100, 0).first_at, 1100);
+    CU_ASSERT_EQUAL(list_answers(INT64_MIN, 1).count, 1);
+
+    CU_ASSERT_EQUAL(append_expire(1100, 300), ERR_OK);
+    CU_ASSERT_EQUAL(list_answers(INT64_MIN, 0).count, many - 300);
+    CU_ASSERT_EQUAL(list_answers(INT64_MIN, 1).first_at, 1075); /* the oldest went first */
+    CU_ASSERT_EQUAL(append_expire(1100, 300), ERR_OK);
+    CU_ASSERT_EQUAL(list_answers(INT64_MIN, 0).count, many - 400);
+    CU_ASSERT_EQUAL(append_expire(1100, 300), ERR_OK);
+    CU_ASSERT_EQUAL(list_answers(INT64_MIN, 0).count, many - 400);
+    struct stored_answer got;
+    CU_ASSERT_EQUAL(read_answer(399, &got), ERR_NOENT);
+    CU_ASSERT_EQUAL_FATAL(read_answer(400, &got), ERR_OK);
+    stored_answer_clear(&got);
+}
+
 static int pick_sqlite(void)
 {
     backend = &backends[0];
@@ -499,6 +640,9 @@ int main(void)
         {"open ones", test_open_ones},
         {"list", test_list},
         {"long list", test_long_list},
+        {"answers", test_answers},
+        {"an answer and its events are one", test_answer_and_events_are_one},
+        {"answers grow old", test_answers_grow_old},
         {"reading while writing", test_reading_while_writing},
         {"memory fails at will", test_memory_fails_at_will},
         CU_TEST_INFO_NULL,

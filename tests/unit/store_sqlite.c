@@ -246,6 +246,64 @@ static void a_foreign_file_is_left_as_it_is(void)
     end();
 }
 
+/* The tables as the first version made them, with a session, its event and what a stop left behind. */
+static const char first_version[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE events (session INTEGER NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " ts INTEGER NOT NULL, body TEXT NOT NULL);"
+    "CREATE UNIQUE INDEX events_by_number ON events (session, seq);"
+    "CREATE TABLE sessions (key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+    " agent TEXT, workspace TEXT, title TEXT, policy TEXT, phase TEXT, epoch TEXT, created_by TEXT,"
+    " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, head INTEGER NOT NULL,"
+    " open_from INTEGER NOT NULL, run INTEGER NOT NULL, pending INTEGER NOT NULL,"
+    " oldest_pending_at INTEGER NOT NULL, closed INTEGER NOT NULL, live INTEGER NOT NULL,"
+    " queue TEXT, agent_state TEXT);"
+    "CREATE INDEX sessions_by_change ON sessions (updated_at, key);"
+    "CREATE INDEX sessions_open_by_change ON sessions (updated_at, key) WHERE closed = 0;"
+    "CREATE INDEX sessions_live ON sessions (key) WHERE live = 1;"
+    "INSERT INTO meta VALUES ('generation', 'g-of-old'), ('boot_id', 'b'), ('clean', '1');"
+    "INSERT INTO sessions VALUES (1, 's1', 'shell', '/srv', NULL, 'ask', 'stopped', 'e1', 'ann',"
+    " 1, 2, 1, 0, 1, 0, 0, 0, 0, NULL, NULL);"
+    "INSERT INTO events VALUES (1, 1, 'session_created', 1, '{old}');"
+    "PRAGMA application_id = 0x53676278;"
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
+
+static void one_of_the_first_version_goes_on(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+    sqlite3 *db;
+    CU_ASSERT_EQUAL(sqlite3_open(file("signalbox.db"), &db), SQLITE_OK);
+    CU_ASSERT_EQUAL(sqlite3_exec(db, first_version, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+
+    struct store *store = open_store();
+    CU_ASSERT_STRING_EQUAL(store->generation, "g-of-old");
+    CU_ASSERT_EQUAL(store->next_key, 2);
+    CU_ASSERT_EQUAL(append(store, 1, 2, "{new}", 5), ERR_OK);
+    struct stored_answer answer = {.name = {.bytes = {1}}, .at = 5, .code = (char *)(uintptr_t) "ok"};
+    struct store_write write = {.kind = STORE_ANSWER, .answer = &answer};
+    CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+    close_store(store);
+
+    store = open_store();
+    struct store_reader *reader;
+    struct stored_answer got;
+    struct session_row row;
+    CU_ASSERT_EQUAL_FATAL(store->operations->reader_open(store, &reader), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(reader->operations->read_answer(reader, &answer.name, &got), ERR_OK);
+    CU_ASSERT_EQUAL(got.at, 5);
+    stored_answer_clear(&got);
+    CU_ASSERT_EQUAL_FATAL(reader->operations->read_session(reader, "s1", &row), ERR_OK);
+    CU_ASSERT_EQUAL(row.head, 2);
+    session_row_clear(&row);
+    reader->operations->reader_close(reader);
+    close_store(store);
+    end();
+}
+
 static void a_newer_one_is_left_as_it_is(void)
 {
     begin();
@@ -658,6 +716,7 @@ int main(void)
         TEST(it_is_there_after_a_restart),
         TEST(a_second_server_is_refused),
         TEST(a_foreign_file_is_left_as_it_is),
+        TEST(one_of_the_first_version_goes_on),
         TEST(a_newer_one_is_left_as_it_is),
         TEST(a_damaged_one_is_refused),
         TEST(damage_inside_is_found_after_a_crash),

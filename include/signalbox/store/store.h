@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/buffer.h"
+#include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
 
 /* A session's row: what must be known without reading its log. Texts are borrowed when writing, malloc'd when read. */
@@ -37,12 +38,28 @@ must_check enum err session_row_copy(struct session_row *to, const struct sessio
  * (starting, idle, running, waiting). */
 bool session_row_live(const struct session_row *row);
 
+/* The answer to a command that had an id, kept so that the command is not done twice (docs/protocol.md, "Ids"). Texts are
+ * borrowed when writing, malloc'd when read. */
+struct stored_answer {
+    struct digest name; /* whose command it was, and its id */
+    struct digest body; /* what it asked for */
+    int64_t at;         /* wall ms */
+    char *code;         /* "ok", or a nack's */
+    char *message, *fields; /* as in struct answer; NULL for none */
+};
+/* Frees the texts of one that was read or copied; all zero afterwards. */
+void stored_answer_clear(struct stored_answer *answer);
+/* A copy with texts of its own. ERR_NOMEM leaves `to` all zero. */
+must_check enum err stored_answer_copy(struct stored_answer *to, const struct stored_answer *from);
+
 /* One write of a group. Everything in it is borrowed for the call. */
 struct store_write {
     enum {
         STORE_EVENT,
         STORE_SESSION, /* the row, inserted or replaced, by its key */
         STORE_PURGE,   /* removes the row and all events of session_key */
+        STORE_ANSWER,  /* the answer, inserted, or in the place of an older one with its name */
+        STORE_EXPIRE,  /* removes at most `limit` answers from before `before`, the oldest first */
     } kind;
     int64_t session_key;
     /* STORE_EVENT */
@@ -53,12 +70,18 @@ struct store_write {
     size_t json_length;
     /* STORE_SESSION */
     const struct session_row *row;
+    /* STORE_ANSWER */
+    const struct stored_answer *answer;
+    /* STORE_EXPIRE */
+    int64_t before; /* wall ms */
+    uint32_t limit;
     struct store_write *next;
 };
 
 /* Readers lend what they found for the length of the callback. Return false to stop. It must not call the store. */
 typedef bool store_event_visit(void *context, uint64_t seq, const char *json, size_t length);
 typedef bool store_row_visit(void *context, const struct session_row *row);
+typedef bool store_answer_visit(void *context, const struct digest *name, int64_t at);
 
 struct store;
 struct store_reader;
@@ -92,6 +115,10 @@ struct store_operations {
      * ones too, unless `open_only`. */
     enum err (*list_sessions)(struct store_reader *reader, int64_t before_updated_at, int64_t before_key, size_t limit,
                               bool open_only, store_row_visit *visit, void *context);
+    /* The answer with this name. ERR_NOENT if there is none. The caller clears *out. */
+    enum err (*read_answer)(struct store_reader *reader, const struct digest *name, struct stored_answer *out);
+    /* Names of answers not older than `since` (wall ms), the oldest first. */
+    enum err (*list_answers)(struct store_reader *reader, int64_t since, store_answer_visit *visit, void *context);
     /* PASSIVE checkpoint and the like; delays no append. Nothing to do costs nothing. */
     enum err (*maintain)(struct store_reader *reader);
 };
