@@ -333,6 +333,9 @@ enum err watch_start(struct watch *watch)
 
 void watch_stop(struct watch *watch)
 {
+    if (!watch) {
+        return;
+    }
     atomic_store(&watch->stopping, true);
     mailbox_poke(watch->box);
     thread_join(&watch->thread);

@@ -1,11 +1,13 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "signalbox/base/check.h"
@@ -15,6 +17,8 @@
 /* A whole check reads the whole file, so after a crash only one of moderate size is checked at the
  * start. */
 #define CHECK_BYTES_MAX (64 << 20)
+
+enum { LOCK_POLL_MS = 5, LOCK_WAIT_MS = 2000 };
 
 static enum err fail(struct sqlite_reason why, enum err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -69,6 +73,36 @@ static enum err join(char **out, const char *directory, const char *name)
     return asprintf(out, "%s/%s", directory, name) < 0 ? ERR_NOMEM : ERR_OK;
 }
 
+/* Who holds the lock, as far as the file says; 0 if it does not. */
+static long owner_of(int fd)
+{
+    char owner[32] = "";
+    ssize_t got = pread(fd, owner, sizeof owner - 1, 0);
+    owner[got > 0 ? got : 0] = '\0';
+    return strtol(owner, NULL, 10);
+}
+
+/*
+ * A server that is killed while it starts an agent leaves a child that has copies of its files
+ * until it execs, and with them the lock. So where the owner is gone, this waits for a moment.
+ */
+static int try_lock(int fd)
+{
+    for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOCK_POLL_MS) {
+        long pid = errno == EWOULDBLOCK ? owner_of(fd) : 0;
+        bool gone = pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+        if (pid > 0) {
+            errno = EWOULDBLOCK;
+        }
+        if (!gone || waited_ms >= LOCK_WAIT_MS) {
+            return -1;
+        }
+        const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+        (void)nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 /*
  * flock(2) and not fcntl(2): the lock ends with the last copy of this descriptor, so also when the
  * server is killed, and does not end when somebody in this process closes another descriptor of the
@@ -93,16 +127,13 @@ enum err sqlite_lock(const char *directory, int *out, struct sqlite_reason why)
         err = fail(why, err_from_errno(cause), "cannot open %s: %s", path, strerror(cause));
         goto out;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (try_lock(fd) != 0) {
         int cause = errno;
         if (cause != EWOULDBLOCK) {
             err = fail(why, err_from_errno(cause), "cannot lock %s: %s", path, strerror(cause));
             goto out;
         }
-        char owner[32] = "";
-        ssize_t got = pread(fd, owner, sizeof owner - 1, 0);
-        owner[got > 0 ? got : 0] = '\0';
-        long pid = strtol(owner, NULL, 10);
+        long pid = owner_of(fd);
         if (pid > 0) {
             err =
                 fail(why, ERR_AGAIN, "the data folder %s is in use by another signalbox, process %ld",

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "signalbox/base/check.h"
@@ -219,6 +221,33 @@ static uint64_t content_sum(const char *name)
         fclose(stream);
     }
     return sum;
+}
+
+static void let_go(size_t number, void *context)
+{
+    (void)number;
+    const struct timespec moment = {.tv_nsec = 50000000};
+    nanosleep(&moment, NULL);
+    close(*(int *)context);
+}
+
+/* As a server that was killed while it started an agent: the lock is held by who is no server. */
+static void a_lock_without_its_owner_is_waited_for(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+    pid_t gone = fork();
+    if (gone == 0) {
+        _exit(0);
+    }
+    CU_ASSERT_EQUAL(waitpid(gone, NULL, 0), gone);
+    int held = open(file("lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    CU_ASSERT_EQUAL_FATAL(flock(held, LOCK_EX), 0);
+    CU_ASSERT_TRUE(dprintf(held, "%ld\n", (long)gone) > 0);
+    struct test_threads threads = test_threads_start(1, let_go, &held);
+    close_store(open_store());
+    test_threads_join(&threads);
+    end();
 }
 
 static void a_foreign_file_is_left_as_it_is(void)
@@ -715,6 +744,7 @@ int main(void)
         TEST(a_folder_that_cannot_be_made_is_an_error),
         TEST(it_is_there_after_a_restart),
         TEST(a_second_server_is_refused),
+        TEST(a_lock_without_its_owner_is_waited_for),
         TEST(a_foreign_file_is_left_as_it_is),
         TEST(one_of_the_first_version_goes_on),
         TEST(a_newer_one_is_left_as_it_is),

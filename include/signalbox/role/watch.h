@@ -31,7 +31,7 @@ must_check enum err watch_new(struct watch **out, struct config_store *store,
                               void *context);
 /* What changed between loading the first snapshot and this call is seen too. Main. */
 must_check enum err watch_start(struct watch *watch);
-/* Returns when the thread has ended. Fine if it was never started. Main. */
+/* Returns when the thread has ended. Fine if it was never started; NULL is fine. Main. */
 void watch_stop(struct watch *watch);
 void watch_free(struct watch *watch); /* after watch_stop; NULL is fine */
 
