@@ -36,6 +36,7 @@ enum {
     DRAIN_MS = 3600,
     SOCKET_GRACE_MS = 800,
     DRAIN_POLL_MS = 50,
+    ANSWERS_IN_MEMORY = 65536,
 };
 
 struct server {
@@ -182,6 +183,25 @@ static enum err open_store(struct server *server, const struct config *config)
     return err;
 }
 
+static bool note_answer(void *context, const struct digest *name, int64_t at)
+{
+    (void)at;
+    dispatch_note_answer(context, name);
+    return true;
+}
+
+/* What commands were answered before this start. */
+static enum err note_answers(struct server *server)
+{
+    struct store_reader *reader = NULL;
+    enum err err = server->store->operations->reader_open(server->store, &reader);
+    if (!err) {
+        err = reader->operations->list_answers(reader, clock_wall_ms() - ANSWER_LIFE_MS, note_answer, server->dispatch);
+        reader->operations->reader_close(reader);
+    }
+    return err;
+}
+
 static enum err make_shared(struct server *server, const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -250,6 +270,9 @@ static enum err start_threads(struct server *server)
         server->sockets_started += !err;
     }
     if (!err) {
+        err = note_answers(server);
+    }
+    if (!err) {
         const struct dispatch_wiring dispatch = {
             .config = server->config,
             .journal = journal_mailbox(server->journal),
@@ -257,6 +280,7 @@ static enum err start_threads(struct server *server)
             .timer = timer_mailbox(server->timer),
             .agent = agent_stream_mailbox(server->agents),
             .history = history_mailbox(server->history),
+            .maintenance = maintenance_mailbox(server->maintenance),
             .socket_boxes = server->socket_boxes,
             .limits = &server->limits,
             .topics = server->topics,
@@ -264,6 +288,7 @@ static enum err start_threads(struct server *server)
             .generation = server->store->generation,
             .next_key = server->store->next_key,
             .open_sessions = server->store->open_sessions,
+            .answers_in_memory = ANSWERS_IN_MEMORY,
         };
         err = dispatch_start(server->dispatch, &dispatch);
         server->dispatch_started = !err;

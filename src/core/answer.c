@@ -22,6 +22,17 @@ const char *answer_code_name(enum answer_code code)
     return codes[code].name;
 }
 
+bool answer_code_parse(const char *name, enum answer_code *out)
+{
+    for (enum answer_code code = 0; code < ANSWER_CODE_COUNT; code++) {
+        if (!strcmp(codes[code].name, name)) {
+            *out = code;
+            return true;
+        }
+    }
+    return false;
+}
+
 int answer_code_status(enum answer_code code)
 {
     CHECK((unsigned)code < ANSWER_CODE_COUNT);

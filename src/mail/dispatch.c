@@ -17,6 +17,23 @@ void dispatch_command_free(struct dispatch_command *command)
 {
     if (command) {
         command_free(command->command);
+        answer_clear(&command->refusal);
         free(command);
     }
+}
+
+void dispatch_command_remember(struct dispatch_command *command, enum remember how)
+{
+    const struct command *given = command->command;
+    if (!given->id || !command_is_remembered(given->type)) {
+        return;
+    }
+    command->remember = how;
+    struct digest_work work;
+    digest_begin(&work);
+    digest_text(&work, command->identity.user);
+    digest_text(&work, how == REMEMBER_KEY ? NULL : command->identity.client_id);
+    digest_text(&work, given->id);
+    digest_end(&work, &command->name);
+    command_digest(given, &command->body);
 }

@@ -17,6 +17,7 @@ void history_request_free(struct history_request *request)
     if (request) {
         buffer_free(&request->bytes);
         session_row_clear(&request->row);
+        stored_answer_clear(&request->answer);
         free(request);
     }
 }

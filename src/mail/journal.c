@@ -43,8 +43,12 @@ static void item_free(struct journal_item *item)
             item->forward.refuse(item->forward.mail, item->forward.to, item->forward.kind);
         }
         break;
+    case JOURNAL_ANSWER:
+        stored_answer_clear(&item->answer);
+        break;
     case JOURNAL_PENDING:
     case JOURNAL_PURGE:
+    case JOURNAL_EXPIRE:
         break;
     }
     topic_put(item->topic);

@@ -172,7 +172,7 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     switch (mail->kind) {
     case DISPATCH_COMMAND: {
         struct dispatch_command *command = container_of(mail, struct dispatch_command, mail);
-        if (command->over_rest) {
+        if (command->over_rest && !command->checked) { /* once: it may come back from maintenance */
             mailbox_release(dispatch->inbox, 1);
         }
         dispatch_take_command(dispatch, command);
@@ -198,6 +198,12 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
         break;
     case DISPATCH_CLIENT:
         take_client(dispatch, container_of(mail, struct client_note, mail));
+        break;
+    case DISPATCH_ANSWER:
+        dispatch_answers_read(dispatch, container_of(mail, struct history_request, mail));
+        break;
+    case DISPATCH_EXPIRE:
+        dispatch_answers_expire(dispatch, container_of(mail, struct expire_note, mail));
         break;
     case DISPATCH_STOP:
         begin_drain(dispatch);
@@ -247,6 +253,9 @@ enum err dispatch_new(struct dispatch **out, size_t rest_places)
     if (!err) {
         err = rcu_map_new(&dispatch->clients, 16384);
     }
+    if (!err) {
+        err = dispatch_answers_new(&dispatch->answers);
+    }
     if (err) {
         dispatch_free(dispatch);
         return err;
@@ -264,6 +273,7 @@ enum err dispatch_start(struct dispatch *dispatch, const struct dispatch_wiring 
 {
     dispatch->wiring = *wiring;
     dispatch->next_key = wiring->next_key;
+    dispatch_answers_limit(dispatch->answers, wiring->answers_in_memory);
     dispatch->open_sessions = wiring->open_sessions;
     return thread_start(&dispatch->thread, THREAD_DISPATCH, -1, true, dispatch_run, dispatch);
 }
@@ -275,10 +285,10 @@ void dispatch_drain(struct dispatch *dispatch, void (*done)(void *context), void
     mailbox_push(dispatch->inbox, &dispatch->drain_note.mail);
 }
 
-static void discard_command(struct dispatch_command *command, bool tell)
+static void discard_command(struct dispatch *dispatch, struct dispatch_command *command, bool tell)
 {
     if (tell) {
-        dispatch_refuse_now(command, ANSWER_SHUTTING_DOWN, "the server is stopping");
+        dispatch_refuse_now(dispatch, command, ANSWER_SHUTTING_DOWN, "the server is stopping");
     }
     dispatch_command_free(command);
 }
@@ -292,16 +302,18 @@ static void discard(struct dispatch *dispatch, bool tell)
         while (loading->first) {
             struct dispatch_command *command = loading->first;
             loading->first = command->parked_next;
-            discard_command(command, tell);
+            discard_command(dispatch, command, tell);
         }
         free(loading);
     }
+    dispatch_answers_discard(dispatch, tell);
     for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
         switch (mail->kind) {
         case DISPATCH_COMMAND:
-            discard_command(container_of(mail, struct dispatch_command, mail), tell);
+            discard_command(dispatch, container_of(mail, struct dispatch_command, mail), tell);
             break;
         case DISPATCH_SESSION:
+        case DISPATCH_ANSWER:
             history_request_free(container_of(mail, struct history_request, mail));
             break;
         case DISPATCH_AGENT_EVENT: {
@@ -321,6 +333,7 @@ static void discard(struct dispatch *dispatch, bool tell)
         }
         case DISPATCH_STOP:
         case DISPATCH_END:
+        case DISPATCH_EXPIRE:
             break;
         default:
             take_mail(dispatch, mail); /* frees only: deadlines, notes of clients and of the store */
@@ -374,6 +387,7 @@ void dispatch_free(struct dispatch *dispatch)
         rcu_map_free(dispatch->clients);
     }
     journal_batch_free(dispatch->batch);
+    dispatch_answers_free(dispatch->answers);
     mailbox_free(dispatch->inbox);
     free(dispatch);
 }

@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/need.h"
+#include "signalbox/mail/list.h"
 
 /* What a command needs. */
 enum { NEEDS_SESSION = 1, CHANGES = 2 };
@@ -180,11 +181,11 @@ static bool possible_without_store(const struct dispatch *dispatch, const struct
     }
 }
 
-static void refuse_without_store(const struct dispatch *dispatch, struct dispatch_command *command)
+static void refuse_without_store(struct dispatch *dispatch, struct dispatch_command *command)
 {
     char message[256];
     snprintf(message, sizeof(message), "nothing can be recorded at the moment: %s", dispatch->store_reason);
-    dispatch_refuse_now(command, ANSWER_STORAGE_UNAVAILABLE, message);
+    dispatch_refuse_now(dispatch, command, ANSWER_STORAGE_UNAVAILABLE, message);
     dispatch_command_free(command);
 }
 
@@ -204,9 +205,20 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
     struct command *given = command->command;
     unsigned needs = command_needs[given->type];
     if (dispatch->draining) {
-        dispatch_refuse_now(command, ANSWER_SHUTTING_DOWN, "the server is stopping");
+        dispatch_refuse_now(dispatch, command, ANSWER_SHUTTING_DOWN, "the server is stopping");
         dispatch_command_free(command);
         return;
+    }
+    if (command->remember && !command->entry) {
+        /* Whether it was done before is asked behind what waits for the store, so while that fails only what is never
+         * refused may wait. */
+        if (dispatch->store_failing && given->type != COMMAND_CANCEL) {
+            refuse_without_store(dispatch, command);
+            return;
+        }
+        if (!dispatch_answers_enter(dispatch, command)) {
+            return;
+        }
     }
     if (!(needs & NEEDS_SESSION)) {
         if (dispatch->store_failing && !possible_without_store(dispatch, NULL, command)) {
@@ -216,6 +228,11 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
         dispatch->at_once = dispatch->store_failing;
         switch (given->type) {
         case COMMAND_CREATE_SESSION:
+            if (!command->checked) {
+                command->mail.kind = MAINTENANCE_CREATE; /* its workspace is looked up on the disk first */
+                mailbox_push(dispatch->wiring.maintenance, &command->mail);
+                return;
+            }
             dispatch_create(dispatch, command);
             break;
         case COMMAND_LIST_PERMISSIONS:

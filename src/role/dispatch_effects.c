@@ -198,6 +198,7 @@ static void answer_refuse_mail(struct mail *mail, struct mailbox *to, uint32_t k
     struct answer_mail *answer = container_of(mail, struct answer_mail, mail);
     answer_clear(&answer->answer);
     answer->answer.code = ANSWER_STORAGE_UNAVAILABLE;
+    answer->id_reused = false;
     answer->answer.message = strdup("it could not be recorded");
     mail->kind = kind;
     mailbox_push(to, mail);
@@ -210,15 +211,31 @@ void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *c
         answer_mail_new(&command->reply, command->command->id, command->command->type, code, message, fields);
     mail->session_id = need_copy(command->command->session_id);
     dispatch_forward(dispatch, &mail->mail, command->reply.to, command->reply.kind, answer_refuse_mail);
+    if (command->entry) {
+        dispatch_answers_finish(dispatch, command->entry, code, message, fields);
+    }
 }
 
-void dispatch_refuse_now(const struct dispatch_command *command, enum answer_code code, const char *message)
+void dispatch_answer_reused(struct dispatch *dispatch, const struct dispatch_command *command)
+{
+    struct answer_mail *mail =
+        answer_mail_new(&command->reply, command->command->id, command->command->type, ANSWER_BAD_MESSAGE,
+                        "this `id` was another command's", ",\"field\":\"id\"");
+    mail->id_reused = true;
+    dispatch_forward(dispatch, &mail->mail, command->reply.to, command->reply.kind, answer_refuse_mail);
+}
+
+void dispatch_refuse_now(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
+                         const char *message)
 {
     struct answer_mail *mail =
         answer_mail_new(&command->reply, command->command->id, command->command->type, code, message, NULL);
     mail->session_id = need_copy(command->command->session_id);
     mail->mail.kind = command->reply.kind;
     mailbox_push(command->reply.to, &mail->mail);
+    if (command->entry) {
+        dispatch_answers_drop(dispatch, command->entry, code, message);
+    }
 }
 
 static void sink_answer(void *context, const struct caller *caller, enum answer_code code, const char *message,
@@ -231,6 +248,7 @@ struct kept_reply {
     struct reply_address reply;
     char *id;
     enum command_type type;
+    struct remembered *entry; /* NULL: the answer is not remembered */
 };
 
 static void *sink_keep_reply(void *context, const struct caller *caller)
@@ -239,7 +257,7 @@ static void *sink_keep_reply(void *context, const struct caller *caller)
     const struct dispatch_command *command = caller->reply;
     struct kept_reply *kept = need_zero(sizeof(*kept));
     *kept = (struct kept_reply){.reply = command->reply, .id = need_copy(command->command->id),
-                                .type = command->command->type};
+                                .type = command->command->type, .entry = command->entry};
     return kept;
 }
 
@@ -248,6 +266,9 @@ static void sink_answer_kept(void *context, void *handle, enum answer_code code,
     struct kept_reply *kept = handle;
     struct answer_mail *mail = answer_mail_new(&kept->reply, kept->id, kept->type, code, message, fields);
     dispatch_forward(context, &mail->mail, kept->reply.to, kept->reply.kind, answer_refuse_mail);
+    if (kept->entry) {
+        dispatch_answers_finish(context, kept->entry, code, message, fields);
+    }
     dispatch_drop_reply(kept);
 }
 

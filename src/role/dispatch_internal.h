@@ -42,6 +42,7 @@ struct dispatch {
     uint64_t batches; /* the last number given to a batch */
     bool at_once;     /* what is forwarded reveals committed state only, and does not wait for the journal */
     struct loading *loading;
+    struct answers *answers;
     struct rcu_map *clients;
     int64_t next_key, open_sessions;
     size_t agents_running;
@@ -66,7 +67,11 @@ void dispatch_flush(struct dispatch *dispatch);
 /* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
 void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
                      const char *message, const char *fields);
-void dispatch_refuse_now(const struct dispatch_command *command, enum answer_code code, const char *message);
+/* As bad_message: its id was another command's. Not remembered. */
+void dispatch_answer_reused(struct dispatch *dispatch, const struct dispatch_command *command);
+/* Without the journal, by a retryable code; who waits for the same command's answer gets this one too. */
+void dispatch_refuse_now(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
+                         const char *message);
 /* All that was assigned in this session is committed and visible, and all that was to be sent about it was. */
 bool dispatch_settled(const struct dispatch *dispatch, const struct held *held);
 void deadline_free(struct deadline *deadline);
@@ -92,3 +97,21 @@ void dispatch_step(struct dispatch *dispatch, struct held *held);
 
 /* dispatch_subscribe.c */
 void dispatch_subscribe(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
+
+/* dispatch_answers.c: which commands were answered before, or are in work. */
+must_check enum err dispatch_answers_new(struct answers **out);
+void dispatch_answers_free(struct answers *answers); /* after discard; NULL is fine */
+void dispatch_answers_limit(struct answers *answers, size_t max); /* how many are kept in memory */
+/* Frees commands that wait for another one's answer. */
+void dispatch_answers_discard(struct dispatch *dispatch, bool tell);
+/* For a command with a name. true: it is the first, and `entry` is set: do it. false: it was answered, or waits. */
+bool dispatch_answers_enter(struct dispatch *dispatch, struct dispatch_command *command);
+void dispatch_answers_read(struct dispatch *dispatch, struct history_request *request);
+/* The first one's answer; it is recorded in the batch of the step, unless it is retryable. The entry is not used again
+ * by who entered it. */
+void dispatch_answers_finish(struct dispatch *dispatch, struct remembered *entry, enum answer_code code,
+                             const char *message, const char *fields);
+/* It was refused at once. */
+void dispatch_answers_drop(struct dispatch *dispatch, struct remembered *entry, enum answer_code code,
+                           const char *message);
+void dispatch_answers_expire(struct dispatch *dispatch, struct expire_note *note);

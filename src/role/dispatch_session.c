@@ -104,6 +104,11 @@ void held_row(const struct held *held, struct session_row *row)
 void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command)
 {
     const struct command *given = command->command;
+    const struct answer *refusal = &command->refusal;
+    if (refusal->code != ANSWER_OK) {
+        dispatch_answer(dispatch, command, refusal->code, refusal->message, refusal->fields);
+        return;
+    }
     const struct config_agent *agent = config_agent(dispatch->config, given->agent);
     if (!agent) {
         dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no agent of this name", ",\"field\":\"agent\"");

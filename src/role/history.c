@@ -71,10 +71,25 @@ static enum err read_session(struct history *history, struct history_request *re
                                                      &request->row);
 }
 
+static enum err read_one(struct history *history, struct history_request *request)
+{
+    switch (request->kind) {
+    case HISTORY_SESSION:
+        return read_session(history, request);
+    case HISTORY_ANSWER:
+        stored_answer_clear(&request->answer);
+        return history->reader->operations->read_answer(history->reader, &request->answer_name, &request->answer);
+    case HISTORY_FRAMES:
+    case HISTORY_JSON:
+        break;
+    }
+    return read_events(history, request);
+}
+
 /* Whether an answer to `first` answers `other` as well: the log does not change under a number. */
 static bool same_range(const struct history_request *first, const struct history_request *other)
 {
-    if (first->kind == HISTORY_SESSION || first->kind != other->kind ||
+    if ((first->kind != HISTORY_FRAMES && first->kind != HISTORY_JSON) || first->kind != other->kind ||
         first->session_key != other->session_key || first->from != other->from ||
         first->max_bytes != other->max_bytes || first->max_events != other->max_events) {
         return false;
@@ -99,7 +114,7 @@ static void answer_first(struct history *history)
 {
     struct history_request *first = history->waiting[0];
     bool session = first->kind == HISTORY_SESSION;
-    enum err err = session ? read_session(history, first) : read_events(history, first);
+    enum err err = read_one(history, first);
     if (err != ERR_OK && err != ERR_NOENT && err != ERR_NOMEM) {
         uint32_t left_out;
         if (log_limit_pass(&history->failures, 6, &left_out)) {

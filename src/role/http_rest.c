@@ -10,7 +10,6 @@
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/utf8.h"
 #include "signalbox/mail/dispatch.h"
-#include "signalbox/mail/list.h"
 
 enum { KEY_MAX = 256, MEDIA_TYPE_LENGTH = 16 };
 
@@ -101,20 +100,22 @@ static enum answer_code submit(struct http_request *request, struct command *com
         return ANSWER_BUSY;
     }
     metric_add(METRIC_COMMANDS, 1);
-    if (command->type == COMMAND_CREATE_SESSION) {
-        mail->mail.kind = MAINTENANCE_CREATE; /* its workspace is looked up on the disk first */
-        mailbox_push(http->wiring.maintenance, &mail->mail);
-    } else {
-        mail->mail.kind = DISPATCH_COMMAND;
-        mailbox_push(http->wiring.dispatch, &mail->mail);
+    if (!strcmp(request->method, "POST")) {
+        dispatch_command_remember(mail, REMEMBER_KEY);
     }
+    mailbox_push(http->wiring.dispatch, &mail->mail);
     return ANSWER_OK;
 }
 
-static bool refused(struct http_response *response, const struct answer *answer)
+static bool refused(struct http_response *response, const struct answer_mail *mail)
 {
+    const struct answer *answer = &mail->answer;
     metric_add(METRIC_COMMANDS_REFUSED, 1);
-    http_problem(response, answer->code, answer->message, NULL, answer->fields);
+    if (mail->id_reused) {
+        http_problem_status(response, 422, answer->code, "the Idempotency-Key was used for another request");
+    } else {
+        http_problem(response, answer->code, answer->message, NULL, answer->fields);
+    }
     return false;
 }
 
@@ -142,7 +143,7 @@ bool http_ask_dispatcher(struct http_request *request, struct http_response *res
         return false;
     }
     struct answer_mail *got = container_of(mail, struct answer_mail, mail);
-    bool fine = got->answer.code == ANSWER_OK || refused(response, &got->answer);
+    bool fine = got->answer.code == ANSWER_OK || refused(response, got);
     if (fine) {
         *fields = got->answer.fields;
         got->answer.fields = NULL;

@@ -96,6 +96,8 @@ static void release(struct journal *journal, struct journal_item *item)
         break;
     case JOURNAL_ROW:
     case JOURNAL_PURGE:
+    case JOURNAL_ANSWER:
+    case JOURNAL_EXPIRE:
         break;
     }
 }
@@ -119,6 +121,12 @@ static struct store_write *write_of(struct store_write *write, const struct jour
         return write;
     case JOURNAL_PURGE:
         *write = (struct store_write){.kind = STORE_PURGE, .session_key = item->purge_key};
+        return write;
+    case JOURNAL_ANSWER:
+        *write = (struct store_write){.kind = STORE_ANSWER, .answer = &item->answer};
+        return write;
+    case JOURNAL_EXPIRE:
+        *write = (struct store_write){.kind = STORE_EXPIRE, .before = item->expire.before, .limit = item->expire.limit};
         return write;
     default:
         return NULL;

@@ -10,6 +10,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/thread.h"
+#include "signalbox/mail/dispatch.h"
 
 enum { STORE_EVERY_MS = 1000 };
 
@@ -24,6 +25,8 @@ struct maintenance {
     struct store_reader *reader;
     bool failing; /* the last maintenance of the store failed: said once */
     struct log_limit failures;
+    struct expire_note expire;
+    bool expiring; /* `expire` is under way: one at a time */
 
     struct thread thread;
 };
@@ -136,12 +139,46 @@ static enum err list(struct maintenance *maintenance, struct list_request *reque
     return err;
 }
 
+/* ---- Answers that are older than a day ---- */
+
+static bool note_oldest(void *context, const struct digest *name, int64_t at)
+{
+    (void)name;
+    *(int64_t *)context = at;
+    return false;
+}
+
+/* A few at a time, so that what is being committed does not wait for it; the next few when these are gone. */
+static void expire_answers(struct maintenance *maintenance)
+{
+    if (!maintenance->dispatch || maintenance->expiring || atomic_load(&maintenance->stopping)) {
+        return;
+    }
+    int64_t before = clock_wall_ms() - ANSWER_LIFE_MS;
+    int64_t oldest = INT64_MAX;
+    if (maintenance->reader->operations->list_answers(maintenance->reader, INT64_MIN, note_oldest, &oldest) ||
+        oldest >= before) {
+        return; /* a failing store is told of by its maintenance */
+    }
+    maintenance->expiring = true;
+    maintenance->expire = (struct expire_note){.mail.kind = DISPATCH_EXPIRE,
+                                               .reply_to = maintenance->box,
+                                               .reply_kind = MAINTENANCE_EXPIRED,
+                                               .before = before};
+    mailbox_push(maintenance->dispatch, &maintenance->expire.mail);
+}
+
 static void answer_all(struct maintenance *maintenance)
 {
     struct mail *mail;
     while ((mail = mailbox_take(maintenance->box)) != NULL) {
         if (mail->kind == MAINTENANCE_CREATE) {
             maintenance_check_create(maintenance->config, maintenance->dispatch, mail);
+            continue;
+        }
+        if (mail->kind == MAINTENANCE_EXPIRED) {
+            maintenance->expiring = false;
+            expire_answers(maintenance);
             continue;
         }
         CHECK(mail->kind == MAINTENANCE_LIST);
@@ -178,6 +215,7 @@ static void run(void *context)
         struct instant now = clock_now();
         if (instant_reached(due, now)) {
             maintain_store(maintenance);
+            expire_answers(maintenance);
             due = instant_after_ms(clock_now(), STORE_EVERY_MS);
         }
         mailbox_wait(maintenance->box, due);

@@ -6,30 +6,13 @@
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
-#include "signalbox/base/log.h"
-#include "signalbox/base/thread.h"
 #include "signalbox/mail/dispatch.h"
 
 static void refuse(struct dispatch_command *command, enum answer_code code, const char *message, const char *field)
 {
-    struct answer_mail *mail = calloc(1, sizeof(*mail));
-    if (!mail) {
-        log_error("no memory for an answer", NULL);
-        dispatch_command_free(command);
-        return;
-    }
     struct buffer fields = {0};
     json_field_string(&fields, "field", field);
-    *mail = (struct answer_mail){
-        .mail.kind = command->reply.kind,
-        .serial = command->reply.serial,
-        .id = command->command->id,
-        .command = COMMAND_CREATE_SESSION,
-        .answer = {.code = code, .message = strdup(message), .fields = buffer_take(&fields)},
-    };
-    command->command->id = NULL;
-    mailbox_push(command->reply.to, &mail->mail);
-    dispatch_command_free(command);
+    command->refusal = (struct answer){.code = code, .message = strdup(message), .fields = buffer_take(&fields)};
 }
 
 static bool agent_is_there(const struct config *config, struct dispatch_command *command)
@@ -54,8 +37,6 @@ static bool agent_is_there(const struct config *config, struct dispatch_command 
 void maintenance_check_create(struct config_store *store, struct mailbox *dispatch, struct mail *mail)
 {
     struct dispatch_command *command = container_of(mail, struct dispatch_command, mail);
-    bool reserved = command->over_rest; /* a place in the dispatcher's inbox, which gives it back when it takes the mail */
-    bool passed_on = false;
     const struct config *config = config_current_get(store);
     char reason[CONFIG_REASON_SIZE];
     char *workspace = NULL;
@@ -67,13 +48,10 @@ void maintenance_check_create(struct config_store *store, struct mailbox *dispat
         free(command->command->workspace);
         command->command->workspace = workspace;
         workspace = NULL;
-        command->mail.kind = DISPATCH_COMMAND;
-        mailbox_push(dispatch, &command->mail);
-        passed_on = true;
-    }
-    if (reserved && !passed_on) {
-        mailbox_release(dispatch, 1);
     }
     free(workspace);
     config_put(config);
+    command->checked = true;
+    command->mail.kind = DISPATCH_COMMAND;
+    mailbox_push(dispatch, &command->mail);
 }

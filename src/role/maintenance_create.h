@@ -3,6 +3,6 @@
 #include "signalbox/base/mailbox.h"
 #include "signalbox/share/config.h"
 
-/* A MAINTENANCE_CREATE: resolves the workspace, looks for the agent's program, and sends the command on to `dispatch`, or
- * a refusal to who asked. */
+/* A MAINTENANCE_CREATE: resolves the workspace, looks for the agent's program, and sends the command back to `dispatch`,
+ * with a refusal if it is one. */
 void maintenance_check_create(struct config_store *config, struct mailbox *dispatch, struct mail *mail);

@@ -112,12 +112,8 @@ static void forward(struct client *client, struct command *command)
     mail->history_none = client->history_none;
     mail->reply = (struct reply_address){.to = thread->box, .kind = CLIENT_MAIL_ANSWER, .serial = client->serial};
     client->in_flight++;
-    if (command->type == COMMAND_CREATE_SESSION) {
-        mail->mail.kind = MAINTENANCE_CREATE; /* its workspace is looked up on the disk first */
-        mailbox_push(thread->wiring.maintenance, &mail->mail);
-    } else {
-        mailbox_push(thread->wiring.dispatch, &mail->mail);
-    }
+    dispatch_command_remember(mail, client->keeps_id ? REMEMBER_CLIENT : REMEMBER_CONNECTION);
+    mailbox_push(thread->wiring.dispatch, &mail->mail);
 }
 
 void client_command(struct client *client, struct command *command)

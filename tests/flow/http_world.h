@@ -156,19 +156,15 @@ static void serve_history(void *context)
 
 static void serve_maintenance(void *context)
 {
-    struct fixture *fixture = context;
+    (void)context;
     for (;;) {
         mailbox_wait(others.maintenance, INSTANT_NEVER);
         for (struct mail *mail; (mail = mailbox_take(others.maintenance));) {
             if (mail->kind == STOP) {
                 return;
             }
-            if (mail->kind == MAINTENANCE_CREATE) {
-                take_command(fixture, container_of(mail, struct dispatch_command, mail));
-            } else {
-                CHECK(mail->kind == MAINTENANCE_LIST);
-                answer_list(container_of(mail, struct list_request, mail));
-            }
+            CHECK(mail->kind == MAINTENANCE_LIST);
+            answer_list(container_of(mail, struct list_request, mail));
         }
     }
 }

@@ -116,8 +116,8 @@ static inline void ring_begin(bool fake, const char *config)
         .config = ring.config, .journal = journal_mailbox(ring.journal), .timer = timer_mailbox(ring.timer),
         .agent = agent_stream_mailbox(ring.agents), .history = history_mailbox(ring.history),
         .socket_boxes = ring.boxes, .limits = &ring.limits, .topics = ring.topics, .feed = ring.feed,
-        .generation = ring.store->generation, .next_key = ring.store->next_key,
-        .released = journal_released(ring.journal)};
+        .maintenance = maintenance_mailbox(ring.maintenance), .generation = ring.store->generation,
+        .next_key = ring.store->next_key, .answers_in_memory = 100, .released = journal_released(ring.journal)};
     CU_ASSERT_EQUAL_FATAL(dispatch_start(ring.dispatch, &dispatch), ERR_OK);
     ring.client = ring_connect("ada");
 }

@@ -4,6 +4,8 @@
 #include <json-c/json.h>
 
 #include "signalbox/base/clock.h"
+#include "signalbox/base/check.h"
+#include "signalbox/mail/dispatch.h"
 #include "signalbox/role/maintenance.h"
 #include "support/test.h"
 
@@ -458,8 +460,70 @@ static void the_store_is_maintained_every_second(void)
     mailbox_free(box);
 }
 
+static void append_answer(uint8_t name, int64_t at)
+{
+    struct stored_answer answer = {.name = {.bytes = {name}}, .at = at, .code = (char *)(uintptr_t) "ok"};
+    struct store_write write = {.kind = STORE_ANSWER, .answer = &answer};
+    CU_ASSERT_EQUAL_FATAL(store->operations->append(store, &write), ERR_OK);
+}
+
+static struct mail *dispatchers_mail(void)
+{
+    struct mail *mail;
+    while (!(mail = mailbox_take(box))) {
+        mailbox_wait(box, INSTANT_NEVER);
+    }
+    return mail;
+}
+
+static void ask_for_time(void)
+{
+    struct list_request *page = new_list("", 1, false);
+    ask_list(page);
+    list_request_free(page);
+}
+
+/* The dispatcher, played by this test, is asked to let a few go; when it has, the next few are. */
+static void answers_of_yesterday_are_to_go(void)
+{
+    CU_ASSERT_EQUAL_FATAL(store_memory_open(&store), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(mailbox_new(&box, "test", 0), ERR_OK);
+    clock_fake_start();
+    int64_t now = clock_wall_ms();
+    append_answer(1, now - ANSWER_LIFE_MS + 500);
+    append_answer(2, now - ANSWER_LIFE_MS + 600);
+    append_answer(3, now);
+    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, store, NULL, box), ERR_OK);
+    ask_for_time();
+    clock_fake_advance(999);
+    ask_for_time(); /* and nothing else came */
+    clock_fake_advance(1);
+    for (unsigned left = 2; left > 0; left--) {
+        struct expire_note *note = container_of(dispatchers_mail(), struct expire_note, mail);
+        CU_ASSERT_EQUAL_FATAL(note->mail.kind, DISPATCH_EXPIRE);
+        CU_ASSERT_EQUAL(note->before, now + 1000 - ANSWER_LIFE_MS);
+        ask_for_time(); /* one at a time */
+        struct store_write write = {.kind = STORE_EXPIRE, .before = note->before, .limit = 1};
+        CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+        note->mail.kind = note->reply_kind;
+        mailbox_push(note->reply_to, &note->mail);
+    }
+    ask_for_time();
+    struct store_reader *reader;
+    struct stored_answer answer;
+    const struct digest kept = {.bytes = {3}};
+    CU_ASSERT_EQUAL_FATAL(store->operations->reader_open(store, &reader), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->read_answer(reader, &kept, &answer), ERR_OK);
+    stored_answer_clear(&answer);
+    reader->operations->reader_close(reader);
+    maintenance_stop(maintenance);
+    clock_fake_stop();
+    store->operations->close(store);
+    mailbox_free(box);
+}
+
 TEST_MAIN("history", TEST(events_come_as_an_array_of_json), TEST(events_come_as_frames),
           TEST(a_session_is_found_by_its_id), TEST(what_many_wait_for_is_answered_to_each),
           TEST(what_is_left_at_the_stop_is_answered), TEST(a_store_that_cannot_be_read_is_an_error),
           TEST(lists_come_in_pages), TEST(a_position_that_is_none_is_refused),
-          TEST(the_store_is_maintained_every_second))
+          TEST(the_store_is_maintained_every_second), TEST(answers_of_yesterday_are_to_go))

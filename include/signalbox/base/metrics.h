@@ -19,6 +19,8 @@
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \
     X(COUNTER, COMMANDS_REFUSED, "signalbox_commands_refused_total", "Commands answered by a nack or a problem") \
+    X(COUNTER, COMMANDS_REPEATED, "signalbox_commands_repeated_total", "Commands sent again with their id, that got the first answer") \
+    X(COUNTER, ANSWERS_READ, "signalbox_answers_read_total", "Times the store was asked whether a command was answered before") \
     X(COUNTER, COMMITS, "signalbox_commits_total", "Groups committed by the journal")              \
     X(COUNTER, COMMIT_FAILURES, "signalbox_commit_failures_total", "Groups that had to be retried")\
     X(HISTOGRAM, COMMIT_SECONDS, "signalbox_commit_seconds", "Time to commit a group")             \

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/buffer.h"
+#include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
 
 enum command_type {
@@ -93,6 +94,8 @@ enum answer_code {
         ANSWER_CODE_COUNT
 };
 const char *answer_code_name(enum answer_code code);
+/* false if it is none of ours. */
+bool answer_code_parse(const char *name, enum answer_code *out);
 int answer_code_status(enum answer_code code); /* HTTP */
 /* Whether the same command may succeed later without being changed. */
 bool answer_code_retryable(enum answer_code code);
@@ -124,6 +127,11 @@ must_check enum err command_parse(struct json_object *message, struct command **
 must_check enum err command_parse_body(enum command_type type, struct json_object *body, struct command **out,
                                        struct command_error *error);
 const char *command_name(enum command_type type);
+/* Equal for commands that ask for the same, whatever their `id`: all fields of the table, in its order. Over REST after
+ * what stands in the path is set. Any thread. */
+void command_digest(const struct command *command, struct digest *out);
+/* Whether its answer is remembered under its `id` (docs/protocol.md, "Ids"): whatever may change something. */
+bool command_is_remembered(enum command_type type);
 
 /* Wraps an answer as the WebSocket message `ack` or `nack` (`"id"` left out when NULL). */
 void answer_write(struct buffer *out, const struct answer *answer, const char *id);

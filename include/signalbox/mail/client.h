@@ -62,6 +62,7 @@ struct answer_mail {
     struct answer answer;
     char *id; /* of the command, for the ack; NULL for none */
     char *session_id; /* of a subscribe that was refused */
+    bool id_reused;   /* refused, because its id was another command's */
     enum command_type command;
 };
 

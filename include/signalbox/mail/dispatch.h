@@ -23,6 +23,19 @@ enum dispatch_mail_kind {
     DISPATCH_STORE,        /* struct server_note: `ok` */
     DISPATCH_STOP,         /* struct server_note */
     DISPATCH_CLIENT,       /* struct client_note: a client with an id of its own has come or gone */
+    DISPATCH_ANSWER,       /* struct history_request, on its way back: whether a command was answered before */
+    DISPATCH_EXPIRE,       /* struct expire_note */
+};
+
+/* How long an answer is remembered. */
+enum { ANSWER_LIFE_MS = 24 * 60 * 60 * 1000 };
+
+/* How the answer to a command is remembered under its id (docs/protocol.md, "Ids"). */
+enum remember {
+    REMEMBER_NOT,        /* no id, or nothing that changes anything */
+    REMEMBER_CONNECTION, /* user, client, id; in memory only: the client cannot come back */
+    REMEMBER_CLIENT,     /* user, client, id */
+    REMEMBER_KEY,        /* user and id, an Idempotency-Key */
 };
 
 /*
@@ -36,10 +49,18 @@ struct dispatch_command {
     struct reply_address reply;
     bool over_rest;
     bool history_none; /* what `subscribe` without `history` means for this client */
+    enum remember remember;  /* with `name` and `body`: dispatch_command_remember */
+    struct digest name, body;
+    bool checked;            /* maintenance has looked at a create_session, and refuses it if `refusal` is not OK */
+    struct answer refusal;   /* owned */
     struct dispatch_command *parked_next; /* the dispatcher's */
+    struct remembered *entry;             /* the dispatcher's: where its answer is to be remembered; NULL: nowhere */
 };
 must_check enum err dispatch_command_new(struct dispatch_command **out);
 void dispatch_command_free(struct dispatch_command *command); /* NULL is fine */
+/* Names the command, complete with its identity, so that it is done once: for who read it, since it takes its time
+ * (a hash of the whole command). A command without an id, or one that is never remembered, stays as it is. */
+void dispatch_command_remember(struct dispatch_command *command, enum remember how);
 
 struct agent_event_mail {
     struct mail mail;
@@ -83,6 +104,15 @@ struct server_note {
     struct mail mail;
     bool ok;
     char reason[160];
+};
+
+/* Maintenance's: answers from before `before` are to be forgotten, some of them. It comes back to `reply_to` as
+ * `reply_kind` after the commit, unless the server stops. It is a part of who sends it, and nobody else frees it. */
+struct expire_note {
+    struct mail mail;
+    struct mailbox *reply_to;
+    uint32_t reply_kind;
+    int64_t before; /* wall ms */
 };
 
 /* Of clients that keep their id over reconnects: the second one with an id closes the first. */

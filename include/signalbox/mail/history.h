@@ -15,6 +15,7 @@ enum history_request_kind {
     HISTORY_FRAMES,  /* events as WebSocket frames, one behind the other, in `bytes` */
     HISTORY_JSON,    /* events as the elements of a JSON array, commas between them, in `bytes` */
     HISTORY_SESSION, /* the session's row */
+    HISTORY_ANSWER,  /* a remembered answer */
 };
 
 struct history_request {
@@ -27,6 +28,7 @@ struct history_request {
     void *owner;
 
     char session_id[48];       /* HISTORY_SESSION */
+    struct digest answer_name; /* HISTORY_ANSWER */
     int64_t session_key;       /* the others */
     uint64_t from, to;         /* numbers, both included */
     size_t max_bytes;          /* stops behind the event that reaches it: at least one event */
@@ -38,7 +40,8 @@ struct history_request {
     size_t events;             /* how many are in `bytes` */
     struct buffer bytes;
     struct session_row row;
+    struct stored_answer answer;
 };
 
 must_check enum err history_request_new(struct history_request **out);
-void history_request_free(struct history_request *request); /* with bytes and row */
+void history_request_free(struct history_request *request); /* with what was answered */

@@ -25,6 +25,8 @@ struct journal_item {
         JOURNAL_FORWARD, /* mail for somebody, released after the commit */
         JOURNAL_PENDING, /* the topic's permission_queue_status */
         JOURNAL_PURGE,
+        JOURNAL_ANSWER,  /* of a command that had an id: remembered with what the command did */
+        JOURNAL_EXPIRE,  /* answers that are old enough to be forgotten */
     } kind;
     struct journal_item *next;
     struct topic *topic; /* referenced, or NULL */
@@ -50,6 +52,11 @@ struct journal_item {
             int64_t oldest_created_at;
         } pending;
         int64_t purge_key;
+        struct stored_answer answer; /* owned */
+        struct {
+            int64_t before;
+            uint32_t limit;
+        } expire;
     };
 };
 

@@ -9,8 +9,9 @@
 
 enum maintenance_mail_kind {
     MAINTENANCE_LIST = 1, /* struct list_request */
-    MAINTENANCE_CREATE,   /* struct dispatch_command (mail/dispatch.h), a create_session: its workspace and its agent's
-                             program are looked up in the file system, then it goes on to the dispatcher, or is refused */
+    MAINTENANCE_CREATE,   /* struct dispatch_command (mail/dispatch.h), a create_session, from the dispatcher: its workspace
+                             and its agent's program are looked up in the file system, then it goes back, `checked` */
+    MAINTENANCE_EXPIRED,  /* struct expire_note (mail/dispatch.h), on its way back */
 };
 
 /* A page of sessions as JSON: `{sessionId, title, agent, workspace, phase, pending, oldestPendingAt?, createdAt,

@@ -12,7 +12,7 @@
 
 struct dispatch_wiring {
     struct config_store *config;
-    struct mailbox *journal, *timer, *agent, *history;
+    struct mailbox *journal, *timer, *agent, *history, *maintenance;
     struct mailbox *const *socket_boxes;
     const _Atomic(uint64_t) *released; /* the journal's: see journal_released */
     const struct topic_limits *limits;
@@ -20,12 +20,15 @@ struct dispatch_wiring {
     struct topic *feed;          /* of all sessions */
     const char *generation;      /* of the store: a part of every epoch */
     int64_t next_key, open_sessions;
+    size_t answers_in_memory;    /* of commands that had an id; older ones are asked of the store */
 };
 
 struct dispatch;
 /* The inbox is made first (dispatch_new), since the others push into it; the thread starts when all are there. */
 must_check enum err dispatch_new(struct dispatch **out, size_t rest_places);
 struct mailbox *dispatch_inbox(struct dispatch *dispatch);
+/* An answer of the last 24 hours is in the store. Main, before dispatch_start. */
+void dispatch_note_answer(struct dispatch *dispatch, const struct digest *name);
 must_check enum err dispatch_start(struct dispatch *dispatch, const struct dispatch_wiring *wiring);
 /* Refuses what is new (`shutting_down`), tells all agents to end, and returns when they have: main, before it stops the
  * threads. Pushes to the inbox; `done` is called by the dispatcher's thread. */

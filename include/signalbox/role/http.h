@@ -15,7 +15,7 @@
 struct http_wiring {
     struct config_store *config;
     struct mailbox *dispatch;    /* DISPATCH_COMMAND, each after a reservation of one place */
-    struct mailbox *maintenance; /* MAINTENANCE_LIST, MAINTENANCE_CREATE */
+    struct mailbox *maintenance; /* MAINTENANCE_LIST */
     struct mailbox *history;     /* struct history_request */
     struct mailbox *const *socket_boxes; /* CLIENT_MAIL_TAKE, in turn */
     uint32_t socket_threads;

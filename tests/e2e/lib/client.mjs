@@ -5,6 +5,9 @@ import WebSocket from 'ws';
 import { DEFAULT_WAIT_MS, Inbox, within } from './wait.mjs';
 import { Watch } from './watch.mjs';
 
+/* Over all connections: an id that a client has used is not used again by its next connection. */
+let nextId = 1;
+
 const ANSWERS = ['ack', 'nack', 'subscribed', 'unsubscribed', 'pong', 'sessions'];
 
 export const newClientId = () => randomBytes(16).toString('base64url');
@@ -32,7 +35,6 @@ export class Client {
   watches = new Map();
   fault = null;
   #subscribes = new Map();
-  #nextId = 1;
 
   /** options: clientId, token, headers, protocol (null for none), query, watches (kept from an earlier client). */
   static async connect(server, options = {}) {
@@ -149,7 +151,7 @@ export class Client {
 
   /** Sends a command with an id; resolves with its answer, or throws a Refusal. */
   async command(type, fields = {}, options = {}) {
-    const id = fields.id ?? `c${this.#nextId++}`;
+    const id = fields.id ?? `c${nextId++}`;
     const command = { type, ...fields, id };
     if (type === 'subscribe') {
       this.#subscribes.set(id, fields);
