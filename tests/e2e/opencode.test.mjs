@@ -21,17 +21,17 @@ test('OpenCode: streamed text, a tool that is allowed is carried out, the turn e
   const session = await client.create('opencode');
   const file = path.join(session.workspace, 'made.txt');
   const turn = await session.prompt(
-    lines('@@text I will make a file for you.', '@@slow 30 20', `@@bash printf made > ${file}`, '@@next', '@@text All done.'),
+    lines('@@text I will make a file for you.', '@@slow 100 20', `@@bash printf made > ${file}`, '@@next', '@@text All done.'),
   );
   const request = await turn.permission(0, patient);
-  assert.ok(turn.events.filter((event) => event.type === 'text_delta').length > 3, 'streamed');
+  assert.ok(turn.events.filter((event) => event.type === 'text_delta').length > 1, 'streamed');
   assert.match(request.command, /printf made/);
   assert.equal(existsSync(file), false, 'not before the answer');
   await session.answerPermission(request, { optionId: kindOf(request, 'allow_once') });
   const end = await turn.end(patient);
   assert.equal(end.stopReason, 'end_turn');
   assert.equal(readFileSync(file, 'utf8'), 'made', 'the file is really there');
-  assert.match(textOf(end), /^I will make a file for you\.\s*word1 .*word30\s*All done\.\s*$/s);
+  assert.match(textOf(end), /^I will make a file for you\.\s*word1 .*word100\s*All done\.\s*$/s);
   assert.equal(toolsOf(end).length, 1);
   assert.equal(toolsOf(end)[0].result.isError, false);
 });
