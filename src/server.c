@@ -209,6 +209,7 @@ static enum err make_shared(struct server *server, const struct config *config)
     threads = threads > SOCKET_THREADS_MAX ? SOCKET_THREADS_MAX : threads;
     server->limits = (struct topic_limits){.tail_bytes = (size_t)config->tail_bytes,
                                            .tail_events = (size_t)config->tail_events,
+                                           .tails_total_bytes = (size_t)config->tails_total_bytes,
                                            .socket_threads = (uint32_t)threads};
     size_t guard_length = strlen(config->program_dir ? config->program_dir : "") + sizeof("/signalbox-guard");
     server->guard_path = malloc(guard_length);

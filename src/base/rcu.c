@@ -149,6 +149,11 @@ void ref_get(struct ref *ref)
     CHECK(atomic_fetch_add_explicit(&ref->count, 1, memory_order_relaxed) > 0);
 }
 
+uint32_t ref_count(const struct ref *ref)
+{
+    return atomic_load_explicit(&ref->count, memory_order_acquire);
+}
+
 bool ref_get_unless_zero(struct ref *ref)
 {
     /* Relaxed: what the reader sees of the object was ordered by finding it. */

@@ -49,6 +49,7 @@ static void item_free(struct journal_item *item)
     case JOURNAL_PENDING:
     case JOURNAL_PURGE:
     case JOURNAL_EXPIRE:
+    case JOURNAL_FORGET:
         break;
     }
     topic_put(item->topic);

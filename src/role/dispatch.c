@@ -119,9 +119,12 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
     if (deadline->cancelled) {
         return; /* its other mail is behind this one */
     }
-    struct held *held = deadline->topic->session;
+    struct held *held = deadline->topic ? deadline->topic->session : NULL;
     bool waits = deadline->what == DEADLINE_CANCEL || deadline->what == DEADLINE_AGENT_START;
-    if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
+    if (deadline->what == DEADLINE_IDLE) {
+        dispatch->idle_armed = false;
+        dispatch_idle_sweep(dispatch);
+    } else if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
         begin_again(dispatch, held, deadline);
     } else if (held && !dispatch->ending) {
         struct session *session = held->session;
@@ -138,6 +141,8 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
             break;
         case DEADLINE_FEED:
             held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
+            break;
+        case DEADLINE_IDLE:
             break;
         }
     }
@@ -378,7 +383,7 @@ void dispatch_free(struct dispatch *dispatch)
         struct held *held = dispatch->sessions;
         waiters_free(held->session);
         topic_map_remove(dispatch->wiring.topics, held->topic);
-        held_free(held);
+        held_free(dispatch, held);
     }
     if (dispatch->clients) {
         rcu_read_lock();

@@ -340,6 +340,7 @@ void dispatch_flush(struct dispatch *dispatch)
         dispatch->touched = held->touched_next;
         held->touched = false;
         held->batch = dispatch->batch ? dispatch->batches : held->batch;
+        dispatch_use(dispatch, held);
     }
     if (dispatch->batch) {
         dispatch->batch->number = dispatch->batches;

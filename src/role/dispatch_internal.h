@@ -9,7 +9,8 @@
 struct held {
     struct session *session;
     struct topic *topic; /* referenced */
-    struct held *next, **link;
+    struct held *next, *previous; /* in the order of use, the last one first */
+    struct instant used;          /* when a step of it let something out, or it was found to be in use */
     struct held *touched_next;
     bool touched;
     uint64_t batch;           /* the last one that a step of this session let something out with */
@@ -38,7 +39,8 @@ struct dispatch {
     /* Owned by the dispatcher's thread: */
     const struct config *config; /* the snapshot of the mail in work */
     struct journal_batch *batch; /* what the mail in work lets out; NULL: nothing yet */
-    struct held *sessions, *touched;
+    struct held *sessions, *oldest, *touched;
+    bool idle_armed;  /* DEADLINE_IDLE */
     uint64_t batches; /* the last number given to a batch */
     bool at_once;     /* what is forwarded reveals committed state only, and does not wait for the journal */
     struct loading *loading;
@@ -84,9 +86,17 @@ struct held *dispatch_find(struct dispatch *dispatch, const char *session_id);
 void dispatch_load(struct dispatch *dispatch, const char *session_id, struct dispatch_command *command);
 void dispatch_loaded(struct dispatch *dispatch, struct history_request *request);
 void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command);
-void held_free(struct held *held);
+void held_free(struct dispatch *dispatch, struct held *held);
 /* The session's row as it is now. */
 void held_row(const struct held *held, struct session_row *row);
+
+/* dispatch_idle.c: idle sessions leave memory. */
+/* It was used now: it is the last to leave. */
+void dispatch_use(struct dispatch *dispatch, struct held *held);
+/* Arms DEADLINE_IDLE if it is not. */
+void dispatch_idle_arm(struct dispatch *dispatch);
+/* DEADLINE_IDLE has passed. */
+void dispatch_idle_sweep(struct dispatch *dispatch);
 
 /* dispatch_command.c */
 /* Takes the command, answers it, or parks it. */

@@ -32,24 +32,18 @@ static struct held *hold(struct dispatch *dispatch, struct session *session)
     need_ok(topic_map_add(dispatch->wiring.topics, held->topic));
     session->owner = held;
     held->next = dispatch->sessions;
-    held->link = &dispatch->sessions;
-    if (held->next) {
-        held->next->link = &held->next;
-    }
+    *(held->next ? &held->next->previous : &dispatch->oldest) = held;
     dispatch->sessions = held;
+    held->used = dispatch->now.at;
     metric_add(METRIC_SESSIONS, 1);
+    dispatch_idle_arm(dispatch);
     return held;
 }
 
-void held_free(struct held *held)
+void held_free(struct dispatch *dispatch, struct held *held)
 {
-    if (!held) {
-        return;
-    }
-    *held->link = held->next;
-    if (held->next) {
-        held->next->link = held->link;
-    }
+    *(held->previous ? &held->previous->next : &dispatch->sessions) = held->next;
+    *(held->next ? &held->next->previous : &dispatch->oldest) = held->previous;
     held->topic->session = NULL;
     topic_put(held->topic);
     session_free(held->session);
@@ -149,10 +143,19 @@ void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command
 
 /* ---- Read back ---- */
 
+/* In order with other answers, or at once where they would wait for the store. */
+static void answer_unassigned(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
+                              const char *message)
+{
+    dispatch->at_once = dispatch->store_failing;
+    dispatch_answer(dispatch, command, code, message, NULL);
+    dispatch->at_once = false;
+}
+
 void dispatch_load(struct dispatch *dispatch, const char *session_id, struct dispatch_command *command)
 {
     if (strlen(session_id) > SESSION_ID_MAX) {
-        dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such session", NULL);
+        answer_unassigned(dispatch, command, ANSWER_NOT_FOUND, "there is no such session");
         dispatch_command_free(command);
         return;
     }
@@ -228,8 +231,8 @@ void dispatch_loaded(struct dispatch *dispatch, struct history_request *request)
             continue;
         }
         bool missing = request->result == ERR_NOENT;
-        dispatch_answer(dispatch, command, missing ? ANSWER_NOT_FOUND : ANSWER_STORAGE_UNAVAILABLE,
-                        missing ? "there is no such session" : "the session could not be read", NULL);
+        answer_unassigned(dispatch, command, missing ? ANSWER_NOT_FOUND : ANSWER_STORAGE_UNAVAILABLE,
+                          missing ? "there is no such session" : "the session could not be read");
         dispatch_command_free(command);
     }
     free(loading);

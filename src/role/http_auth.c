@@ -302,11 +302,26 @@ void http_login(struct http_request *request, struct http_response *response)
     buffer_byte(&response->body, '}');
 }
 
+void http_end_connections(struct http *http, const char *login)
+{
+    for (uint32_t i = 0; i < http->wiring.socket_threads; i++) {
+        struct logout_mail *mail = calloc(1, sizeof(*mail));
+        if (!mail) {
+            log_error("out of memory: connections of a login that ended may go on", NULL);
+            return;
+        }
+        mail->mail.kind = CLIENT_MAIL_LOGOUT;
+        snprintf(mail->login, sizeof(mail->login), "%s", login);
+        mailbox_push(http->wiring.socket_boxes[i], &mail->mail);
+    }
+}
+
 void http_logout(struct http_request *request, struct http_response *response)
 {
-    char id[HTTP_LOGIN_ID_SIZE];
+    char id[HTTP_LOGIN_ID_SIZE], login[TOKENS_FINGERPRINT_SIZE];
     if (login_cookie(request, id)) {
-        http_logins_remove(request->http->logins, id);
+        http_logins_remove(request->http->logins, id, login);
+        http_end_connections(request->http, login);
     }
     set_cookie(request, response, "", 0);
     buffer_text(&response->body, "{}");

@@ -114,6 +114,8 @@ bool http_auth_check(struct http_request *request, struct http_response *respons
 /* True if the request names who is asking (or nobody needs to), for details that are not for
  * everybody. */
 bool http_auth_known(struct http_request *request);
+/* Ends every connection that was opened with this login. */
+void http_end_connections(struct http *http, const char *login);
 void http_login(struct http_request *request, struct http_response *response);
 void http_logout(struct http_request *request, struct http_response *response);
 
@@ -128,7 +130,11 @@ must_check enum err http_logins_add(struct http_logins *logins, const char *user
 /* Whose login this is, while its token is known and it has not expired. */
 bool http_logins_find(struct http_logins *logins, const struct tokens *tokens, const char *id,
                       struct identity *identity);
-void http_logins_remove(struct http_logins *logins, const char *id);
+/* `fingerprint` gets that of the login's id, there or not. */
+void http_logins_remove(struct http_logins *logins, const char *id,
+                        char fingerprint[TOKENS_FINGERPRINT_SIZE]);
+/* Whether a login of this fingerprint is there. */
+bool http_logins_has(struct http_logins *logins, const char *fingerprint);
 
 /* Failed logins by address. */
 struct http_failures *http_failures_new(void);

@@ -169,10 +169,8 @@ enum err http_logins_add(struct http_logins *all, const char *user, const char *
 }
 
 /* Its place, or the count if it is not there. With the lock. */
-static size_t place_of(const struct http_logins *all, const char *id)
+static size_t place_of(const struct http_logins *all, const char *fingerprint)
 {
-    char fingerprint[TOKENS_FINGERPRINT_SIZE];
-    tokens_fingerprint(id, fingerprint);
     size_t place = 0;
     while (place < all->count && strcmp(all->logins[place].id_fingerprint, fingerprint)) {
         place++;
@@ -184,8 +182,10 @@ bool http_logins_find(struct http_logins *all, const struct tokens *tokens, cons
                       struct identity *identity)
 {
     bool found = false;
+    char id_fingerprint[TOKENS_FINGERPRINT_SIZE];
+    tokens_fingerprint(id, id_fingerprint);
     pthread_mutex_lock(&all->lock);
-    size_t place = place_of(all, id);
+    size_t place = place_of(all, id_fingerprint);
     if (place < all->count) {
         const struct login *login = &all->logins[place];
         found = login->expires_at > clock_wall_ms() &&
@@ -194,16 +194,27 @@ bool http_logins_find(struct http_logins *all, const struct tokens *tokens, cons
             snprintf(identity->user, sizeof(identity->user), "%s", login->user);
             snprintf(identity->fingerprint, sizeof(identity->fingerprint), "%s",
                      login->fingerprint);
+            snprintf(identity->login, sizeof(identity->login), "%s", login->id_fingerprint);
         }
     }
     pthread_mutex_unlock(&all->lock);
     return found;
 }
 
-void http_logins_remove(struct http_logins *all, const char *id)
+bool http_logins_has(struct http_logins *all, const char *fingerprint)
 {
     pthread_mutex_lock(&all->lock);
-    size_t place = place_of(all, id);
+    bool found = place_of(all, fingerprint) < all->count;
+    pthread_mutex_unlock(&all->lock);
+    return found;
+}
+
+void http_logins_remove(struct http_logins *all, const char *id,
+                        char fingerprint[TOKENS_FINGERPRINT_SIZE])
+{
+    tokens_fingerprint(id, fingerprint);
+    pthread_mutex_lock(&all->lock);
+    size_t place = place_of(all, fingerprint);
     if (place < all->count) {
         drop(all, place);
         enum err err = save(all);

@@ -195,6 +195,12 @@ void http_upgrade(struct http_request *request, struct http_response *response)
 void http_hand_over(struct http *http, struct client_take *take)
 {
     take->mail.kind = CLIENT_MAIL_TAKE;
+    char login[FINGERPRINT_MAX]; /* the mail is the socket thread's once it is pushed */
+    memcpy(login, take->identity.login, sizeof(login));
     unsigned turn = atomic_fetch_add(&http->turn, 1);
     mailbox_push(http->wiring.socket_boxes[turn % http->wiring.socket_threads], &take->mail);
+    /* A logout since the login was looked at may have passed this socket on the way. */
+    if (login[0] && !http_logins_has(http->logins, login)) {
+        http_end_connections(http, login);
+    }
 }

@@ -12,6 +12,7 @@
 #include "signalbox/base/thread.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/mail/dispatch.h"
+#include "journal_tails.h"
 
 /* A group is what waits, up to here: past it a commit takes longer than its share of the latency. */
 enum { GROUP_ITEMS_MAX = 4096, RETRY_MS = 500 };
@@ -29,6 +30,7 @@ struct journal {
     size_t write_capacity;
     const struct store_write *list; /* the group's: into `writes`, or NULL when it records nothing */
     struct topic *unpublished;
+    struct tails tails;
     bool stopping, failing;
     /* Shared: */
     _Atomic(uint64_t) released;
@@ -64,10 +66,12 @@ static void release_event(struct journal *journal, struct journal_item *item)
     uint64_t seq = item->kind == JOURNAL_FEED ? topic->appended + 1 : item->event.seq;
     CHECK(seq == topic->appended + 1);
     const struct event *event = &item->event.event;
+    size_t memory_before = topic->tail_memory;
     if (topic_append(topic, seq, event->frame, event->line_at, journal->wiring.limits)) {
         topic_skip(topic, seq);
     }
     topic->appended = seq;
+    tails_changed(&journal->tails, topic, memory_before, journal->wiring.limits->tails_total_bytes);
     if (item->kind == JOURNAL_EVENT) {
         metric_add(METRIC_EVENTS, 1);
         metric_add(METRIC_EVENT_BYTES, (int64_t)frame_json_length(event->frame));
@@ -93,6 +97,9 @@ static void release(struct journal *journal, struct journal_item *item)
         item->forward.mail->kind = item->forward.kind;
         mailbox_push(item->forward.to, item->forward.mail);
         item->forward.mail = NULL;
+        break;
+    case JOURNAL_FORGET:
+        tails_forget(&journal->tails, item->topic);
         break;
     case JOURNAL_ROW:
     case JOURNAL_PURGE:

@@ -95,6 +95,17 @@ static void take_replaced(struct socket_thread *thread, struct replaced_mail *ma
     free(mail);
 }
 
+static void take_logout(struct socket_thread *thread, struct logout_mail *mail)
+{
+    for (size_t i = 0; i < thread->client_slots; i++) {
+        struct client *client = thread->clients[i];
+        if (client && !strcmp(client->identity.login, mail->login)) {
+            client_close(client, 3500, "logged out");
+        }
+    }
+    free(mail);
+}
+
 static void begin_stop(struct socket_thread *thread)
 {
     thread->stopping = true;
@@ -128,6 +139,9 @@ static void take_mail(struct socket_thread *thread, struct mail *mail)
         break;
     case CLIENT_MAIL_REPLACED:
         take_replaced(thread, container_of(mail, struct replaced_mail, mail));
+        break;
+    case CLIENT_MAIL_LOGOUT:
+        take_logout(thread, container_of(mail, struct logout_mail, mail));
         break;
     default:
         CHECK(mail->kind == CLIENT_MAIL_GATE);
@@ -339,6 +353,9 @@ static void discard(struct mail *mail)
         break;
     case CLIENT_MAIL_REPLACED:
         free(container_of(mail, struct replaced_mail, mail));
+        break;
+    case CLIENT_MAIL_LOGOUT:
+        free(container_of(mail, struct logout_mail, mail));
         break;
     default:
         break; /* the gate's mail is a part of the thread */

@@ -3,7 +3,9 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,6 +123,9 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     }
     int on = 1;
     (void)setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    /* RFC 5482. Without it the kernel goes on for many minutes to send to a peer that is gone. */
+    unsigned int patience = (unsigned int)(thread->config->stall_timeout_ms + KERNEL_LATER_MS);
+    (void)setsockopt(client->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof(patience));
     client->interest = EPOLLIN | EPOLLRDHUP;
     struct epoll_event event = {.events = client->interest, .data.ptr = client};
     if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, client->fd, &event)) {
@@ -281,6 +286,14 @@ void client_update_interest(struct client *client)
 
 /* ---- Liveness (docs/protocol.md, "Transport") ---- */
 
+/* Whether the peer has taken bytes since the last look. A full socket is writable again only when a third of it is
+ * free, which is long after that for a slow peer. */
+static bool peer_takes(struct client *client)
+{
+    int before = client->unacknowledged;
+    return !ioctl(client->fd, SIOCOUTQ, &client->unacknowledged) && client->unacknowledged < before;
+}
+
 void client_tick(struct client *client, struct instant now)
 {
     const struct config *config = client->thread->config;
@@ -289,9 +302,11 @@ void client_tick(struct client *client, struct instant now)
         return;
     }
     if (client->blocked) {
-        if (instant_diff_ms(now, client->progress) >= config->stall_timeout_ms) {
+        if (peer_takes(client)) {
+            client->progress = now;
+        } else if (instant_diff_ms(now, client->progress) >= config->stall_timeout_ms) {
+            /* The frame goes out if the peer reads again before the close is over. */
             client_close(client, 3001, "no progress on the socket");
-            client_drop(client); /* the socket takes nothing, so it would not take the close frame */
         }
         return;
     }

@@ -16,6 +16,7 @@ enum {
     CONTROL_BYTES_MAX = 256 * 1024, /* unsent answers past which a client is not read */
     READ_BYTES = 64 * 1024,       /* what a client may send in a round */
     CLOSE_WAIT_MS = 2000,         /* for the peer's half of the closing handshake */
+    KERNEL_LATER_MS = 5000,       /* so much later than we do the kernel gives a silent peer up */
     PINGS_MAX = 2,
 };
 
@@ -85,6 +86,7 @@ struct client {
     struct expected *expected;
     size_t in_flight;
     struct instant seen, progress, close_deadline;
+    int unacknowledged; /* bytes in the kernel when it was last looked at while blocked */
     int pings;
     struct client *ready_next, **ready_link; /* has something to send */
     struct client *dead_next;

@@ -65,8 +65,10 @@ static size_t send_some(struct client *client, const char *bytes, size_t length)
         }
     }
     if (sent > 0) {
-        /* It does not count as life: the kernel takes bytes for a peer that is long gone, our pings among them. */
         client->progress = clock_now();
+        /* A byte accepted counts as life, too; but once a ping is out, only an answer does: the kernel takes bytes for a
+         * peer that is gone as well. */
+        client->seen = client->pings ? client->seen : client->progress;
         metric_add(METRIC_DELIVERY_BYTES, sent);
     }
     if ((size_t)sent < length) {

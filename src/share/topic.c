@@ -22,10 +22,15 @@ struct topic_chunk {
     char *bytes;
 };
 
+static size_t chunk_memory(size_t events, size_t bytes)
+{
+    return sizeof(struct topic_chunk) + events * (sizeof(int64_t) + sizeof(uint32_t)) + bytes;
+}
+
 static struct topic_chunk *chunk_new(uint64_t first, size_t bytes)
 {
     size_t events = bytes / CHUNK_BYTES_PER_EVENT + 1;
-    struct topic_chunk *chunk = malloc(sizeof(*chunk) + events * (sizeof(int64_t) + sizeof(uint32_t)) + bytes);
+    struct topic_chunk *chunk = malloc(chunk_memory(events, bytes));
     if (!chunk) {
         return NULL;
     }
@@ -122,6 +127,7 @@ static void tail_drop_oldest(struct topic *topic)
     struct topic_chunk *next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
     topic->tail_bytes -= chunk_used(chunk);
     topic->tail_events -= chunk_count(chunk);
+    topic->tail_memory -= chunk_memory(chunk->event_capacity, chunk->byte_capacity);
     /* `first` moves before the chunk goes: a reader that still finds it by the old one has it until its section ends. */
     atomic_store(&topic->first, chunk->first + chunk_count(chunk));
     atomic_store_explicit(&topic->oldest, next, memory_order_release);
@@ -151,6 +157,7 @@ enum err topic_append(struct topic *topic, uint64_t seq, const struct frame *fra
             atomic_store_explicit(&topic->oldest, fresh, memory_order_release);
         }
         topic->newest = chunk = fresh;
+        topic->tail_memory += chunk_memory(fresh->event_capacity, fresh->byte_capacity);
     }
     uint32_t count = chunk_count(chunk);
     uint32_t used = chunk_used(chunk);
@@ -176,6 +183,13 @@ void topic_skip(struct topic *topic, uint64_t seq)
         tail_drop_oldest(topic);
     }
     atomic_store(&topic->first, seq + 1);
+}
+
+void topic_trim(struct topic *topic)
+{
+    /* What was appended and is not published yet is committed, so it is in the store as well. */
+    topic_skip(topic, topic->unpublished ? topic->appended
+                                         : atomic_load_explicit(&topic->head, memory_order_relaxed));
 }
 
 void topic_poke_all(struct topic *topic, struct mailbox *const *socket_boxes)

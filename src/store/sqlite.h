@@ -89,8 +89,8 @@ must_check enum err sqlite_explain(const char *path, enum err err, const char *c
 must_check enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size);
 /* Makes the tables of the first version. */
 must_check enum err sqlite_schema_create(sqlite3 *db);
-/* From whatever version of ours to this one, a version a transaction; nothing to do costs nothing. */
-must_check enum err sqlite_schema_upgrade(sqlite3 *db);
+/* From whatever version of ours to version `to`, a version a transaction; nothing to do costs nothing. */
+must_check enum err sqlite_schema_upgrade(sqlite3 *db, int64_t to);
 /* Whether the last stop was a clean one. */
 must_check enum err sqlite_schema_was_clean(sqlite3 *db, bool *clean);
 /* Says in the file that a server runs, and gives the store's generation, a malloc'd text. */

@@ -190,8 +190,15 @@ static enum err look_at_schema(struct look *look, bool *whole)
     struct look model = *look;
     struct parts parts = {.db = look->db};
     enum err err = sqlite_connect(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &model.db);
+    int64_t version = 0;
+    if (err == ERR_OK) {
+        err = sqlite_number(look->db, "PRAGMA user_version", &version);
+    }
     if (err == ERR_OK) {
         err = sqlite_schema_create(model.db);
+    }
+    if (err == ERR_OK) { /* an older one is whole as it is: the next start upgrades it */
+        err = sqlite_schema_upgrade(model.db, version);
     }
     if (err == ERR_OK) {
         err = each(&model, SCHEMA_PARTS, part_row, &parts);

@@ -305,7 +305,7 @@ static enum err begin(struct sqlite_store *store, off_t bytes, char *cause, size
      * move the log into the file and remove it. */
     if (err == ERR_OK) {
         sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, (int *)NULL);
-        err = sqlite_schema_upgrade(db);
+        err = sqlite_schema_upgrade(db, SQLITE_SCHEMA_VERSION);
     }
     if (err == ERR_OK) {
         err = sqlite_append_prepare(store);

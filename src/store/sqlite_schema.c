@@ -128,11 +128,11 @@ enum err sqlite_schema_create(sqlite3 *db)
     return run_whole(db, schema);
 }
 
-enum err sqlite_schema_upgrade(sqlite3 *db)
+enum err sqlite_schema_upgrade(sqlite3 *db, int64_t to)
 {
     int64_t version = 0;
     enum err err = sqlite_number(db, "PRAGMA user_version", &version);
-    for (; err == ERR_OK && version < SQLITE_SCHEMA_VERSION; version++) {
+    for (; err == ERR_OK && version < to; version++) {
         err = run_whole(db, upgrades[version]);
     }
     return err;

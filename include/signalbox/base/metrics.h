@@ -13,6 +13,9 @@
     X(GAUGE, CONNECTIONS, "signalbox_connections", "WebSocket connections now")                    \
     X(GAUGE, SUBSCRIPTIONS, "signalbox_subscriptions", "Subscriptions now")                        \
     X(GAUGE, SESSIONS, "signalbox_sessions_in_memory", "Sessions in memory")                       \
+    X(COUNTER, SESSIONS_LEFT, "signalbox_sessions_left_memory_total",                              \
+      "Idle sessions that left memory")                                                            \
+    X(GAUGE, TAIL_BYTES, "signalbox_tail_bytes", "Memory of all tails of recent events")           \
     X(COUNTER, EVENTS, "signalbox_events_total", "Session events committed")                       \
     X(COUNTER, EVENT_BYTES, "signalbox_event_bytes_total", "Bytes of session events committed")    \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \

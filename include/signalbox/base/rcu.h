@@ -43,6 +43,9 @@ struct ref {
 void ref_init(struct ref *ref);
 void ref_get(struct ref *ref);
 must_check bool ref_get_unless_zero(struct ref *ref);
+/* How many there are. Good for longer than the call only to who knows that nobody else can add one; what holders that
+ * are gone did with the object is then seen. */
+uint32_t ref_count(const struct ref *ref);
 /* true: that was the last one, and the caller retires the object. */
 must_check bool ref_put(struct ref *ref);
 

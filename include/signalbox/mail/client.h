@@ -20,6 +20,7 @@ struct identity {
     char user[USER_MAX + 1];
     char client_id[CLIENT_ID_MAX + 1];
     char fingerprint[FINGERPRINT_MAX]; /* of the token behind the login; empty where none is configured */
+    char login[FINGERPRINT_MAX];       /* of the login's id; empty for who came with a token, or needs none */
 };
 
 /* Kinds of mail of a socket thread. */
@@ -33,6 +34,7 @@ enum client_mail_kind {
     CLIENT_MAIL_BROADCAST,    /* struct broadcast_mail */
     CLIENT_MAIL_REPLACED,     /* struct replaced_mail: another connection has this client id now */
     CLIENT_MAIL_GATE,         /* struct gate_mail */
+    CLIENT_MAIL_LOGOUT,       /* struct logout_mail */
 };
 
 /* An upgraded socket, from a handler thread. The descriptor belongs to the receiver. */
@@ -91,6 +93,12 @@ struct broadcast_mail {
 struct replaced_mail {
     struct mail mail;
     uint64_t serial;
+};
+
+/* This login has ended: who came by it is closed with 3500. */
+struct logout_mail {
+    struct mail mail;
+    char login[FINGERPRINT_MAX];
 };
 
 /* Stages of stopping, from the wiring: `stage` 1 refuse and tell, 2 send what is left and close. */

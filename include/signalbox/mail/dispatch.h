@@ -87,6 +87,7 @@ enum deadline_what {
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
+    DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
 };
 struct deadline {
     struct mail mail;          /* to the timer and back */
@@ -95,7 +96,7 @@ struct deadline {
     struct instant at;
     bool cancelled;            /* the dispatcher's: set when it asked for that */
     enum deadline_what what;
-    struct topic *topic;       /* referenced */
+    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE */
     uint64_t run;              /* which agent run or turn it was for */
     char *request_id;          /* DEADLINE_PERMISSION */
 };

@@ -27,6 +27,7 @@ struct journal_item {
         JOURNAL_PURGE,
         JOURNAL_ANSWER,  /* of a command that had an id: remembered with what the command did */
         JOURNAL_EXPIRE,  /* answers that are old enough to be forgotten */
+        JOURNAL_FORGET,  /* `topic` has left the map, and nobody watches it: the journal is its last holder */
     } kind;
     struct journal_item *next;
     struct topic *topic; /* referenced, or NULL */

@@ -49,6 +49,8 @@ struct topic {
     _Atomic(struct topic_chunk *) oldest;
     struct topic_chunk *newest;    /* the journal's */
     size_t tail_bytes, tail_events; /* the journal's */
+    size_t tail_memory;             /* the journal's: what its chunks take, used or not */
+    struct topic *tails_newer, *tails_older; /* the journal's: among the topics with a tail */
     struct topic *unpublished_next; /* the journal's list of topics whose head is to be moved */
     uint64_t appended;              /* the journal's: what head becomes when it is published */
     bool unpublished;
@@ -62,6 +64,7 @@ struct topic {
 
 struct topic_limits {
     size_t tail_bytes, tail_events;
+    size_t tails_total_bytes; /* memory of all tails together; 0 for no bound */
     uint32_t socket_threads;
 };
 
@@ -76,6 +79,8 @@ void topic_put(struct topic *topic); /* NULL is fine; the last one frees after a
 must_check enum err topic_append(struct topic *topic, uint64_t seq, const struct frame *frame,
                                  struct instant line_at, const struct topic_limits *limits);
 void topic_skip(struct topic *topic, uint64_t seq);
+/* Journal only. Forgets the whole tail; watchers read from the store. */
+void topic_trim(struct topic *topic);
 /* Moves the head and pokes the socket threads with watchers. */
 void topic_publish(struct topic *topic, uint64_t head, struct mailbox *const *socket_boxes);
 /* Pokes without moving the head: something else of the topic changed. Any thread. */
