@@ -7,6 +7,12 @@
 
 enum { CHUNK_MAX = 64 * 1024 * 1024, STAMP_BYTES = 18, NUMBER_BYTES = 24 };
 
+// When a chunk is to be sent.
+static int64_t due_at(const struct stream *s)
+{
+    return s->start + (int64_t)((double)s->done * 1e9 / s->rate);
+}
+
 static size_t make_text(struct turn *t, struct stream *s, int64_t now)
 {
     if (s->numbers) {
@@ -30,7 +36,7 @@ static enum progress stream_activity(struct turn *t, int64_t now)
     struct wire *w = t->session->agent->wire;
     while (s->done < s->count) {
         if (s->rate > 0) {
-            int64_t due = s->start + (int64_t)((double)s->done * 1e9 / s->rate);
+            int64_t due = due_at(s);
             if (due > now) {
                 t->wake = due;
                 return TURN_WAITS;
@@ -41,7 +47,8 @@ static enum progress stream_activity(struct turn *t, int64_t now)
             return TURN_WAITS;
         }
         // A stamp is only worth something when it is of this chunk.
-        size_t length = make_text(t, s, s->stamp ? agent_now() : now);
+        int64_t at = !s->stamp ? now : s->stamp_due && s->rate > 0 ? due_at(s) : agent_now();
+        size_t length = make_text(t, s, at);
         turn_text(t, s->kind, s->message_id, s->text, length);
         s->done++;
     }
@@ -103,7 +110,9 @@ enum progress stream_step(struct turn *t, json_object *value, json_object *step,
     s->alphabet = alphabet == NULL ? ALPHABET_ASCII : generator_alphabet_named(alphabet);
     s->numbers = pattern != NULL && strcmp(pattern, "count") == 0;
     s->number = json_object_get_int64(rpc_member(step, "from", json_type_int));
-    s->stamp = json_object_get_boolean(rpc_member(step, "stamp", json_type_boolean));
+    const char *stamp = rpc_text(step, "stamp", NULL);
+    s->stamp_due = stamp != NULL && strcmp(stamp, "due") == 0;
+    s->stamp = s->stamp_due || json_object_get_boolean(rpc_member(step, "stamp", json_type_boolean));
     s->kind = kind != NULL && strcmp(kind, "thought") == 0 ? "agent_thought_chunk"
                                                            : "agent_message_chunk";
     s->message_id = message_id(t, step);

@@ -33,6 +33,7 @@ struct stream {
     enum generator_alphabet alphabet;
     bool numbers; // the pattern "count"
     bool stamp;
+    bool stamp_due; // with the time at which the chunk was due
     int64_t number;
     char *text; // room for the longest chunk
     const char *kind;

@@ -82,6 +82,9 @@ test('a rate is not exceeded, and a cancel ends the wait', async () => {
   assert.ok(process.hrtime.bigint() - began >= 100_000_000n);
   const stamps = chunks(agent).map((c) => Number(/^@(\d{16}) .{4}$/s.exec(c)[1]));
   assert.ok(stamps[10] - stamps[0] >= 90_000);
+  await agent.prompt({ chunks: 11, rate: 100, size: 4, stamp: 'due' });
+  const due = chunks(agent).slice(11).map((c) => Number(/^@(\d{16}) .{4}$/s.exec(c)[1]));
+  assert.deepEqual(due.map((at) => at - due[0]), due.map((_, k) => k * 10_000));
   const done = agent.prompt([{ text: 'slow' }, { chunks: 1000, rate: 0.01 }]);
   await agent.seen(isUpdate('agent_message_chunk', (u) => u.content.text === 'slow'));
   agent.cancel();

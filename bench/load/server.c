@@ -1,0 +1,217 @@
+#define _GNU_SOURCE
+#include "server.h"
+
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { ARGUMENTS = 128, START_MS = 10000, STOP_MS = 15000, STEP_MS = 20 };
+
+static void pause_ms(unsigned ms)
+{
+    usleep(ms * 1000);
+}
+
+static char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static char *text_of(const char *format, ...)
+{
+    va_list arguments;
+    char *text = NULL;
+    va_start(arguments, format);
+    if (vasprintf(&text, format, arguments) < 0) {
+        die("out of memory");
+    }
+    va_end(arguments);
+    return text;
+}
+
+// ---- Start ----
+
+static void write_configuration(const struct server *s, const char *program)
+{
+    char path[PATH_MAX];
+    char *programs = strdup(program);
+    snprintf(path, sizeof path, "%s/load.conf", s->folder);
+    FILE *file = fopen(path, "w");
+    if (file == NULL || programs == NULL) {
+        die("%s: %s", path, strerror(errno));
+    }
+    fprintf(file, "agent scripted {\n    command = {\"%s/signalbox-scripted-agent\"}\n}\n",
+            dirname(programs));
+    fclose(file);
+    free(programs);
+}
+
+static bool read_address(const char *log, char *address, size_t size)
+{
+    static const char ready[] = "msg=\"ready to serve\" address=http://";
+    char line[4096];
+    bool found = false;
+    FILE *file = fopen(log, "r");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        char *at = strstr(line, ready);
+        if (at != NULL) {
+            at += sizeof ready - 1;
+            at[strcspn(at, "/ \n")] = '\0';
+            found = strlen(at) < size;
+            memcpy(address, at, found ? strlen(at) + 1 : 0);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return found;
+}
+
+static void print_log(const char *log)
+{
+    char line[4096];
+    FILE *file = fopen(log, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        fputs(line, stderr);
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+}
+
+static size_t add_settings(char **arguments, size_t count, const char *const *settings)
+{
+    for (; settings != NULL && *settings != NULL && count + 3 < ARGUMENTS; settings++) {
+        arguments[count++] = strdup("--set");
+        arguments[count++] = strdup(*settings);
+    }
+    return count;
+}
+
+static void spawn(struct server *s, const char *program, const char *log, char **arguments)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int error = posix_spawn(&s->pid, program, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error != 0) {
+        die("%s: %s", program, strerror(error));
+    }
+}
+
+static void find_program(const char *given, char *path)
+{
+    char self[PATH_MAX] = "";
+    if (given != NULL) {
+        if (realpath(given, path) == NULL) {
+            die("%s: %s", given, strerror(errno));
+        }
+        return;
+    }
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) {
+        die("/proc/self/exe: %s", strerror(errno));
+    }
+    snprintf(path, PATH_MAX, "%.*s/signalbox", PATH_MAX - 16, dirname(self));
+}
+
+void server_start(struct server *s, const char *program, const char *const *settings,
+                  const char *const *more, const char *keep)
+{
+    char path[PATH_MAX];
+    char log[PATH_MAX];
+    char *arguments[ARGUMENTS] = {NULL};
+    const char *temporary = getenv("TMPDIR");
+    *s = (struct server){.ours = true, .keep = keep != NULL};
+    find_program(program, path);
+    if (keep != NULL) {
+        snprintf(s->folder, sizeof s->folder, "%s", keep);
+        if (mkdir(keep, 0700) < 0 && errno != EEXIST) {
+            die("%s: %s", keep, strerror(errno));
+        }
+    } else {
+        snprintf(s->folder, sizeof s->folder, "%s/signalbox-load-XXXXXX",
+                 temporary != NULL && strlen(temporary) < 64 ? temporary : "/tmp");
+        if (mkdtemp(s->folder) == NULL) {
+            die("%s: %s", s->folder, strerror(errno));
+        }
+    }
+    write_configuration(s, path);
+    snprintf(log, sizeof log, "%s/log", s->folder);
+    char *workspace = text_of("%s/workspace", s->folder);
+    mkdir(workspace, 0700);
+    size_t count = 0;
+    arguments[count++] = strdup(path);
+    arguments[count++] = strdup("serve");
+    arguments[count++] = text_of("--config=%s/load.conf", s->folder);
+    arguments[count++] = text_of("--data=%s/data", s->folder);
+    arguments[count++] = strdup("--listen=127.0.0.1:0");
+    arguments[count++] = text_of("--set=workspace-roots=%s", workspace);
+    count = add_settings(arguments, count, settings);
+    add_settings(arguments, count, more);
+    spawn(s, path, log, arguments);
+    for (size_t i = 0; arguments[i] != NULL; i++) {
+        free(arguments[i]);
+    }
+    free(workspace);
+    for (int waited = 0; !read_address(log, s->address, sizeof s->address); waited += STEP_MS) {
+        if (waited > START_MS || waitpid(s->pid, NULL, WNOHANG) != 0) {
+            print_log(log);
+            die("the server does not start");
+        }
+        pause_ms(STEP_MS);
+    }
+}
+
+// ---- Stop ----
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *position)
+{
+    (void)status;
+    (void)kind;
+    (void)position;
+    return remove(path);
+}
+
+bool server_stop(struct server *s)
+{
+    int status = -1;
+    if (!s->ours) {
+        return true;
+    }
+    kill(s->pid, SIGTERM);
+    pid_t ended = 0;
+    for (int waited = 0; waited < STOP_MS && ended == 0; waited += STEP_MS) {
+        ended = waitpid(s->pid, &status, WNOHANG);
+        if (ended == 0) {
+            pause_ms(STEP_MS);
+        }
+    }
+    if (ended == 0) {
+        kill(s->pid, SIGKILL);
+        waitpid(s->pid, NULL, 0);
+    }
+    bool good = ended == s->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!good) {
+        char log[PATH_MAX];
+        snprintf(log, sizeof log, "%s/log", s->folder);
+        print_log(log);
+    }
+    if (!s->keep) {
+        nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    return good;
+}
