@@ -111,7 +111,7 @@ static const char *check_text(struct record *r)
 static const char *take_text(struct record *r, uint64_t begin, const struct value *value)
 {
     size_t known = r->length - begin < value->length ? r->length - begin : value->length;
-    if (memcmp(r->text + begin, value->at, known) != 0) {
+    if (known > 0 && memcmp(r->text + begin, value->at, known) != 0) {
         return "text that differs from what was sent before";
     }
     size_t more = value->length - known;
@@ -404,7 +404,8 @@ static struct record_frame *frame_of(struct record *r, const char *text, size_t 
         seq = seq * 10 + (uint64_t)(text[at] - '0');
     }
     struct record_frame *frame = &r->frames[seq % FRAMES];
-    bool same = frame->length == length && memcmp(frame->text, text, length) == 0;
+    bool same =
+        frame->text != NULL && frame->length == length && memcmp(frame->text, text, length) == 0;
     return same ? frame : NULL;
 }
 

@@ -52,9 +52,12 @@ bool world_wait(struct world *w, bool (*done)(void *world), double seconds, cons
 
 // ---- The control connection: commands ----
 
-static json_object *command(const char *type, const char *id)
+// Its id is the letter and a number that no other command of this connection has.
+static json_object *command(struct world *w, const char *type, char letter)
 {
+    char id[32];
     json_object *o = json_object_new_object();
+    snprintf(id, sizeof id, "%c%zu", letter, w->commands++);
     json_object_object_add(o, "type", json_object_new_string(type));
     json_object_object_add(o, "id", json_object_new_string(id));
     return o;
@@ -168,11 +171,9 @@ static void create_sessions(struct world *w)
     snprintf(workspace, sizeof workspace, "%s/workspace", w->server.folder);
     for (size_t i = 0; i < w->session_count; i++) {
         struct session *s = &w->sessions[i];
-        char id[24];
         *s = (struct session){.world = w, .seed = o->seed + (uint32_t)i};
         record_open(&s->record);
-        snprintf(id, sizeof id, "n%zu", i);
-        json_object *create = command("create_session", id);
+        json_object *create = command(w, "create_session", 'n'); // n0 is the first session's
         json_object_object_add(create, "agent", json_object_new_string(o->agent));
         json_object_object_add(create, "workspace",
                                json_object_new_string(w->server.ours ? workspace : o->workspace));
@@ -241,7 +242,7 @@ void world_prompt(struct world *w, struct session *s, const char *steps, bool to
     record_expect(&s->record, s->seed, (size_t)w->options->size, tools);
     s->prompted++;
     s->record.idle = false;
-    json_object *prompt = command("prompt", "p");
+    json_object *prompt = command(w, "prompt", 'p');
     json_object_object_add(prompt, "sessionId", json_object_new_string(s->id));
     json_object_object_add(prompt, "text", json_object_new_string(script));
     send_command(w, prompt);
@@ -250,7 +251,7 @@ void world_prompt(struct world *w, struct session *s, const char *steps, bool to
 
 void world_answer(struct world *w, struct session *s)
 {
-    json_object *answer = command("permission_response", "a");
+    json_object *answer = command(w, "permission_response", 'a');
     json_object_object_add(answer, "requestId", json_object_new_string(s->record.asked));
     json_object_object_add(answer, "allowed", json_object_new_boolean(true));
     s->record.asked[0] = '\0';

@@ -92,6 +92,7 @@ struct world {
     size_t watcher_count;
     struct watcher *queue, **queue_last;
     long opening;
+    size_t commands;
     long answers; // of commands, still to come
     const struct watcher_hooks *hooks;
     // Of chunks whose stamp is in the window:
