@@ -113,7 +113,7 @@ test('who takes no byte is closed with 3001, and finds that when it reads again'
 });
 
 test('who takes bytes, however slowly, is not given up', async () => {
-  const server = await startServer({ agents, settings: { 'stall-timeout-ms': 1500 } });
+  const server = await startServer({ agents, settings: { 'stall-timeout-ms': 2500 } });
   const { reader } = await flood(server);
   let read = 0;
   // One piece of 64 KiB at a time: the server's socket is writable again only when a third of it is free, much later
@@ -122,12 +122,12 @@ test('who takes bytes, however slowly, is not given up', async () => {
     read += part.length;
     reader.socket.pause();
   });
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < 45; i++) {
     const before = read;
     reader.socket.resume();
     await until(() => read > before || reader.closeCode !== undefined, 'some bytes');
     assert.equal(reader.closeCode, undefined, `closed after ${read} bytes`);
-    await new Promise((done) => setTimeout(done, 250)); // its pace
+    await new Promise((done) => setTimeout(done, 200)); // its pace
   }
   assert.equal(await metric(server, 'signalbox_subscriptions'), 1, `given up after ${read} bytes`);
 });
