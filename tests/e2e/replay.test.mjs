@@ -58,9 +58,9 @@ test('while the session streams, from any position', async () => {
     await live.event('text_delta', undefined, { from });
     const late = await (await server.connect()).follow(live.id);
     await late.event('text_delta', undefined, { from: late.events.length });
+    await late.client.drop(); // two connections must not feed one watch
     const resumed = await (await server.connect({ watches: late.client.watches })).resume(live.id);
     assert.equal(resumed.watch, late.watch);
-    await late.client.drop();
   }
   const end = await turn.end();
   assert.equal(textOf(end), streamed(3000, 10));
