@@ -273,6 +273,10 @@ static void finish(struct fixture *fixture)
     mailbox_free(others.dispatch);
     mailbox_free(others.history);
     mailbox_free(others.maintenance);
+    for (struct mail *mail; (mail = mailbox_take(fixture->socket_box));) {
+        CHECK(mail->kind == CLIENT_MAIL_LOGOUT); /* the tests take what they hand over */
+        free(container_of(mail, struct logout_mail, mail));
+    }
     mailbox_free(fixture->socket_box);
     config_store_free(fixture->config);
     config_source_free(&fixture->source);
