@@ -77,6 +77,10 @@ test('the list of sessions is paged and complete', async () => {
   for (let i = 0; i < 5; i++) {
     made.push(await create({ title: `Page ${i}` }));
   }
+  // A session that changes between two pages moves to the front, and is not on a later page.
+  for (const id of made) {
+    await until(async () => (await call('GET', `/v1/sessions/${id}`)).json.phase === 'idle', 'its agent to be ready');
+  }
   const seen = [];
   let next = '';
   for (let pages = 0; pages < 50; pages++) {
