@@ -221,7 +221,10 @@ void client_drop(struct client *client)
     while (client->subscriptions) {
         subscription_end(client->subscriptions);
     }
-    fd_close(client->fd); /* leaves the epoll set with it: it is the only descriptor of this socket */
+    /* Closing does not do it: a process that is being started has a copy of the descriptor until its exec, and as long
+     * as there is one the set goes on to report events, for a client that is freed. */
+    (void)epoll_ctl(client->thread->epoll, EPOLL_CTL_DEL, client->fd, NULL);
+    fd_close(client->fd);
     note_to_dispatch(client, true);
     metric_add(METRIC_CONNECTIONS_CLOSED, 1);
     metric_add(METRIC_CONNECTIONS, -1);

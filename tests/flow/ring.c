@@ -142,7 +142,24 @@ static void two_who_answer_at_once_are_told_who_won(void)
     ring_end();
 }
 
-TEST_MAIN("ring", TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
+static void a_client_is_gone_also_while_its_socket_has_another_descriptor(void)
+{
+    ring_begin(false, "");
+    int pair[2];
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    int held = dup(pair[0]); /* as a process has it that is being started, until its exec */
+    ring_take(pair[0], "bob");
+    ring_send_to(pair[1], "{\"type\":\"ping\"}");
+    close(pair[1]); /* from now on his socket is ready, and stays so */
+    for (int round = 0; round < 20; round++) {
+        ring_send("{\"type\":\"ping\",\"id\":\"%d\"}", round);
+        ring_skip_to("pong");
+    }
+    close(held);
+    ring_end();
+}
+
+TEST_MAIN("ring", TEST(a_client_is_gone_also_while_its_socket_has_another_descriptor), TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
           TEST(a_permission_runs_out_when_its_time_has_passed),
           TEST(an_ignored_cancel_ends_the_agent_when_its_time_has_passed), TEST(nothing_is_shown_that_is_not_recorded),
           TEST(two_who_answer_at_once_are_told_who_won))
