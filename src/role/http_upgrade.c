@@ -14,6 +14,7 @@
 #include "http_internal.h"
 
 #include "signalbox/base/fd.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/id.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
@@ -197,6 +198,7 @@ void http_hand_over(struct http *http, struct client_take *take)
     take->mail.kind = CLIENT_MAIL_TAKE;
     char login[FINGERPRINT_MAX]; /* the mail is the socket thread's once it is pushed */
     memcpy(login, take->identity.login, sizeof(login));
+    pause_at(PAUSE_HANDSHAKE_TAKE);
     unsigned turn = atomic_fetch_add(&http->turn, 1);
     mailbox_push(http->wiring.socket_boxes[turn % http->wiring.socket_threads], &take->mail);
     /* A logout since the login was looked at may have passed this socket on the way. */

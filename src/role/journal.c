@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/mail/dispatch.h"
@@ -54,6 +55,7 @@ static void publish(struct journal *journal)
         struct topic *topic = journal->unpublished;
         journal->unpublished = topic->unpublished_next;
         topic->unpublished = false;
+        pause_at(PAUSE_TAIL_PUBLISH);
         topic_publish(topic, topic->appended, journal->wiring.socket_boxes);
         topic_put(topic);
     }
@@ -275,6 +277,7 @@ static bool commit_group(struct journal *journal)
         return false;
     }
     journal->retry_at = (struct instant){0};
+    pause_at(PAUSE_COMMIT_PUBLISH);
     release_group(journal);
     return true;
 }
