@@ -33,6 +33,7 @@ struct http {
     struct mg_context *civetweb;
     atomic_int port; /* 0 until it is known: a handler may serve before http_start returns */
     atomic_bool refusing, stopping;
+    _Atomic(uint64_t) upgrades; /* so many requests for a WebSocket so far */
     atomic_uint turn; /* which socket thread takes the next WebSocket */
     struct http_logins *logins;
     struct http_failures *failures;

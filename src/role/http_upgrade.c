@@ -166,6 +166,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     enum offer offer;
     int fd;
     bool keeps_id;
+    uint64_t arrived = atomic_fetch_add(&request->http->upgrades, 1) + 1;
     if (!handshake_valid(request, response, &offer, &keeps_id)) {
         return;
     }
@@ -190,6 +191,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     take->identity = request->identity;
     take->history_none = offer == OFFER_NONE;
     take->keeps_id = keeps_id;
+    take->arrived = arrived;
     http_hand_over(request->http, take);
 }
 
