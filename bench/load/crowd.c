@@ -142,6 +142,7 @@ void crowd_kill(struct crowd *crowd)
 void crowd_terminate(struct crowd *crowd)
 {
     goes_down(crowd);
+    crowd->stopped = true;
     server_terminate(&crowd->world.server);
 }
 

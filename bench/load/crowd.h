@@ -102,6 +102,7 @@ struct crowd {
     size_t made;  // sessions, by all of them
     const struct crowd_hooks *hooks;
     unsigned long starts; // of the server
+    bool stopped;         // it was told to end in order, which cancels turns
     bool down;            // it was killed, or told to stop, and does not serve yet
     uint32_t seeds;       // of prompts
     uint64_t events, reconnects, resent, asked_again, refused_for_now;

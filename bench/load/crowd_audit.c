@@ -327,7 +327,8 @@ static void check_turns(struct crowd *crowd, const struct place *place, const st
                    (counts[0] != prompt->texts || counts[1] != prompt->thoughts ||
                     tools != prompt->tools)) {
             problem = "a turn that is not whole";
-        } else if (!whole && strcmp(t->stop, "server_restarted") != 0) {
+        } else if (!whole && strcmp(t->stop, "server_restarted") != 0 &&
+                   !(crowd->stopped && strcmp(t->stop, "cancelled") == 0)) {
             problem = "a turn that ended neither by itself nor by a restart";
         }
         if (problem != NULL) {

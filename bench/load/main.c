@@ -75,7 +75,7 @@ static const struct {
     {"storm",
      "everybody comes back after a restart",
      scenario_storm,
-     {.watchers = 10000, .sessions = 10, .rate = 40}},
+     {.watchers = 9000, .sessions = 10, .rate = 10}},
     {"soak",
      "does the server grow, when all comes and goes?",
      scenario_soak,

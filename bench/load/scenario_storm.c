@@ -46,6 +46,7 @@ static void run_one(const struct options *o, struct report *r, const char *label
     struct crowd *crowd = take(NULL, sizeof *crowd);
     struct histogram late = {0};
     struct sample before;
+    struct sample begin;
     struct sample after;
     int64_t first;
     int64_t last;
@@ -65,9 +66,9 @@ static void run_one(const struct options *o, struct report *r, const char *label
     world_wait(&crowd->world, crowd_rests, COME_SECONDS, "all to be there");
     crowd->hooks = &none;
     server_sample(&crowd->world.server, &before);
-    for (size_t i = 0; i < crowd->place_count; i++) {
-        crowd_say(&crowd->clients[i], 10 * o->rate, false); // the stop interrupts it
-    }
+    // The stop interrupts it. Only one: with more this program would still be reading what came before the stop when
+    // the server is back.
+    crowd_say(&crowd->clients[0], 10 * o->rate, false);
     world_wait(&crowd->world, NULL, 0.5, NULL);
     crowd->world.refused = 0;
     int64_t stopped = clock_us();
@@ -77,16 +78,19 @@ static void run_one(const struct options *o, struct report *r, const char *label
     crowd_start(crowd);
     world_wait(&crowd->world, crowd_is_up, UP_SECONDS, "the server to serve again");
     int64_t up = clock_us();
-    uint64_t told = told_moments(crowd, &first, &last);
+    double own = own_cpu();
+    server_sample(&crowd->world.server, &begin);
     world_wait(&crowd->world, crowd_is_live, COME_SECONDS, "all to be back");
     double back = (double)(clock_us() - up) / 1e6;
+    server_sample(&crowd->world.server, &after);
+    own = own_cpu() - own;
+    uint64_t told = told_moments(crowd, &first, &last);
     for (size_t i = 0; i < crowd->client_count; i++) {
         const struct client *c = &crowd->clients[i];
         int64_t from = c->back_at > up ? c->back_at : up;
         histogram_add(&late, (uint64_t)(c->lived > from ? c->lived - from : 0));
     }
     world_wait(&crowd->world, crowd_rests, REST_SECONDS, "all to be at rest");
-    server_sample(&crowd->world.server, &after);
     crowd_audit(crowd);
     json_object *row = report_run(r, label);
     report_number(row, "clients", (double)crowd->client_count);
@@ -97,6 +101,12 @@ static void run_one(const struct options *o, struct report *r, const char *label
     report_latency(row, "from_the_moment_to_live", &late);
     report_number(row, "rss_mb_before", (double)before.rss_kb / 1024);
     report_number(row, "rss_mb_after", (double)after.rss_kb / 1024);
+    report_server(row, &begin, &after, 0);
+    report_number(row, "generator_cores", own / back);
+    if (told != crowd->client_count) {
+        world_problem(&crowd->world, "%llu of %zu clients were told when to come back",
+                      (unsigned long long)told, crowd->client_count);
+    }
     report_world(r, row, &crowd->world);
     crowd_close(crowd);
     free(crowd);
