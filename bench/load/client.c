@@ -243,6 +243,14 @@ static void take_answer(struct client *c, json_object *o, bool ack)
 
 // ---- Messages ----
 
+static void trigger(struct client *c, enum trigger what)
+{
+    if (c->crowd->trigger == what && !c->crowd->down) {
+        c->crowd->trigger = TRIGGER_NONE;
+        crowd_kill(c->crowd);
+    }
+}
+
 static void note_event(struct client *c, json_object *o)
 {
     struct place *place = c->place;
@@ -292,6 +300,9 @@ static void take_event(struct client *c, json_object *o)
     }
     c->crowd->events++;
     note_event(c, o);
+    if (c->state == CLIENT_LIVE) {
+        trigger(c, TRIGGER_EVENT);
+    }
     if (c->crowd->hooks->event != NULL) {
         c->crowd->hooks->event(c);
     }
@@ -358,6 +369,9 @@ static void take_control(struct client *c, const char *type, json_object *o)
             return;
         }
         take_answer(c, o, type[0] == 'a');
+        if (type[0] == 'a') {
+            trigger(c, TRIGGER_ACK);
+        }
     } else if (strcmp(type, "subscribed") == 0 && c->state == CLIENT_SUBSCRIBING) {
         take_subscribed(c, o);
     } else if (strcmp(type, "replay_complete") == 0) {

@@ -90,6 +90,10 @@ struct crowd_hooks {
     void (*timer)(struct client *c);
 };
 
+// The server is killed the moment that a client has it: what was acknowledged or shown must be
+// recorded already.
+enum trigger { TRIGGER_NONE, TRIGGER_ACK, TRIGGER_EVENT };
+
 enum { CROWD_PAUSES = 16 };
 
 struct crowd {
@@ -102,6 +106,7 @@ struct crowd {
     size_t made;  // sessions, by all of them
     const struct crowd_hooks *hooks;
     unsigned long starts; // of the server
+    enum trigger trigger; // what it is killed behind
     bool stopped;         // it was told to end in order, which cancels turns
     bool down;            // it was killed, or told to stop, and does not serve yet
     uint32_t seeds;       // of prompts

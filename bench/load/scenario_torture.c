@@ -207,11 +207,22 @@ static double part(struct crowd *crowd, double mean)
     return mean * (0.5 + (double)crowd_below(crowd, 1000) / 1000);
 }
 
+static bool is_down(void *context)
+{
+    const struct crowd *crowd = context;
+    return crowd->down;
+}
+
+// Each third time in the middle of anything, the moment that somebody got an ack, or an event.
 static void kill_and_start(struct crowd *crowd)
 {
     crowd_read_pauses(crowd);
-    world_wait(&crowd->world, NULL, part(crowd, 0.05), NULL); // not always behind a request
-    crowd_kill(crowd);
+    crowd->trigger = (enum trigger)(crowd->starts % 3);
+    loop_run(&crowd->world.loop, is_down, crowd, clock_us() + (int64_t)(part(crowd, 0.5) * 1e6));
+    crowd->trigger = TRIGGER_NONE;
+    if (!crowd->down) {
+        crowd_kill(crowd); // at any moment
+    }
     world_wait(&crowd->world, NULL, part(crowd, 0.1), NULL);
     crowd_start(crowd);
     world_wait(&crowd->world, crowd_is_up, UP_SECONDS, "the server to serve again");
