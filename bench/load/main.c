@@ -71,7 +71,7 @@ static const struct {
       .seconds = 60,
       .churn = 60,
       .kills = 10,
-      .pauses = "30:20"}},
+      .pauses = "100:15"}},
     {"storm",
      "everybody comes back after a restart",
      scenario_storm,
