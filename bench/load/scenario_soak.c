@@ -23,6 +23,8 @@ enum {
     ANSWERS = 70000,
     ANSWERING = 4,
     IN_FLIGHT = 50,
+    FILLING = 20,
+    TEXTS = 12,
 };
 
 enum plan { PLAN_DROP, PLAN_LEAVE, PLAN_STALL, PLAN_COUNT };
@@ -200,6 +202,28 @@ static void close_sessions(struct crowd *crowd)
     world_wait(&crowd->world, are_done, REST_SECONDS, "the sessions to be closed");
 }
 
+// ---- Filling the store's page cache ----
+
+// 32 MiB of pages, which fill as fast as events are written: so many long texts, each twice in the log.
+static void fill_pages(struct crowd *crowd)
+{
+    static const struct crowd_hooks none;
+    static const char *const agents[] = {"scripted", NULL};
+    crowd->hooks = &none;
+    crowd_fill(crowd, FILLING, FILLING, agents);
+    for (size_t i = 0; i < FILLING; i++) {
+        for (int text = 0; text < TEXTS; text++) {
+            crowd_say_much(&crowd->clients[i], MUCH);
+        }
+    }
+    world_wait(&crowd->world, crowd_rests, REST_SECONDS, "the store's pages to be filled");
+    close_sessions(crowd);
+    crowd_empty(crowd);
+    world_wait(&crowd->world, is_quiet, QUIET_SECONDS, "the server to be quiet");
+}
+
+// ---- The run ----
+
 static void round_of(struct crowd *crowd, double seconds, struct sample *out)
 {
     static const struct crowd_hooks hooks = {.live = live, .left = left, .timer = timer};
@@ -243,6 +267,9 @@ int scenario_soak(const struct options *o)
     report_open(&r, "soak", o);
     crowd_open(crowd, o, settings, &none);
     fill_answers(crowd);
+    if (o->seconds >= LONG_SECONDS) {
+        fill_pages(crowd);
+    }
     int rounds = 0;
     for (; rounds < ROUNDS && crowd->world.errors == 0; rounds++) {
         round_of(crowd, o->seconds / ROUNDS, &samples[rounds]);
