@@ -144,12 +144,13 @@ static void check_verdicts(const struct command *command)
                 continue;
             }
             FUZZ_CHECK(!verdict.allowed || verdict.option_id);
-            bool offered = !verdict.option_id;
+            const struct permission_option *chosen = NULL;
             for (size_t i = 0; i < count; i++) {
-                offered |= verdict.option_id == question.options[i].option_id;
+                chosen = verdict.option_id == question.options[i].option_id ? &question.options[i] : chosen;
             }
-            FUZZ_CHECK(offered);
-            FUZZ_CHECK(!verdict.always_allow || !strcmp(verdict.option_id, ever));
+            FUZZ_CHECK(!chosen == !verdict.option_id);
+            FUZZ_CHECK(!chosen || permission_option_allows(chosen) == verdict.allowed);
+            FUZZ_CHECK(!verdict.always_allow || chosen->kind == OPTION_ALLOW_ALWAYS);
         }
     }
 }

@@ -10,8 +10,10 @@
 enum { HEADERS_MAX = 8 };
 
 /* What was decoded fits, ends, and has no byte that would mean something else later. */
-static void check_decoded(const char *text, size_t length, bool segments)
+static void check_decoded(const char *path, bool segments)
 {
+    size_t length = strlen(path);
+    char *text = fuzz_copy(path, length, false);
     for (size_t size = 1; size <= HTTP_PATH_MAX; size *= 4) {
         char *out = malloc(size); /* of its own, so that its end is seen */
         if (!out) {
@@ -23,6 +25,7 @@ static void check_decoded(const char *text, size_t length, bool segments)
         }
         free(out);
     }
+    free(text);
 }
 
 static void check_route(const char *method, const char *path)
@@ -78,8 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (target) {
         char *path = strsep(&target, "?");
         request.query = target;
-        check_decoded(path, strlen(path), true);
-        check_decoded(path, strlen(path), false);
+        check_decoded(path, true);
+        check_decoded(path, false);
         if (http_decode(path, strlen(path), true, request.path, sizeof(request.path))) {
             check_route(method, request.path);
         }

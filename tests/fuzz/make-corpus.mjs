@@ -13,7 +13,8 @@ const read = (file) => readFileSync(path.join(root, file), 'utf8');
 const schema = JSON.parse(execFileSync(program, ['schema'], { encoding: 'utf8' })).$defs;
 
 const corpus = {};
-const seed = (target, name, ...lines) => ((corpus[target] ??= {})[name] = lines);
+/** Lines, each with a newline; or bytes as they are. */
+const seed = (target, name, ...lines) => ((corpus[target] ??= {})[name] = Buffer.isBuffer(lines[0]) ? lines[0] : lines);
 
 // ---- What clients send ----
 
@@ -69,6 +70,10 @@ seed('client_messages', 'withdraw', '>rest', '>ready', prompt('a'), prompt('b'),
 seed('client_messages', 'queue-close', '>ready', prompt('a'), prompt('b'), '>full', '>exited x', plain('resume_queue'), plain('close_session'), prompt('c'));
 seed('client_messages', 'permissions-late', '>ready', ...[4, 2, 3, 0, 1].flatMap((kind, i) => [`>ask ${String.fromCharCode(50 + kind)}`, '>pass 60000', '>expire', answer(i + 1, { allowed: true })]), '>timeout 0', '>ask', answer(6, { allowed: true }), answer(6, { allowed: true }));
 seed('client_messages', 'permissions-many', '>ready', ...Array.from({ length: 70 }, (_, i) => ['>ask', `>withdraw p-s1-1-${i + 1}`]).flat(), answer(1, { allowed: true }), answer(70, { allowed: true }));
+// Ends where more should follow: whoever reads on reads behind the input.
+const CUT = ['"', '"\\', '"\\u', '"\\u00e', '-', '1.', '1e', '1e+', 'tru', 'nul', '[', '[1', '[1,', '{', '{"a', '{"a"', '{"a":', '{"a":1', '{"a":1,', '"\u00c3', ' '];
+seed('client_messages', 'bytes-cut', ...CUT);
+seed('agent_lines', 'bytes-cut', ...CUT);
 seed('client_messages', 'turns', prompt('before it is ready'), '>ready', '>ended end_turn', prompt('a'), prompt('b'), prompt('c'), prompt('d'), prompt('e'),
   plain('withdraw', { messageId: 'u-13' }), '>pass 5', '>ended max_tokens', '>user bob', plain('cancel'), '>ended cancelled', plain('cancel', { all: true }));
 seed('client_messages', 'queue', prompt('a'), prompt('b'), '>ready', '>exited it crashed', plain('resume_queue'), '>ready', '>full', '>exited again',
@@ -235,6 +240,7 @@ for (let number = 1; number <= 6; number++) {
 // ---- Files and requests ----
 
 const options = [...read('include/signalbox/share/config.h').matchAll(/ X\((\w+), \w+, "([a-z-]+)", "([^"]*)"/g)];
+const token = (letter) => letter.repeat(20);
 const value = (type, fallback) => (/LIST|PATHS/.test(type) ? (type === 'PATHS' ? '{"/", "/tmp"}' : '{"a", \'b\'}') : fallback ? `"${fallback}"` : '"x"');
 seed('config_text', 'example', ...read('conf/signalbox.conf').split('\n'));
 seed('config_text', 'all', ...options.map(([, type, key, fallback]) => `${key} = ${value(type, fallback)}`), 'agent a {', 'command = {"x", "-y"}', 'environment = {"K=V", "E="}', 'title = "A"', 'install = "i"', 'permission-timeout-ms = 0', '}');
@@ -243,7 +249,10 @@ seed('config_text', 'odd', '/* a', 'comment */ log-level = debug # more', 'liste
   ['bytes', 'tail-bytes = 1K5'], ['negative', 'max-clients = -1'], ['agent', 'agent "a b" { command = {""} }'], ['agents', 'agent a { command = x }', 'agent a { command = y }'], ['environment', 'agent a { command = x', 'environment = {"=x"} }'],
   ['braces', '}}}}', '{{{{{{'], ['address', 'listen = "[::1:x"'], ['port', 'listen = "localhost:99999"'], ['function', 'include("/etc/passwd")'], ['variable', 'data = ${X:-y}'], ['escape', 'data = "\\x41\\101\\', '"'],
 ].forEach(([name, ...lines]) => seed('config_text', `bad-${name}`, ...lines));
-const token = (letter) => letter.repeat(20);
+// Without a newline at the end.
+['a /* b */', 'a // b', 'a # b', '"', '"\\', "'a\\'", '/*', '/', 'agent a {', '${', 'x'].forEach((words, i) => seed('config_text', `end-${i}`, Buffer.from(words)));
+['/v1/%', '/v1/%4', '/v1/sessions/a?after=%', '/v1/sessions/a?after=%4', '/?after', '/?after='].forEach((target, i) => seed('http_texts', `end-${i}`, Buffer.from(`GET ${target}`)));
+seed('tokens_text', 'end', Buffer.from(`alice ${token('a')}`));
 seed('tokens_text', 'good', '# who', `alice ${token('a')}`, `  alice\t${token('b')} \r`, '', `b.o_b@x-y ${token('c')}`);
 [['twice', `a ${token('a')}`, `b ${token('a')}`], ['short', 'alice 123'], ['name', `al/ice ${token('a')}`], ['long', `${'a'.repeat(65)} ${token('a')}`], ['space', `a ${token('a')} ${token('b')}`], ['none', '# nobody'], ['byte', `a ${token('\u00e4')}`], ['nul', `a ${token('a')}\0`]].forEach(
   ([name, ...lines]) => seed('tokens_text', `bad-${name}`, ...lines));
