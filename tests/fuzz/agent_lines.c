@@ -158,6 +158,7 @@ static void check_notices(const struct host *host)
             FUZZ_CHECK(notice->acp_session_id);
             break;
         case NOTICE_TITLE:
+        case NOTICE_SETTING:
             break;
         case NOTICE_FAILED:
         case NOTICE_EXITED:
@@ -239,7 +240,7 @@ static void check_folded(const struct host *host)
 /* ">options WINDOW TEXT" may be the first line. */
 static struct host_options options_of(struct fuzz_lines *lines)
 {
-    struct host_options options = {50, 256 * 1024, 1};
+    struct host_options options = {.delta_window_ms = 50, .max_message_text = 256 * 1024, .run = 1};
     struct fuzz_lines rest = *lines;
     const char *line;
     size_t length;
