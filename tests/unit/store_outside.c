@@ -238,7 +238,7 @@ static void nothing_is_made_or_changed(void)
     CU_ASSERT_TRUE(there("signalbox.db-wal") && there("signalbox.db-shm"));
     leaves_no_trace(306);
     CU_ASSERT_EQUAL(unlink(folder_path(folder, "signalbox.db-shm")), 0);
-    cannot_look("the newest part of it is in its log, which cannot be read without");
+    cannot_look("its newest part is in its log, which cannot be read without");
     CU_ASSERT_FALSE(there("signalbox.db-shm"));
     tell(OPEN);
     leaves_no_trace(306);
