@@ -33,8 +33,9 @@
  */
 #define CONFIG_OPTIONS(X)                                                                          \
     X(ADDRESS, listen, "listen", "127.0.0.1:8080", 0, 0, RESTART,                                  \
-      "The address to serve, HOST:PORT, with HOST an IPv4 address or an IPv6 address in brackets " \
-      "([::1]:8080). Port 0 takes a free one. Any address but a loopback one needs tokens-file.")  \
+      "The address to serve, HOST:PORT. HOST is an IPv4 address; an IPv6 one, in brackets "        \
+      "([::1]:8080), only where CivetWeb was built for it, which Debian's was not. Port 0 "        \
+      "takes a free one. Any address but a loopback one needs tokens-file.")                       \
     X(PATH, data, "data", "", 0, 0, RESTART,                                                       \
       "The folder of the journal and everything else that is kept. It is made if it is missing. "  \
       "Default: $XDG_DATA_HOME/signalbox, or ~/.local/share/signalbox.")                           \
