@@ -13,6 +13,8 @@
 
 struct seen_event {
     struct json_object *json; /* sealed with its number and parsed back */
+    char *text;               /* the same as it stands in the log, NUL-terminated */
+    size_t length;
     enum event_kind kind;
     int64_t at_wall_ms;
     struct instant line_at;
@@ -58,6 +60,7 @@ struct host_options {
     int64_t delta_window_ms;
     size_t max_message_text;
     uint64_t run;
+    const char *resume, *login; /* as in struct acp_options */
 };
 
 /* A peer that has said nothing. `options` NULL: 50 ms, 256 KiB, run 1. */

@@ -142,6 +142,10 @@
     Y("title", "string", "NAME", "What people see.")                                               \
     Y("install", "string", "",                                                                     \
       "The command that installs it, shown where the program is not found.")                       \
+    Y("login", "string", "",                                                                       \
+      "The id of one of the agent's ways to log in (ACP authMethods). It is taken when the agent " \
+      "refuses a session without a login; without this option the session says which ways there "  \
+      "are.")                                                                                      \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
       "As the option of this name, for this agent.")
 
@@ -163,6 +167,7 @@ struct config_agent {
     struct config_list command;     /* at least the program */
     struct config_list environment; /* KEY=VALUE */
     char *install;                  /* NULL if not given */
+    char *login;                    /* ACP authMethod id; NULL if not given */
     int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
     int line;                       /* of its command in the file; 0 for the built-in one */
 };
