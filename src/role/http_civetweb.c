@@ -28,6 +28,22 @@ enum {
 
 /* ---- Writing ---- */
 
+/* A body that breaks off is told by the end of the connection, before the length that was promised. */
+static void send_source(struct mg_connection *connection, struct http_request *request,
+                        struct http_response *response)
+{
+    struct buffer piece = {0};
+    for (uint64_t sent = 0; sent < response->source_length && !response->close; sent += piece.length) {
+        buffer_reset(&piece);
+        if (!response->source(request, response->source_context, &piece) || piece.length == 0 ||
+            piece.length > response->source_length - sent ||
+            mg_write(connection, piece.data, piece.length) != (int)piece.length) {
+            response->close = true;
+        }
+    }
+    buffer_free(&piece);
+}
+
 /* Everything but 101 and 304 says how long it is. */
 static void send_response(struct mg_connection *connection, struct http_request *request,
                           struct http_response *response)
@@ -35,13 +51,15 @@ static void send_response(struct mg_connection *connection, struct http_request 
     bool head = !strcmp(request->method, "HEAD");
     const void *body = response->fixed ? response->fixed : response->body.data;
     size_t length = response->fixed ? response->fixed_length : response->body.length;
+    bool made = response->source != NULL && response->status < 300;
     struct buffer out = {0};
     if (response->status == 304) {
         length = 0;
     }
     buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, http_status_text(response->status));
     if (response->status != 304) {
-        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", response->type, length);
+        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %llu\r\n", response->type,
+                      made ? (unsigned long long)response->source_length : (unsigned long long)length);
     }
     buffer_text(&out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
                       "Cross-Origin-Resource-Policy: same-origin\r\n");
@@ -51,7 +69,7 @@ static void send_response(struct mg_connection *connection, struct http_request 
     }
     buffer_append(&out, response->headers.data, response->headers.length);
     buffer_text(&out, response->close ? "Connection: close\r\n\r\n" : "\r\n");
-    if (!head) {
+    if (!head && !made) {
         buffer_append(&out, body, length);
     }
     if (!buffer_ok(&out)) {
@@ -61,6 +79,8 @@ static void send_response(struct mg_connection *connection, struct http_request 
         response->close = true;
     } else if (mg_write(connection, out.data, out.length) != (int)out.length) {
         response->close = true;
+    } else if (made && !head) {
+        send_source(connection, request, response);
     }
     buffer_free(&out);
 }
@@ -199,6 +219,7 @@ static int begin_request(struct mg_connection *connection)
     }
     buffer_free(&response.headers);
     buffer_free(&response.body);
+    free(response.source_context);
     return response.status;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "memory_answers.h"
+#include "memory_blobs.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/id.h"
 #include "signalbox/store/store.h"
@@ -23,6 +24,7 @@ struct stored_session {
     struct session_row row;
     struct stored_event **events; /* by number */
     size_t count, capacity;
+    struct memory_blob *blobs;
     size_t staged; /* events of the group that is being tried */
     uint64_t staged_last;
 };
@@ -108,6 +110,7 @@ static void forget(struct stored_session *session)
         free(session->events[i]);
     }
     session->count = 0;
+    memory_blobs_free(&session->blobs);
 }
 
 static void session_free(struct stored_session *session)
@@ -124,6 +127,7 @@ struct staged {
     struct stored_event *event;
     struct session_row row;
     struct stored_answer answer;
+    struct memory_blob *blob;
 };
 
 static enum err stage_event(struct staged *staged)
@@ -184,6 +188,8 @@ static enum err stage(struct memory_store *store, struct staged *staged)
             }
         }
         return session_row_copy(&staged->row, write->row);
+    case STORE_BLOB:
+        return memory_blob_new(&staged->blob, &write->blob);
     case STORE_PURGE:
         staged->session->staged_last = 0;
         return ERR_OK;
@@ -205,6 +211,9 @@ static void apply(struct memory_store *store, struct staged *staged)
         session_row_clear(&session->row);
         session->row = staged->row;
         session->has_row = true;
+        break;
+    case STORE_BLOB:
+        memory_blobs_put(&session->blobs, staged->blob);
         break;
     case STORE_PURGE:
         forget(session);
@@ -252,6 +261,7 @@ static enum err memory_append(struct store *base, const struct store_write *writ
             apply(store, &staged[i]);
         } else {
             free(staged[i].event);
+            free(staged[i].blob);
             session_row_clear(&staged[i].row);
             stored_answer_clear(&staged[i].answer);
         }
@@ -439,6 +449,17 @@ static enum err memory_list_answers(struct store_reader *reader, int64_t since,
     return ERR_OK;
 }
 
+static enum err memory_read_blob(struct store_reader *reader, int64_t session_key, const struct digest *name,
+                                 uint64_t from, size_t most, struct blob_info *info, struct buffer *bytes)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = find(store, session_key);
+    enum err err = session != NULL ? memory_blobs_read(session->blobs, name, from, most, info, bytes) : ERR_NOENT;
+    pthread_mutex_unlock(&store->mutex);
+    return err;
+}
+
 static enum err memory_maintain(struct store_reader *reader)
 {
     (void)reader;
@@ -457,6 +478,7 @@ static const struct store_operations operations = {
     .list_sessions = memory_list_sessions,
     .read_answer = memory_read_answer,
     .list_answers = memory_list_answers,
+    .read_blob = memory_read_blob,
     .maintain = memory_maintain,
 };
 

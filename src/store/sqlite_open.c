@@ -443,5 +443,6 @@ const struct store_operations sqlite_operations = {
     .list_sessions = sqlite_list_sessions,
     .read_answer = sqlite_read_answer,
     .list_answers = sqlite_list_answers,
+    .read_blob = sqlite_read_blob,
     .maintain = sqlite_maintain,
 };

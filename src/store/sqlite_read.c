@@ -8,25 +8,6 @@
  * grow. */
 enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256, STEP_ANSWERS = 8192 };
 
-enum reader_statement {
-    READER_EVENTS,
-    READER_SESSION,
-    READER_LIVE,
-    READER_LIST,
-    READER_LIST_OPEN,
-    READER_ANSWER,
-    READER_ANSWERS,
-    READER_COUNT
-};
-
-struct sqlite_reader {
-    struct store_reader reader;
-    struct sqlite_store *store;
-    sqlite3 *db;
-    sqlite3_stmt *statements[READER_COUNT];
-    uint64_t checkpointed; /* the count of commits that the last whole checkpoint has seen */
-};
-
 /* The row of a session is not written with each of its events, so its head is looked up in the log.
  */
 #define ROW_COLUMNS                                                                                \
@@ -46,6 +27,9 @@ static const char *const sql[READER_COUNT] = {
     [READER_ANSWER] = "SELECT body, at, code, message, fields FROM answers WHERE name = ?1",
     [READER_ANSWERS] =
         "SELECT at, name FROM answers WHERE (at, name) > (?1, ?2) ORDER BY at, name LIMIT ?3",
+    [READER_BLOB] = "SELECT key, type, bytes FROM blobs WHERE session = ?1 AND name = ?2",
+    [READER_PARTS] =
+        "SELECT part, data FROM blob_parts WHERE blob = ?1 AND part >= ?2 ORDER BY part",
 };
 
 static struct sqlite_reader *reader_of(struct store_reader *reader)

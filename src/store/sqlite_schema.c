@@ -55,6 +55,8 @@ static const char schema[] =
  *
  * 1: Answers stand in the order in which they were given, which is the order in which they are
  * removed; a start reads all names of a day from answers_by_age alone.
+ * 2: A blob's bytes are in rows of SQLITE_BLOB_PART bytes, so that reading a piece of a large one
+ * reads those rows only.
  */
 static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
     [1] = "BEGIN IMMEDIATE;"
@@ -69,9 +71,25 @@ static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
           "CREATE INDEX answers_by_age ON answers (at, name);"
           "PRAGMA user_version = 2;"
           "COMMIT;",
+    [2] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE blobs ("
+          " key INTEGER PRIMARY KEY,"
+          " session INTEGER NOT NULL,"
+          " name BLOB NOT NULL,"
+          " type TEXT NOT NULL,"
+          " bytes INTEGER NOT NULL,"
+          " at INTEGER NOT NULL);"
+          "CREATE UNIQUE INDEX blobs_by_name ON blobs (session, name);"
+          "CREATE TABLE blob_parts ("
+          " blob INTEGER NOT NULL,"
+          " part INTEGER NOT NULL,"
+          " data BLOB NOT NULL);"
+          "CREATE UNIQUE INDEX blob_parts_by_number ON blob_parts (blob, part);"
+          "PRAGMA user_version = 3;"
+          "COMMIT;",
 };
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 2,
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 3,
                "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)
