@@ -131,6 +131,7 @@ test('what was cut is shown whole when a person asks for it', async () => {
 
   const asked = pendingCard(page);
   await asked.getByRole('button', { name: 'Show all of toolInput › file (84.0 KB)' }).click();
+  await asked.getByTestId('whole').waitFor();
   assert.equal((await asked.getByTestId('whole').textContent()).length, 84_000);
   assert.deepEqual(page.faults, []);
 });

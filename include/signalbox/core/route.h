@@ -29,6 +29,8 @@ enum route_id {
     ROUTE_BLOB,
     ROUTE_PERMISSIONS,
     ROUTE_PERMISSION_RESPONSE,
+    ROUTE_RULES,
+    ROUTE_AUDIT,
     ROUTE_COUNT
 };
 
@@ -52,6 +54,7 @@ struct route {
     bool any_body;       /* the body is content of any type */
     bool body_optional;
     const char *response; /* name of the answer's schema; NULL where it is no JSON object of ours */
+    const char *lines;    /* name of the schema of a line, where the answer also comes as application/x-ndjson */
     const char *media_type;          /* of the answer, where that is not application/json */
     const struct route_query *query; /* NULL for none */
 };
