@@ -38,6 +38,7 @@ enum {
     SOCKET_GRACE_MS = 800,
     DRAIN_POLL_MS = 50,
     ANSWERS_IN_MEMORY = 65536,
+    UPLOADS_BYTES = 64 << 20, /* of content that is being sent up; or one, if that is longer */
 };
 
 struct server {
@@ -47,7 +48,7 @@ struct server {
     struct topic_limits limits;
     struct topic_map *topics;
     struct topic *feed;
-    struct credit_pool *credit;
+    struct credit_pool *credit, *uploads;
     struct mailbox *socket_boxes[SOCKET_THREADS_MAX];
     struct socket_thread *sockets[SOCKET_THREADS_MAX];
     uint32_t sockets_started;
@@ -175,7 +176,7 @@ static enum err open_store(struct server *server, const struct config *config)
         }
     }
     size_t ended = 0;
-    err = recover_sessions(server->store, &ended);
+    err = recover_sessions(server->store, (size_t)config->max_event_bytes, &ended);
     if (err) {
         log_error("what the last run left open cannot be ended", "data", "%s", config->data, "reason", "%s",
                   err_text(err), NULL);
@@ -229,6 +230,9 @@ static enum err make_shared(struct server *server, const struct config *config)
     }
     if (!err) {
         err = credit_pool_new(&server->credit, config->credit_total_bytes);
+    }
+    if (!err) {
+        err = credit_pool_new(&server->uploads, UPLOADS_BYTES);
     }
     if (!err) {
         err = dispatch_new(&server->dispatch, (size_t)config->max_http_commands);
@@ -311,6 +315,7 @@ static enum err start_http(struct server *server)
         .history = history_mailbox(server->history),
         .socket_boxes = server->socket_boxes,
         .socket_threads = server->limits.socket_threads,
+        .uploads = server->uploads,
         .version = SIGNALBOX_VERSION,
         .context = server,
         .metrics = write_metrics,
@@ -437,6 +442,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     config_store_free(server->config);
     rcu_barrier();
     credit_pool_free(server->credit);
+    credit_pool_free(server->uploads);
     if (server->store) {
         server->store->operations->close(server->store);
     }

@@ -139,6 +139,7 @@ struct agent {
 
     /* its end */
     char why[160];       /* ours, if it is we who end it; else empty */
+    char *cancelled_turn; /* the last one that an ORDER_CANCEL named; NULL for none */
     bool doomed;         /* it is to be killed and not to be heard any more */
     bool given_up;       /* it is to be stopped: it cannot be talked to */
     bool stop_told;      /* the guard knows */

@@ -18,6 +18,7 @@ static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CREATE_SESSION] = CHANGES,
     [COMMAND_CLOSE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_PROMPT] = NEEDS_SESSION | CHANGES,
+    [COMMAND_STORE_BLOB] = NEEDS_SESSION | CHANGES,
     [COMMAND_WITHDRAW] = NEEDS_SESSION | CHANGES,
     [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
     [COMMAND_CANCEL] = NEEDS_SESSION | CHANGES,
@@ -119,6 +120,26 @@ void dispatch_step(struct dispatch *dispatch, struct held *held)
     dispatch_touch(dispatch, held);
 }
 
+static void prompt(struct dispatch *dispatch, struct held *held, struct dispatch_command *command,
+                   const struct caller *caller, bool agent_may_start)
+{
+    struct command *given = command->command;
+    const struct answer *refusal = &command->refusal;
+    if (refusal->code != ANSWER_OK) {
+        dispatch_answer(dispatch, command, refusal->code, refusal->message, refusal->fields);
+        return;
+    }
+    uint64_t head = held->session->head;
+    session_prompt(held->session, &dispatch->sink, &dispatch->now, caller, given, agent_may_start);
+    /* In the transaction of the events that name them. */
+    while (given->blobs && held->session->head > head) {
+        struct blob *blob = given->blobs;
+        given->blobs = blob->next;
+        blob->next = NULL;
+        (void)dispatch_blob(dispatch, held, blob);
+    }
+}
+
 static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode,
                      bool agent_may_start)
 {
@@ -151,8 +172,11 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     case COMMAND_CLOSE_SESSION:
         session_close(session, sink, now, &caller);
         break;
+    case COMMAND_STORE_BLOB:
+        dispatch_store_blob(dispatch, held, command);
+        break;
     case COMMAND_PROMPT:
-        session_prompt(session, sink, now, &caller, given, agent_may_start);
+        prompt(dispatch, held, command, &caller, agent_may_start);
         break;
     case COMMAND_WITHDRAW:
         session_withdraw(session, sink, now, &caller, given->message_id);
@@ -286,6 +310,9 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
     }
     if (!held) {
         dispatch_load(dispatch, name, command);
+        return;
+    }
+    if (dispatch_prompt_waits(dispatch, held, command)) {
         return;
     }
     if (dispatch->store_failing && given->type != COMMAND_CANCEL) {

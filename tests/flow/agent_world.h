@@ -189,10 +189,17 @@ static inline struct heard hear_event(struct agent_event_mail *mail)
     return heard;
 }
 
+static inline struct heard hear(void);
 static inline struct heard hear_mail(struct mail *mail)
 {
     if (mail->kind == DISPATCH_AGENT_EVENT) {
         return hear_event(container_of(mail, struct agent_event_mail, mail));
+    }
+    if (mail->kind == DISPATCH_AGENT_BLOBS) {
+        struct agent_blobs_mail *blobs = container_of(mail, struct agent_blobs_mail, mail);
+        credit_give(blobs->credit, blobs->credit_bytes);
+        agent_blobs_mail_free(blobs);
+        return hear(); /* what refers to it follows */
     }
     CU_ASSERT_EQUAL_FATAL(mail->kind, DISPATCH_AGENT_NOTICE);
     struct agent_notice_mail *notice = container_of(mail, struct agent_notice_mail, mail);

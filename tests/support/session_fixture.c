@@ -143,6 +143,7 @@ static void sink_order(void *context, struct session *session, enum agent_order_
 {
     struct fixture *fixture = context;
     RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
+    kind = kind == ORDER_PROMPT_BLOBS ? ORDER_PROMPT : kind;
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);
     RULE((kind == ORDER_PROMPT || kind == ORDER_CANCEL) == (turn_id != NULL));
     if (kind == ORDER_PROMPT) {

@@ -18,6 +18,8 @@
     X(GAUGE, TAIL_BYTES, "signalbox_tail_bytes", "Memory of all tails of recent events")           \
     X(COUNTER, EVENTS, "signalbox_events_total", "Session events committed")                       \
     X(COUNTER, EVENT_BYTES, "signalbox_event_bytes_total", "Bytes of session events committed")    \
+    X(COUNTER, BLOBS, "signalbox_blobs_total", "Blobs committed")                                  \
+    X(COUNTER, BLOB_BYTES, "signalbox_blob_bytes_total", "Bytes of blobs committed")               \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \

@@ -29,6 +29,8 @@ struct permission_ask {
     char *tool_input;   /* JSON text of an object */
     char *locations;    /* JSON text of an array, or NULL */
     char *plan_content; /* JSON text, "null" when there is none */
+    /* What was cut: elements of a `refs` array, with paths within the request; NULL when it is whole. */
+    char *refs, *event_refs; /* the second with paths within its event */
     struct permission_option *options;
     size_t option_count;
 };
@@ -75,6 +77,7 @@ void agent_notice_clear(struct agent_notice *notice);
 
 enum agent_order_kind {
     ORDER_PROMPT,     /* `turn_id`, `content` */
+    ORDER_PROMPT_BLOBS, /* the same; its content names blobs, whose data it gets before it reaches the agent */
     ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
     ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
     ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */

@@ -47,6 +47,7 @@ struct prompt {
     struct prompt *next;
     char *message_id, *text, *content; /* content: JSON text, the user's blocks */
     char *user, *client_id, *cause_id;
+    bool names_blobs; /* its content does */
 };
 
 enum permission_outcome { OUTCOME_PENDING, OUTCOME_ALLOWED, OUTCOME_REJECTED, OUTCOME_TIMEOUT, OUTCOME_CANCELLED };
@@ -117,6 +118,8 @@ struct session {
     size_t pending_count;
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
+    size_t uploads;    /* blobs that clients sent up */
+    int64_t upload_bytes;
     char *agent_session; /* the agent's own id of the session; NULL: it never had one */
     bool can_known;      /* `can` is what an agent said */
     unsigned can;        /* enum agent_can */

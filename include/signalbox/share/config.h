@@ -109,8 +109,16 @@
     X(BYTES, max_agent_line_bytes, "max-agent-line-bytes", "64M", 65536, 1073741824, RELOAD,       \
       "The longest line (one JSON-RPC message) of an agent; one that sends a longer line is "      \
       "ended.")                                                                                    \
-    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 4096, 16777216, RELOAD,                    \
-      "The longest event that is not message text; longer strings in tool calls are cut.")         \
+    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 16384, 16777216, RELOAD,                   \
+      "The longest event that is not message text. What is too long in a larger one is stored "    \
+      "by itself, and cut in the event. An agent that runs keeps the value of its start.")         \
+    X(BYTES, max_blob_bytes, "max-blob-bytes", "16M", 1024, 268435456, RELOAD,                     \
+      "The longest content that a client sends up, and the most that the blobs of a prompt have "  \
+      "together.")                                                                                 \
+    X(COUNT, max_session_blobs, "max-session-blobs", "1000", 0, 1000000, RELOAD,                   \
+      "How many pieces of content clients may send up to a session.")                              \
+    X(BYTES, max_session_blob_bytes, "max-session-blob-bytes", "256M", 0, 1099511627776, RELOAD,   \
+      "How long they may be together.")                                                            \
     X(BYTES, max_message_text, "max-message-text", "256K", 1024, 16777216, RELOAD,                 \
       "The longest text of one message of an agent; what follows is a new message.")               \
     X(BYTES, tail_bytes, "tail-bytes", "256K", 4096, 1073741824, RESTART,                          \

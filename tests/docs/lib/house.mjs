@@ -19,7 +19,7 @@ export const PLACES = {
   sqlite3: /^src\/store\/sqlite\.h$/,
   confuse: /^src\/share\/config_parse\.c$/,
   urcu: /^include\/signalbox\/base\/(rcu|mailbox)\.h$|^src\/base\//,
-  nettle: /^include\/signalbox\/base\/digest\.h$|^src\/share\/(tokens|config_load)\.c$|^src\/role\/http_upgrade\.c$/,
+  nettle: /^include\/signalbox\/base\/digest\.h$|^src\/base\/base64\.c$|^src\/share\/(tokens|config_load)\.c$|^src\/role\/http_upgrade\.c$/,
 };
 
 /** {file, room, include, quoted} for each #include of a file. */
