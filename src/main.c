@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "check_config.h"
+#include "replay/replay.h"
 #include "schema.h"
 #include "server.h"
 #include "signalbox/base/fd.h"
@@ -165,6 +166,7 @@ static const struct {
     {"serve", "serve agents to browsers", serve_main},
     {"check-config", "say what serve would say about a configuration", check_config_main},
     {"store", "check or compact the store of a server that does not run", store_main},
+    {"replay-agent", "play a recorded session as an agent, for tests and bug reports", replay_main},
     {"schema", "print the JSON Schema of all messages, or the OpenAPI description", schema_main},
 };
 
