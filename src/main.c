@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "check_config.h"
+#include "doctor.h"
 #include "replay/replay.h"
 #include "schema.h"
 #include "server.h"
@@ -165,6 +166,7 @@ static const struct {
 } subcommands[] = {
     {"serve", "serve agents to browsers", serve_main},
     {"check-config", "say what serve would say about a configuration", check_config_main},
+    {"doctor", "try the agents, and say whether what a server needs is well", doctor_main},
     {"store", "check or compact the store of a server that does not run", store_main},
     {"replay-agent", "play a recorded session as an agent, for tests and bug reports", replay_main},
     {"schema", "print the JSON Schema of all messages, or the OpenAPI description", schema_main},
