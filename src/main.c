@@ -8,6 +8,8 @@
 
 #include "audit_command.h"
 #include "check_config.h"
+#include "doctor.h"
+#include "replay/replay.h"
 #include "schema.h"
 #include "server.h"
 #include "signalbox/base/fd.h"
@@ -180,8 +182,10 @@ static const struct {
 } subcommands[] = {
     {"serve", "serve agents to browsers", serve_main},
     {"check-config", "say what serve would say about a configuration", check_config_main},
+    {"doctor", "try the agents, and say whether what a server needs is well", doctor_main},
     {"store", "check or compact the store of a server that does not run", store_main},
     {"audit", "print who decided what, also while a server runs", audit_main},
+    {"replay-agent", "play a recorded session as an agent, for tests and bug reports", replay_main},
     {"schema", "print the JSON Schema of all messages, or the OpenAPI description", schema_main},
 };
 

@@ -26,6 +26,7 @@
 #include "signalbox/role/socket.h"
 #include "signalbox/role/timer.h"
 #include "signalbox/role/watch.h"
+#include "signalbox/role/wirelog.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
 #include "signalbox/store/store.h"
@@ -58,6 +59,7 @@ struct server {
     struct journal *journal;
     struct history *history;
     struct maintenance *maintenance;
+    struct wirelog *wirelog;
     struct agent_stream *agents;
     struct http *http;
     struct watch *watch;
@@ -80,8 +82,10 @@ static void write_metrics(void *context, struct buffer *out)
         dispatch_inbox(server->dispatch),        timer_mailbox(server->timer),
         journal_mailbox(server->journal),        history_mailbox(server->history),
         maintenance_mailbox(server->maintenance), agent_stream_mailbox(server->agents),
+        wirelog_mailbox(server->wirelog),
     };
-    size_t count = 6;
+    enum { OTHERS = 7 };
+    size_t count = OTHERS;
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         boxes[count++] = server->socket_boxes[i];
     }
@@ -98,8 +102,8 @@ static void write_metrics(void *context, struct buffer *out)
         for (size_t i = 0; i < count; i++) {
             struct mailbox_stats stats = mailbox_stats(boxes[i]);
             char name[48];
-            if (i >= 6) {
-                snprintf(name, sizeof(name), "%s/%zu", stats.name, i - 6);
+            if (i >= OTHERS) {
+                snprintf(name, sizeof(name), "%s/%zu", stats.name, i - OTHERS);
             } else {
                 snprintf(name, sizeof(name), "%s", stats.name);
             }
@@ -149,6 +153,8 @@ static void broadcast(struct server *server, enum broadcast_slot slot, const cha
 
 static void config_changed(void *context, enum watch_change what)
 {
+    struct server *server = context;
+    mailbox_poke(wirelog_mailbox(server->wirelog)); /* it looks at its limits */
     bool theme = what == WATCH_THEME;
     metric_add(METRIC_CONFIG_RELOADS, 1);
     broadcast(context, theme ? BROADCAST_THEME : BROADCAST_CONFIG,
@@ -263,8 +269,12 @@ static enum err start_threads(struct server *server)
         err = timer_start(&server->timer, inbox);
     }
     if (!err) {
+        err = wirelog_start(&server->wirelog, server->config, SIGNALBOX_VERSION);
+    }
+    if (!err) {
         const struct agent_wiring agents = {.config = server->config, .dispatch = inbox, .credit = server->credit,
-                                            .guard_path = server->guard_path, .version = SIGNALBOX_VERSION};
+                                            .guard_path = server->guard_path, .version = SIGNALBOX_VERSION,
+                                            .wirelog = wirelog_mailbox(server->wirelog)};
         err = agent_stream_start(&server->agents, &agents);
     }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
@@ -428,6 +438,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     }
     http_stop(server->http);
     maintenance_stop(server->maintenance);
+    wirelog_stop(server->wirelog);
     history_stop(server->history);
     agent_stream_free(server->agents);
     dispatch_free(server->dispatch);

@@ -104,6 +104,7 @@ void agent_free(struct agent *agent)
     for (size_t i = 0; i < array_size(sources); i++) {
         agent_source_close(agent->stream, sources[i]);
     }
+    agent_wirelog_end(agent);
     heap_remove(&agent->stream->ticks, &agent->tick);
     heap_remove(&agent->stream->ends, &agent->end);
     acp_peer_free(agent->peer);

@@ -64,6 +64,7 @@ enum config_agent_option_index {
     CONFIG_AGENT_INSTALL,
     CONFIG_AGENT_LOGIN,
     CONFIG_AGENT_PERMISSION_TIMEOUT,
+    CONFIG_AGENT_WIRE_LOG,
     CONFIG_AGENT_OPTION_COUNT
 };
 struct config_agent_option {

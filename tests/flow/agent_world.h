@@ -54,6 +54,7 @@ struct heard {
 };
 
 static struct world world;
+static struct mailbox *world_wirelog; /* gets what is said on the pipes */
 
 static inline void heard_free(struct heard *heard)
 {
@@ -141,7 +142,8 @@ static inline void world_begin_with(const char *config, const char *guard)
                                         .dispatch = world.inbox,
                                         .credit = world.credit,
                                         .guard_path = world.guard,
-                                        .version = "0.0.0"};
+                                        .version = "0.0.0",
+                                        .wirelog = world_wirelog};
     CU_ASSERT_EQUAL_FATAL(agent_stream_start(&world.stream, &wiring), ERR_OK);
     world.topic = new_topic("session-1");
 }

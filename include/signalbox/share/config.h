@@ -135,6 +135,16 @@
       "Bytes of a session's events on their way to the journal before its agent is not read.")     \
     X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
       "The same over all sessions.")                                                               \
+    X(BOOL, wire_log, "wire-log", "false", 0, 0, RELOAD,                                           \
+      "Keep everything that the server and the agents say to each other, as files in DATA/wire "   \
+      "that `signalbox replay-agent` plays. Off, since they hold what people and agents wrote, "   \
+      "beside the session's own log. An agent may have its own.")                                  \
+    X(BYTES, wire_log_file_bytes, "wire-log-file-bytes", "16M", 65536, 1073741824, RELOAD,         \
+      "A file of the wire log that has grown to this goes on in another one.")                     \
+    X(BYTES, wire_log_total_bytes, "wire-log-total-bytes", "1G", 65536, 1099511627776, RELOAD,     \
+      "All files of the wire log together; the oldest go.")                                        \
+    X(MS, wire_log_keep_ms, "wire-log-keep-ms", "604800000", 1000, 31536000000, RELOAD,            \
+      "A file of the wire log that was not written to for this time goes.")                        \
     X(MS, reconnect_spread_ms, "reconnect-spread-ms", "5000", 0, 600000, RELOAD,                   \
       "When the server stops, clients are told to come back at a moment within this time, each "   \
       "at another, so that they do not all arrive at once.")
@@ -155,7 +165,8 @@
       "refuses a session without a login; without this option the session says which ways there "  \
       "are.")                                                                                      \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
-      "As the option of this name, for this agent.")
+      "As the option of this name, for this agent.")                                               \
+    Y("wire-log", "true or false", "wire-log", "As the option of this name, for this agent.")
 
 /* clang-format on */
 
@@ -177,6 +188,7 @@ struct config_agent {
     char *install;                  /* NULL if not given */
     char *login;                    /* ACP authMethod id; NULL if not given */
     int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
+    bool wire_log;                  /* in effect: its own or the general one */
     int line;                       /* of its command in the file; 0 for the built-in one */
 };
 
