@@ -55,6 +55,9 @@ static const char schema[] =
  *
  * 1: Answers stand in the order in which they were given, which is the order in which they are
  * removed; a start reads all names of a day from answers_by_age alone.
+ *
+ * 2: Of a session whose turns end, how far its log is folded, and when the first turn behind that
+ * ended (NULL: there is none).
  */
 static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
     [1] = "BEGIN IMMEDIATE;"
@@ -69,9 +72,21 @@ static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
           "CREATE INDEX answers_by_age ON answers (at, name);"
           "PRAGMA user_version = 2;"
           "COMMIT;",
+    [2] = "BEGIN IMMEDIATE;"
+          "CREATE INDEX events_turns ON events (session, seq)"
+          " WHERE kind = 'turn_started' OR kind = 'complete';"
+          "CREATE TABLE folds ("
+          " session INTEGER PRIMARY KEY,"
+          " upto INTEGER NOT NULL,"
+          " due INTEGER);"
+          "CREATE INDEX folds_due ON folds (due) WHERE due IS NOT NULL;"
+          "INSERT INTO folds SELECT session, 0, min(ts) FROM events WHERE kind = 'complete'"
+          " GROUP BY session;"
+          "PRAGMA user_version = 3;"
+          "COMMIT;",
 };
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 2,
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 3,
                "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)
