@@ -10,6 +10,7 @@
 #include "signalbox/core/command.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/client.h"
+#include "signalbox/mail/journal.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
 
@@ -25,6 +26,7 @@ enum dispatch_mail_kind {
     DISPATCH_CLIENT,       /* struct client_note: a client with an id of its own has come or gone */
     DISPATCH_ANSWER,       /* struct history_request, on its way back: whether a command was answered before */
     DISPATCH_EXPIRE,       /* struct expire_note */
+    DISPATCH_FOLD,         /* struct fold_note (mail/journal.h) */
 };
 
 /* How long an answer is remembered. */
