@@ -196,6 +196,17 @@ static void begin_drain(struct dispatch *dispatch)
     }
 }
 
+/* A session that comes back to memory later needs no note: no position below its head counts as whole. */
+static void take_fold(struct dispatch *dispatch, struct fold_note *note)
+{
+    struct held *held = dispatch_find(dispatch, note->session_id);
+    if (held) {
+        topic_whole_from(held->topic, note->whole_from);
+    }
+    note->mail.kind = JOURNAL_FOLD;
+    mailbox_push(dispatch->wiring.journal, &note->mail);
+}
+
 static void take_mail(struct dispatch *dispatch, struct mail *mail)
 {
     switch (mail->kind) {
@@ -239,6 +250,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
         break;
     case DISPATCH_EXPIRE:
         dispatch_answers_expire(dispatch, container_of(mail, struct expire_note, mail));
+        break;
+    case DISPATCH_FOLD:
+        take_fold(dispatch, container_of(mail, struct fold_note, mail));
         break;
     case DISPATCH_STOP:
         begin_drain(dispatch);
@@ -386,6 +400,7 @@ static void discard(struct dispatch *dispatch, bool tell)
         case DISPATCH_STOP:
         case DISPATCH_END:
         case DISPATCH_EXPIRE:
+        case DISPATCH_FOLD:
             break;
         default:
             take_mail(dispatch, mail); /* frees only: deadlines, notes of clients and of the store */

@@ -308,6 +308,18 @@ bool http_find_key(struct http_request *request, struct http_response *response,
     return true;
 }
 
+/* The last number of a page is a position, and may not be a whole one. A session that is not in memory needs no note:
+ * when it comes back, none below its head counts as whole. */
+static void note_page(struct http_request *request, const struct history_request *answer)
+{
+    struct topic_map *topics = request->http->wiring.topics;
+    struct topic *topic = topics ? topic_map_find(topics, request->match.values[0]) : NULL;
+    if (topic) {
+        topic_whole_from(topic, answer->whole_from);
+        topic_put(topic);
+    }
+}
+
 void http_events(struct http_request *request, struct http_response *response)
 {
     struct page page = {.after = 0};
@@ -332,14 +344,17 @@ void http_events(struct http_request *request, struct http_response *response)
     }
     question->kind = HISTORY_JSON;
     question->session_key = page.key;
+    question->began = page.after;
     question->from = page.after + 1;
     question->to = page.head;
+    question->whole = page.after == 0;
     question->max_bytes = PAGE_BYTES;
     question->max_events = (size_t)page.limit;
     struct history_request *answer = http_ask_history(request, response, question);
     if (!answer) {
         return;
     }
+    note_page(request, answer);
     struct buffer *out = &response->body;
     buffer_byte(out, '{');
     json_field_string(out, "epoch", page.epoch);

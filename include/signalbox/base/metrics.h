@@ -20,6 +20,13 @@
     X(COUNTER, EVENT_BYTES, "signalbox_event_bytes_total", "Bytes of session events committed")    \
     X(COUNTER, BLOBS, "signalbox_blobs_total", "Blobs committed")                                  \
     X(COUNTER, BLOB_BYTES, "signalbox_blob_bytes_total", "Bytes of blobs committed")               \
+    X(COUNTER, FOLD_ROWS, "signalbox_fold_rows_total", "Stored events that replays read to fold them")       \
+    X(COUNTER, FOLD_EVENTS, "signalbox_fold_events_total", "Events that came out of folding them") \
+    X(COUNTER, FOLD_SHARED, "signalbox_fold_shared_total", "Pieces of replays that were folded for somebody else")      \
+    X(GAUGE, FOLDS, "signalbox_folds", "Replays that are in work or held for their next piece")    \
+    X(COUNTER, STORE_FOLD_EVENTS, "signalbox_store_folded_events_total", "Stored events that the folding of closed turns removed") \
+    X(COUNTER, STORE_FOLD_BYTES, "signalbox_store_folded_bytes_total", "Bytes of events that it saved") \
+    X(COUNTER, LAGGING, "signalbox_lagging_total", "Times a live watcher fell behind")             \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \

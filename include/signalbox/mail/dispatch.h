@@ -11,6 +11,7 @@
 #include "signalbox/core/command.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/client.h"
+#include "signalbox/mail/journal.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
 
@@ -28,6 +29,7 @@ enum dispatch_mail_kind {
     DISPATCH_EXPIRE,       /* struct expire_note */
     DISPATCH_AGENT_BLOBS,  /* struct agent_blobs_mail */
     DISPATCH_CHECKED,      /* struct history_request, on its way back: whether the blobs of a prompt are there */
+    DISPATCH_FOLD,         /* struct fold_note (mail/journal.h) */
 };
 
 /* How long an answer is remembered. */

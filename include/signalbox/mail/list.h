@@ -12,6 +12,7 @@ enum maintenance_mail_kind {
     MAINTENANCE_CREATE,   /* struct dispatch_command (mail/dispatch.h), a create_session, from the dispatcher: its workspace
                              and its agent's program are looked up in the file system, then it goes back, `checked` */
     MAINTENANCE_EXPIRED,  /* struct expire_note (mail/dispatch.h), on its way back */
+    MAINTENANCE_FOLDED,   /* struct fold_note (mail/journal.h), on its way back */
 };
 
 /*

@@ -131,6 +131,9 @@
     X(MS, session_idle_ms, "session-idle-ms", "600000", 0, 604800000, RELOAD,                      \
       "A session without an agent, watchers and open work leaves memory after this time, and "     \
       "comes back when it is asked for; 0: it stays.")                                             \
+    X(MS, fold_after_ms, "fold-after-ms", "600000", 0, 31536000000, RELOAD,                         \
+      "A turn that ended this long ago is folded in the store: what a replay would leave out is "  \
+      "removed from it; 0: never.")                                                                \
     X(BYTES, credit_session_bytes, "credit-session-bytes", "1M", 65536, 1073741824, RESTART,       \
       "Bytes of a session's events on their way to the journal before its agent is not read.")     \
     X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
