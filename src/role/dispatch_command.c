@@ -69,26 +69,6 @@ static void list_permissions(struct dispatch *dispatch, struct dispatch_command 
     free(text);
 }
 
-static void agent_states(struct dispatch *dispatch, struct dispatch_command *command)
-{
-    struct buffer fields = {0};
-    json_key(&fields, "running");
-    buffer_byte(&fields, '{');
-    for (size_t i = 0; i < dispatch->config->agent_count; i++) {
-        const char *name = dispatch->config->agents[i].name;
-        int64_t running = 0;
-        for (const struct held *held = dispatch->sessions; held; held = held->next) {
-            running += held->session->life != AGENT_NONE && !strcmp(held->session->agent, name);
-        }
-        json_field_i64(&fields, name, running); /* names are plain: the configuration sees to it */
-    }
-    buffer_byte(&fields, '}');
-    char *text = buffer_take(&fields);
-    need_ok(text ? ERR_OK : ERR_NOMEM);
-    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
-    free(text);
-}
-
 static void get_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
 {
     struct buffer fields = {0};
@@ -108,6 +88,8 @@ static void limits_for(struct dispatch *dispatch, const struct session *session)
         .permission_timeout_ms = agent ? agent->permission_timeout_ms : config->permission_timeout_ms,
         .cancel_timeout_ms = config->cancel_timeout_ms,
         .start_timeout_ms = config->agent_start_timeout_ms,
+        .idle_ms = agent ? agent->idle_ms : config->agent_idle_ms,
+        .proof_ms = config->agent_proof_ms,
         .max_queued = (size_t)config->max_queued_prompts,
         .max_pending = (size_t)config->max_pending_permissions,
     };
@@ -127,7 +109,6 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     const struct session_now *now = &dispatch->now;
     const struct caller caller = {.user = command->identity.user, .client_id = command->identity.client_id,
                                   .id = given->id, .reply = command};
-    bool agent_may_start = dispatch->agents_running < (size_t)dispatch->config->max_agents;
     dispatch_step(dispatch, held);
 
     switch (given->type) {
@@ -141,13 +122,13 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
         session_close(session, sink, now, &caller);
         break;
     case COMMAND_PROMPT:
-        session_prompt(session, sink, now, &caller, given, agent_may_start);
+        session_prompt(session, sink, now, &caller, given);
         break;
     case COMMAND_WITHDRAW:
         session_withdraw(session, sink, now, &caller, given->message_id);
         break;
     case COMMAND_RESUME_QUEUE:
-        session_resume_queue(session, sink, now, &caller, agent_may_start);
+        session_resume_queue(session, sink, now, &caller);
         break;
     case COMMAND_CANCEL:
         session_cancel(session, sink, now, &caller, given->all == FLAG_YES);
@@ -239,7 +220,7 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
             list_permissions(dispatch, command);
             break;
         case COMMAND_AGENT_STATES:
-            agent_states(dispatch, command);
+            dispatch_agent_states(dispatch, command);
             break;
         default:
             CHECK(!"a command that is answered where it was read");

@@ -288,7 +288,7 @@ static void finish(struct fixture *fixture)
 
 struct reply {
     int status;
-    char text[8192];
+    char text[16384];
 };
 
 static int dial(const struct fixture *fixture)
