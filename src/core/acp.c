@@ -243,17 +243,18 @@ static void start_refused(struct acp_peer *peer, const char *method, struct json
          login);
 }
 
+static const struct {
+    const char *method;
+    void (*result)(struct acp_peer *peer, struct json_object *result);
+} calls[] = {
+    [ACP_CALL_INITIALIZE] = {"initialize", initialized},
+    [ACP_CALL_SESSION_NEW] = {"session/new", opened},
+    [ACP_CALL_PROMPT] = {"session/prompt", prompted},
+};
+
 void acp_answered(struct acp_peer *peer, enum acp_call call, struct json_object *result,
                   struct json_object *error)
 {
-    static const struct {
-        const char *method;
-        void (*result)(struct acp_peer *peer, struct json_object *result);
-    } calls[] = {
-        [ACP_CALL_INITIALIZE] = {"initialize", initialized},
-        [ACP_CALL_SESSION_NEW] = {"session/new", opened},
-        [ACP_CALL_PROMPT] = {"session/prompt", prompted},
-    };
     if (error == NULL) {
         calls[call].result(peer, result);
     } else if (call == ACP_CALL_PROMPT) {
@@ -339,6 +340,16 @@ void acp_peer_end(struct acp_peer *peer, const char *why)
 bool acp_peer_in_turn(const struct acp_peer *peer)
 {
     return peer->turn_id != NULL;
+}
+
+size_t acp_peer_asks(const struct acp_peer *peer)
+{
+    return peer->asks.open_count;
+}
+
+const char *acp_peer_waits_for(const struct acp_peer *peer)
+{
+    return peer->call != ACP_CALL_NONE ? calls[peer->call].method : NULL;
 }
 
 enum err acp_peer_error(const struct acp_peer *peer)
