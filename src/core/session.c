@@ -208,6 +208,8 @@ void session_free(struct session *session)
     free(session->closed_by);
     free(session->closed_client_id);
     free(session->closed_id);
+    free(session->agent_session);
+    settings_free(session);
     free(session);
 }
 
@@ -280,11 +282,12 @@ void session_close(struct session *session, const struct session_sink *sink, con
         step_cancel_pending(&step, "session_closed", true);
         step_leave_place(&step);
         if (session->life == AGENT_NONE) {
+            step_settings_lost(&step, ANSWER_CLOSED, "the session is closed");
             step_closed(&step);
         } else {
             /* The agent says what it has left to say, and its NOTICE_EXITED closes the session. */
             session->life = AGENT_ENDING;
-            sink->order(sink->context, session, ORDER_STOP, NULL, NULL, NULL, NULL);
+            sink->order(sink->context, session, ORDER_CLOSE, NULL, NULL, NULL, NULL);
         }
     }
     step_end(&step);
@@ -296,6 +299,7 @@ void session_stop(struct session *session, const struct session_sink *sink, cons
     if (session->life == AGENT_WAITING) {
         step_leave_place(&step);
         session->queue_paused = session->queue != NULL;
+        step_settings_lost(&step, ANSWER_SHUTTING_DOWN, "the server is stopping");
         step_phase(&step, PHASE_STOPPED, "the server is stopping");
     } else if (session->life != AGENT_NONE && session->life != AGENT_ENDING) {
         if (session->turn.id && !session->turn.cancelling) {

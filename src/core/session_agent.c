@@ -15,7 +15,7 @@ static void disarm_start(struct step *step)
     }
 }
 
-static void take_ready(struct step *step)
+static void take_ready(struct step *step, const struct agent_notice *notice)
 {
     struct session *session = step->session;
     disarm_start(step);
@@ -23,11 +23,25 @@ static void take_ready(struct step *step)
         return; /* it is being ended already */
     }
     session->life = AGENT_READY;
-    if (session->had_turns) {
-        step_error(step, NULL, "the agent was started anew and does not remember what was said before",
-                   "agent_memory_lost", false);
+    free(session->agent_session);
+    session->agent_session = need_copy(notice->acp_session_id);
+    session->can_known = true;
+    session->can = notice->can;
+    session->changed = true;
+    if (session->had_turns && notice->memory != MEMORY_KEPT) {
+        struct buffer text = {0};
+        buffer_text(&text, "the agent was started anew and does not remember what was said before");
+        if (notice->message) {
+            buffer_text(&text, ": ");
+            buffer_text(&text, notice->message);
+        }
+        char *message = buffer_take(&text);
+        need_ok(message ? ERR_OK : ERR_NOMEM);
+        step_error(step, NULL, message, "agent_memory_lost", false);
+        free(message);
     }
     step_settle_phase(step);
+    step_settings_ready(step);
     step_next_turn(step);
 }
 
@@ -58,6 +72,7 @@ static void take_failed(struct step *step, struct agent_notice *notice)
     session->life = AGENT_NONE;
     metric_add(METRIC_AGENTS_FAILED, 1);
     const char *note = step->sink->run(step->sink->context, session, its_own ? RUN_FAILED : RUN_OVER, notice->message);
+    step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
     if (session->closing) {
         step_closed(step);
         return;
@@ -89,15 +104,16 @@ static void take_turn_ended(struct step *step, struct agent_notice *notice)
 }
 
 /* What came while an idle agent was being stopped is worth a new one. */
-static void start_again(struct step *step)
+static void start_again(struct step *step, bool queue_goes_on)
 {
     struct session *session = step->session;
-    struct place_answer place = step_ask_place(step, session->queue->user);
+    struct place_answer place = step_ask_place(step, queue_goes_on ? session->queue->user : session->created_by);
     if (place.kind != PLACE_REFUSED) {
-        session->queue_paused = false;
+        session->queue_paused = session->queue && !queue_goes_on;
         step_start_agent(step, &place);
         return;
     }
+    step_settings_lost(step, place.code, place.message);
     step_error(step, NULL, place.message, answer_code_name(place.code), true);
     step_phase(step, PHASE_FAILED, place.message);
 }
@@ -111,12 +127,16 @@ static void take_exited(struct step *step, struct agent_notice *notice)
     }
     bool in_turn = session->turn.id != NULL;
     bool crashed = session->life != AGENT_ENDING && (in_turn || !session->proven);
-    bool goes_on = session->stop_detail && session->queue && !session->queue_paused && !session->closing &&
+    bool queue_goes_on = session->queue && !session->queue_paused;
+    bool goes_on = session->stop_detail && (queue_goes_on || session->setting_waiters) && !session->closing &&
                    !session->stopping;
     session->life = AGENT_NONE;
     const char *note = step->sink->run(step->sink->context, session,
                                        session->start_expired ? RUN_FAILED : crashed ? RUN_CRASHED : RUN_OVER,
                                        notice->message);
+    if (!goes_on) {
+        step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
+    }
     step_cancel_pending(step, session->closing ? "session_closed" : "agent_exited", false);
     if (session->closing) {
         step_complete(step, "cancelled", NULL);
@@ -141,7 +161,7 @@ static void take_exited(struct step *step, struct agent_notice *notice)
     free(session->stop_detail);
     session->stop_detail = NULL;
     if (goes_on) {
-        start_again(step);
+        start_again(step, queue_goes_on);
     }
 }
 
@@ -197,7 +217,7 @@ void session_agent_notice(struct session *session, const struct session_sink *si
     struct step step = STEP(session, sink, now);
     switch (notice->kind) {
     case NOTICE_READY:
-        take_ready(&step);
+        take_ready(&step, notice);
         break;
     case NOTICE_FAILED:
         take_failed(&step, notice);
@@ -225,6 +245,9 @@ void session_agent_notice(struct session *session, const struct session_sink *si
         break;
     case NOTICE_HEARD:
         take_heard(&step);
+        break;
+    case NOTICE_SETTING:
+        step_setting_answered(&step, notice);
         break;
     case NOTICE_EXITED:
         take_exited(&step, notice);

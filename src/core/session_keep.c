@@ -103,7 +103,7 @@ void step_nothing_waits(struct step *step)
 {
     struct session *session = step->session;
     /* A new session has its agent started without any prompt. */
-    if (session->life == AGENT_WAITING && !session->queue && session->run) {
+    if (session->life == AGENT_WAITING && !session->queue && !session->setting_waiters && session->run) {
         step_leave_place(step);
         step_phase(step, PHASE_STOPPED, "no prompt waits for it any more");
     }
@@ -131,6 +131,7 @@ static void refused(struct step *step, const struct place_answer *why)
     struct session *session = step->session;
     session->life = AGENT_NONE;
     session->queue_paused = session->queue != NULL;
+    step_settings_lost(step, why->code, why->message);
     step_error(step, NULL, why->message, answer_code_name(why->code), true);
     step_phase(step, PHASE_FAILED, why->message);
 }
@@ -176,7 +177,7 @@ void session_proof_expired(struct session *session, const struct session_sink *s
 static bool is_idle(const struct session *session)
 {
     return session->life == AGENT_READY && !session->turn.id && !session->pending && !session->closing &&
-           (!session->queue || session->queue_paused);
+           !session->setting_waiters && (!session->queue || session->queue_paused);
 }
 
 static void arm_idle(struct step *step, int64_t after_ms)

@@ -114,21 +114,31 @@ void dispatch_idle_arm(struct dispatch *dispatch);
 /* DEADLINE_IDLE has passed. */
 void dispatch_idle_sweep(struct dispatch *dispatch);
 
-/* dispatch_keep.c: which agents may be started, and when. */
+/* dispatch_keep.c: which agents may be started. */
 void dispatch_keep_init(struct dispatch *dispatch); /* its part of the sink */
 void dispatch_keep_free(struct dispatch *dispatch);
-/* Whether this session (NULL: a new one) may start this agent now, or must wait, or may not. */
-struct place_answer dispatch_may_start(struct dispatch *dispatch, const struct held *held, const char *agent);
-/* After a step of the session: whether its agent is among the running ones. */
-void dispatch_count_agent(struct dispatch *dispatch, struct held *held);
-/* Gives free places to who waits for one. True if any session was touched by it. */
-bool dispatch_keep_places(struct dispatch *dispatch);
+/* PLACE_GIVEN, or PLACE_REFUSED: what the breakers say. `held` may be NULL: a session that is to be created. */
+struct place_answer dispatch_breakers_ask(struct dispatch *dispatch, const struct held *held, const char *agent);
+/* It wants to start, and was not refused; and it does not start after all, or has ended without telling anything. */
+void dispatch_breakers_enter(struct dispatch *dispatch, struct held *held);
+void dispatch_breakers_leave(struct dispatch *dispatch, struct held *held);
+/* DEADLINE_KEEP comes at this time, or before. */
+void dispatch_keep_arm(struct dispatch *dispatch, struct instant at);
 /* DEADLINE_KEEP has passed. */
 void dispatch_keep_tick(struct dispatch *dispatch);
 /* At each wake-up: does what a new configuration demands. */
 void dispatch_keep_config(struct dispatch *dispatch);
 /* The answer to COMMAND_AGENT_STATES. */
 void dispatch_agent_states(struct dispatch *dispatch, struct dispatch_command *command);
+
+/* dispatch_places.c: how many agents run. */
+void dispatch_places_init(struct dispatch *dispatch); /* its part of the sink */
+/* Whether this session (NULL: a new one) may start this agent now, or must wait, or may not. */
+struct place_answer dispatch_may_start(struct dispatch *dispatch, const struct held *held, const char *agent);
+/* After a step of the session: whether its agent is among the running ones. */
+void dispatch_count_agent(struct dispatch *dispatch, struct held *held);
+/* Gives free places to who waits for one. True if any session was touched by it. */
+bool dispatch_places_look(struct dispatch *dispatch);
 
 /* dispatch_command.c */
 /* Takes the command, answers it, or parks it. */

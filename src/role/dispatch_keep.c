@@ -1,7 +1,5 @@
 /*
- * Which agents may be started, and when: a circuit breaker for each configured agent and for each session, a limit of
- * running agents with a fair queue before it, and idle agents that make room. The pure parts are core/breaker.c,
- * core/places.c and core/session_keep.c.
+ * Which agents may be started: a circuit breaker for each configured agent and for each session (core/breaker.c).
  *
  * What counts. Each failure counts for the session's own breaker; for that of the agent a session counts once within
  * the window, so that a workspace or a conversation that kills its agent again and again keeps nobody else from
@@ -21,11 +19,7 @@
 #include "signalbox/base/need.h"
 #include "signalbox/mail/timer.h"
 
-enum {
-    ERROR_SHOWN_MAX = 300,
-    NEAR = 3,
-    LOOK_MS = 5000, /* while somebody waits: nobody tells of a configuration with more places */
-};
+enum { ERROR_SHOWN_MAX = 300 };
 
 struct keeper {
     struct keeper *next;
@@ -56,7 +50,7 @@ void dispatch_keep_free(struct dispatch *dispatch)
 
 /* ---- The tick ---- */
 
-static void arm(struct dispatch *dispatch, struct instant at)
+void dispatch_keep_arm(struct dispatch *dispatch, struct instant at)
 {
     if (dispatch->keep_deadline) {
         if (dispatch->keep_deadline->at.ns <= at.ns) {
@@ -99,7 +93,7 @@ static void look(struct dispatch *dispatch, struct keeper *keeper)
         log_info("an agent that failed too often may be tried once", "agent", "%s", keeper->name, NULL);
         count_breakers(dispatch);
     } else if (keeper->breaker.state == BREAKER_OPEN) {
-        arm(dispatch, keeper->breaker.until);
+        dispatch_keep_arm(dispatch, keeper->breaker.until);
     }
 }
 
@@ -192,7 +186,7 @@ static struct place_answer broken(struct dispatch *dispatch, const struct breake
 }
 
 /* `held` may be NULL: a session that is to be created. A try that it has is its own. */
-static struct place_answer ask_breakers(struct dispatch *dispatch, const struct held *held, const char *name)
+struct place_answer dispatch_breakers_ask(struct dispatch *dispatch, const struct held *held, const char *name)
 {
     const struct keeper *keeper = keeper_of(dispatch, name);
     if (!breaker_allows(&keeper->breaker) && !(held && held->is_try)) {
@@ -207,7 +201,7 @@ static struct place_answer ask_breakers(struct dispatch *dispatch, const struct 
     return (struct place_answer){.kind = PLACE_GIVEN};
 }
 
-static void enter_breakers(struct dispatch *dispatch, struct held *held)
+void dispatch_breakers_enter(struct dispatch *dispatch, struct held *held)
 {
     if (!held->is_try) {
         held->is_try = breaker_start(&keeper_of(dispatch, held->session->agent)->breaker);
@@ -217,7 +211,7 @@ static void enter_breakers(struct dispatch *dispatch, struct held *held)
     }
 }
 
-static void leave_breakers(struct dispatch *dispatch, struct held *held)
+void dispatch_breakers_leave(struct dispatch *dispatch, struct held *held)
 {
     if (held->is_try) {
         breaker_try_over(&keeper_of(dispatch, held->session->agent)->breaker);
@@ -255,7 +249,7 @@ static void failed(struct dispatch *dispatch, struct held *held, const char *mes
         log_warn("an agent failed too often and is not started for a while", "agent", "%s", keeper->name, "pause_ms",
                  "%lld", (long long)keeper->breaker.pause_ms, "reason", "%s", keeper->last_error, NULL);
         count_breakers(dispatch);
-        arm(dispatch, keeper->breaker.until);
+        dispatch_keep_arm(dispatch, keeper->breaker.until);
     }
     if (!held->breaker) {
         held->breaker = need_zero(sizeof(*held->breaker));
@@ -301,159 +295,9 @@ static const char *sink_run(void *context, struct session *session, enum agent_r
         failed(dispatch, held, message);
         return note(dispatch, held);
     case RUN_OVER:
-        leave_breakers(dispatch, held);
+        dispatch_breakers_leave(dispatch, held);
     }
     return NULL;
-}
-
-/* ---- Places ---- */
-
-void dispatch_count_agent(struct dispatch *dispatch, struct held *held)
-{
-    bool running = session_has_agent(held->session);
-    if (running != held->counted) {
-        held->counted = running;
-        dispatch->agents_running += running ? 1 : (size_t)-1;
-        dispatch->places_due |= !running;
-    }
-    if (held->session->idle && !held->idle_seen) {
-        dispatch->places_due = true; /* it may make room */
-    }
-    held->idle_seen = held->session->idle;
-}
-
-static bool place_is_free(const struct dispatch *dispatch)
-{
-    return dispatch->agents_running < (size_t)dispatch->config->max_agents;
-}
-
-struct place_answer dispatch_may_start(struct dispatch *dispatch, const struct held *held, const char *agent)
-{
-    struct place_answer answer = ask_breakers(dispatch, held, agent);
-    if (answer.kind == PLACE_REFUSED || place_is_free(dispatch)) {
-        return answer;
-    }
-    size_t most = (size_t)dispatch->config->max_waiting_agents;
-    if (dispatch->places.count >= most) {
-        return (struct place_answer){.kind = PLACE_REFUSED, .code = ANSWER_LIMIT_REACHED,
-                                     .message = most ? "too many agents run already (max-agents), and too many "
-                                                       "sessions wait for them (max-waiting-agents)"
-                                                     : "too many agents run already (max-agents)"};
-    }
-    answer.kind = PLACE_WAITS;
-    return answer;
-}
-
-static struct place_answer sink_take_place(void *context, struct session *session, const char *user)
-{
-    struct dispatch *dispatch = context;
-    struct held *held = session->owner;
-    struct place_answer answer = dispatch_may_start(dispatch, held, session->agent);
-    if (answer.kind == PLACE_REFUSED) {
-        return answer;
-    }
-    enter_breakers(dispatch, held);
-    if (answer.kind == PLACE_GIVEN) {
-        held->counted = true;
-        dispatch->agents_running++;
-        return answer;
-    }
-    places_add(&dispatch->places, &held->place, user);
-    dispatch->places_due = true; /* an idle agent may make room */
-    answer.before = held->before_told = places_before(&dispatch->places, &held->place);
-    metric_set(METRIC_AGENTS_WAITING, (int64_t)dispatch->places.count);
-    return answer;
-}
-
-static void sink_leave_place(void *context, struct session *session)
-{
-    struct dispatch *dispatch = context;
-    struct held *held = session->owner;
-    places_remove(&dispatch->places, &held->place);
-    leave_breakers(dispatch, held);
-    dispatch->places_due = true; /* others move up */
-    metric_set(METRIC_AGENTS_WAITING, (int64_t)dispatch->places.count);
-}
-
-static void give_place(struct dispatch *dispatch, struct held *held)
-{
-    dispatch_step(dispatch, held);
-    struct place_answer answer = ask_breakers(dispatch, held, held->session->agent);
-    if (answer.kind == PLACE_REFUSED) {
-        leave_breakers(dispatch, held);
-        session_place_refused(held->session, &dispatch->sink, &dispatch->now, &answer);
-        return;
-    }
-    enter_breakers(dispatch, held);
-    held->counted = true;
-    dispatch->agents_running++;
-    session_place_given(held->session, &dispatch->sink, &dispatch->now);
-}
-
-/* Not each step of a long way is told, or a queue of n would cost n * n events: each half of it, and the last ones. */
-static void tell_place(struct place_wait *place, size_t before, void *context)
-{
-    struct dispatch *dispatch = context;
-    struct held *held = container_of(place, struct held, place);
-    if (before < held->before_told && (before <= NEAR || before <= held->before_told / 2)) {
-        held->before_told = before;
-        dispatch_step(dispatch, held);
-        session_place_moved(held->session, &dispatch->sink, &dispatch->now, before);
-    }
-}
-
-static struct held *longest_idle(struct dispatch *dispatch)
-{
-    struct held *found = NULL;
-    for (struct held *held = dispatch->sessions; held; held = held->next) {
-        if (held->session->idle && (!found || held->session->idle_since.ns < found->session->idle_since.ns)) {
-            found = held;
-        }
-    }
-    return found;
-}
-
-/* For each session that waits one idle agent is stopped, but for those that are ending anyway. */
-static void make_room(struct dispatch *dispatch)
-{
-    int64_t room_ms = dispatch->config->agent_room_idle_ms;
-    size_t ending = 0;
-    for (const struct held *held = dispatch->sessions; held; held = held->next) {
-        ending += held->session->life == AGENT_ENDING;
-    }
-    for (; room_ms && ending < dispatch->places.count; ending++) {
-        struct held *held = longest_idle(dispatch);
-        if (!held) {
-            return;
-        }
-        struct instant due = instant_after_ms(held->session->idle_since, room_ms);
-        if (!instant_reached(due, dispatch->now.at)) {
-            arm(dispatch, due);
-            dispatch->room_due = true;
-            return;
-        }
-        dispatch_step(dispatch, held);
-        session_idle_stop(held->session, &dispatch->sink, &dispatch->now,
-                          "the agent was idle and was stopped to make room for another session (agent-room-idle-ms)");
-    }
-}
-
-bool dispatch_keep_places(struct dispatch *dispatch)
-{
-    if (!dispatch->places_due || !dispatch->places.count || dispatch->draining) {
-        return false;
-    }
-    dispatch->places_due = false;
-    while (dispatch->places.count && place_is_free(dispatch)) {
-        give_place(dispatch, container_of(places_take(&dispatch->places), struct held, place));
-    }
-    metric_set(METRIC_AGENTS_WAITING, (int64_t)dispatch->places.count);
-    places_each(&dispatch->places, tell_place, dispatch);
-    make_room(dispatch);
-    if (dispatch->places.count) {
-        arm(dispatch, instant_after_ms(dispatch->now.at, LOOK_MS));
-    }
-    return true;
 }
 
 void dispatch_keep_tick(struct dispatch *dispatch)
@@ -496,8 +340,6 @@ void dispatch_keep_config(struct dispatch *dispatch)
 
 void dispatch_keep_init(struct dispatch *dispatch)
 {
-    dispatch->sink.take_place = sink_take_place;
-    dispatch->sink.leave_place = sink_leave_place;
     dispatch->sink.run = sink_run;
 }
 

@@ -142,7 +142,7 @@ static void sink_order(void *context, struct session *session, enum agent_order_
                        const char *content, const char *request_id, const char *option_id)
 {
     struct fixture *fixture = context;
-    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP);
+    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
     RULE(session_has_agent(session));
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);
     RULE((kind == ORDER_PROMPT || kind == ORDER_CANCEL) == (turn_id != NULL));
@@ -254,7 +254,7 @@ static void *sink_arm(void *context, struct session *session, int what, int64_t 
     struct fixture *fixture = context;
     (void)session;
     RULE(after_ms > 0);
-    RULE((what == ARM_PERMISSION) == (request_id != NULL));
+    RULE((what == ARM_PERMISSION || what == ARM_SETTING) == (request_id != NULL));
     struct armed *armed = calloc(1, sizeof(*armed));
     CHECK(armed);
     *armed = (struct armed){.next = fixture->armed, .what = what, .request_id = copy(request_id)};
@@ -576,6 +576,8 @@ void fixture_expire(struct fixture *fixture, int what)
         session_idle_expired(fixture->session, &fixture->sink, &fixture->now);
     } else if (what == ARM_PROOF) {
         session_proof_expired(fixture->session, &fixture->sink, &fixture->now);
+    } else if (what == ARM_SETTING) {
+        session_setting_expired(fixture->session, &fixture->sink, &fixture->now, armed->request_id);
     } else {
         session_start_expired(fixture->session, &fixture->sink, &fixture->now);
     }
@@ -595,12 +597,13 @@ static void put(struct buffer *out, const char *before, const char *text, const 
 
 static const char *const arm_names[] = {[ARM_PERMISSION] = "permission", [ARM_CANCEL] = "cancel",
                                         [ARM_START] = "start", [ARM_AGENT_IDLE] = "idle",
-                                        [ARM_PROOF] = "proof"};
+                                        [ARM_PROOF] = "proof", [ARM_SETTING] = "setting"};
 static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = "failed",
                                         [RUN_CRASHED] = "crashed", [RUN_OVER] = "over"};
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
-                                          [ORDER_KILL] = "kill"};
+                                          [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
+                                          [ORDER_CLOSE] = "close"};
 
 static void trace(struct buffer *out, const struct record *made)
 {

@@ -303,6 +303,60 @@ static void a_prompt_that_meets_the_stop_is_not_forgotten(void)
     fixture_free(fixture);
 }
 
+static void set(struct fixture *fixture, const char *user)
+{
+    struct caller caller = fixture_caller(fixture, user);
+    session_set(fixture->session, &fixture->sink, &fixture->now, &caller, NULL, "\"plan\"");
+}
+
+/* Whoever changes a setting of an agent that is away waits for it as for a prompt. */
+static void a_change_of_settings_waits_too(void)
+{
+    struct fixture *fixture = with_idle(0);
+    session_idle_stop(fixture->session, &fixture->sink, &fixture->now, "to make room");
+    set(fixture, "bob");
+    fixture->place = (struct place_answer){.kind = PLACE_WAITS, .before = 1};
+    fixture_notice(fixture, NOTICE_EXITED, NULL, "The agent was stopped.");
+    TEST_TRACE(fixture, "!stop keep status(stopped) status(starting)");
+    fixture_prompt(fixture, "alice", "one");
+    fixture_cancel(fixture, "alice", true);
+    TEST_TRACE(fixture, "user_message(queued) =ok user_message(withdrawn) =ok"); /* bob still waits */
+    fixture_give_place(fixture);
+    fixture_notice(fixture, NOTICE_READY, NULL, NULL);
+    TEST_TRACE(fixture, "+start status(starting) !start -start status(idle) +setting !setting");
+    CU_ASSERT_FALSE(fixture->session->idle);
+    fixture_expire(fixture, ARM_SETTING);
+    TEST_TRACE(fixture, "=agent_failed");
+    CU_ASSERT_TRUE(fixture->session->idle);
+    fixture_free(fixture);
+
+    /* Whatever ends the waiting answers. */
+    static const char *const traces[] = {"leave =closed session_closed status(closed) =ok",
+                                         "leave =shutting_down status(stopped)",
+                                         "=limit_reached error(limit_reached) status(failed)"};
+    for (int i = 0; i < 3; i++) {
+        fixture = waiting();
+        set(fixture, "bob");
+        TEST_TRACE(fixture, "keep status(starting)");
+        if (i == 0) {
+            fixture_close(fixture, "alice");
+            fixture->traced++; /* its "keep" */
+        } else if (i == 1) {
+            session_stop(fixture->session, &fixture->sink, &fixture->now);
+        } else {
+            fixture_refuse_place(fixture, ANSWER_LIMIT_REACHED, "full");
+        }
+        TEST_TRACE(fixture, traces[i]);
+        fixture_free(fixture);
+    }
+
+    fixture = waiting();
+    fixture->place = (struct place_answer){.kind = PLACE_REFUSED, .code = ANSWER_AGENT_UNAVAILABLE, .message = "no"};
+    set(fixture, "bob");
+    TEST_TRACE(fixture, "=agent_unavailable");
+    fixture_free(fixture);
+}
+
 static void who_is_not_idle(void)
 {
     struct fixture *fixture = with_idle(1000);
@@ -408,6 +462,7 @@ TEST_MAIN("session_keep", TEST(who_must_wait_says_so_and_goes_on_when_there_is_a
           TEST(the_server_stops_who_waits), TEST(a_place_can_be_refused_after_all), TEST(a_refusal_changes_nothing),
           TEST(what_counts_as_what), TEST(a_run_proves_itself_once),
           TEST(the_watchers_are_told_that_it_is_not_tried_again), TEST(an_idle_agent_is_stopped_and_comes_back),
-          TEST(a_prompt_that_meets_the_stop_is_not_forgotten), TEST(who_is_not_idle),
+          TEST(a_prompt_that_meets_the_stop_is_not_forgotten), TEST(a_change_of_settings_waits_too),
+          TEST(who_is_not_idle),
           TEST(the_time_may_be_changed_meanwhile), TEST(a_silent_agent_is_shown_until_it_speaks),
           TEST(who_is_asked_is_waited_for), TEST(a_turn_that_hangs_is_cancelled))

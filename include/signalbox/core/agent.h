@@ -34,8 +34,18 @@ struct permission_ask {
 };
 void permission_ask_free(struct permission_ask *ask);
 
+/* What an agent takes in a prompt beside text and resource links (ACP promptCapabilities). */
+enum agent_can { AGENT_CAN_IMAGE = 1, AGENT_CAN_AUDIO = 2, AGENT_CAN_EMBED = 4 };
+
+/* What an agent that was started knows of what was said before. */
+enum agent_memory {
+    MEMORY_NEW,  /* a new session was what was asked for */
+    MEMORY_KEPT, /* session/resume or session/load: it remembers */
+    MEMORY_LOST, /* neither was possible: a new session; `message` may say why */
+};
+
 enum agent_notice_kind {
-    NOTICE_READY,               /* the ACP session exists: prompts may be given */
+    NOTICE_READY,               /* the ACP session exists: prompts may be given. `acp_session_id`, `memory`, `can` */
     NOTICE_FAILED,              /* it could not be started, or refused a session; `code`, `message` */
     NOTICE_PERMISSION,          /* `ask` */
     NOTICE_PERMISSION_WITHDRAWN, /* `request_id`: the agent gave it up ($/cancel_request) */
@@ -44,6 +54,8 @@ enum agent_notice_kind {
     NOTICE_SILENT,              /* nothing was heard of it for `silent_ms`, in a turn, though nobody is asked */
     NOTICE_HANGS,               /* nor for this time, after which its turn is to be cancelled */
     NOTICE_HEARD,               /* after NOTICE_SILENT: a sign of life, or nothing is expected of it any more */
+    NOTICE_SETTING,             /* a change of settings: done, or refused with `code` and `message`. `request_id` is
+                                   the order's; NULL: nobody waits, and it was refused */
     NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
 };
 /* When memory ran out, texts of the last notice of an agent (NOTICE_FAILED, NOTICE_EXITED) may be NULL. */
@@ -59,6 +71,8 @@ struct agent_notice {
     char *title;
     char *acp_session_id;
     int64_t silent_ms;
+    enum agent_memory memory;
+    unsigned can; /* enum agent_can */
     bool auth_required;  /* of NOTICE_FAILED, and of a turn's error: a login is missing; `message` names the ways */
 };
 void agent_notice_clear(struct agent_notice *notice);
@@ -67,6 +81,8 @@ enum agent_order_kind {
     ORDER_PROMPT,     /* `turn_id`, `content` */
     ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
     ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
+    ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */
+    ORDER_CLOSE,      /* as ORDER_STOP, and the session is not wanted again */
     ORDER_STOP,       /* end the process, in order */
     ORDER_KILL,       /* end it at once: it ignored a cancel */
 };

@@ -96,6 +96,21 @@ struct turn {
     void *cancel_deadline;
 };
 
+/* A mode (`option_id` NULL) or an option of the agent, as somebody wants it: set again when the agent is started anew. */
+struct setting {
+    struct setting *next;
+    char *option_id, *value; /* value: a JSON text */
+};
+/* A change that somebody waits for. */
+struct setting_waiter {
+    struct setting_waiter *next;
+    char *token;
+    struct setting setting;
+    void *reply;    /* the sink's, by `keep_reply` */
+    void *deadline; /* armed once the agent was told; NULL before */
+};
+enum { SETTING_WAITERS_MAX = 16, SETTINGS_MAX = 64 };
+
 /* Who waits for the session to be closed. */
 struct close_waiter {
     struct close_waiter *next;
@@ -131,6 +146,12 @@ struct session {
     size_t pending_count;
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
+    char *agent_session; /* the agent's own id of the session; NULL: it never had one */
+    bool can_known;      /* `can` is what an agent said */
+    unsigned can;        /* enum agent_can */
+    struct setting *settings; /* SETTINGS_MAX at most */
+    struct setting_waiter *setting_waiters; /* oldest first, SETTING_WAITERS_MAX at most */
+    uint64_t setting_count; /* of tokens given */
     bool changed;      /* the row is to be written */
     void *owner;       /* the dispatcher's */
 };
@@ -167,7 +188,7 @@ struct session_sink {
     const char *(*run)(void *context, struct session *session, enum agent_run what, const char *message);
     void (*answer)(void *context, const struct caller *caller, enum answer_code code, const char *message,
                    const char *fields);
-    /* `what` is one of ARM_*. Returns a handle. */
+    /* `what` is one of ARM_*; `request_id` names the request, or the token of a setting. Returns a handle. */
     void *(*arm)(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);
     void (*disarm)(void *context, void *handle);
     /* A reply that is answered later than its call; and its answer. */
@@ -176,7 +197,7 @@ struct session_sink {
     /* The feed of all sessions: permission_waiting and permission_ended. */
     void (*permission_feed)(void *context, struct session *session, const struct permission *permission, bool waiting);
 };
-enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_AGENT_IDLE, ARM_PROOF };
+enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_SETTING, ARM_AGENT_IDLE, ARM_PROOF };
 
 /* ---- Life ---- */
 struct session *session_new(const char *id);
@@ -198,6 +219,13 @@ void session_resume_queue(struct session *session, const struct session_sink *si
                           const struct caller *caller);
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
                     const struct caller *caller, bool all);
+
+/* ---- Settings ---- */
+/* `option_id` NULL: the mode. Answered when the agent has answered; starts it if none runs. */
+void session_set(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                 const struct caller *caller, const char *option_id, const char *value);
+void session_setting_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                             const char *token);
 
 /* ---- Permissions ---- */
 void session_permission_response(struct session *session, const struct session_sink *sink, const struct session_now *now,
@@ -241,4 +269,7 @@ void session_describe(const struct session *session, struct buffer *out);
 void session_summary(const struct session *session, struct buffer *out);
 /* The queue as kept in the row, and back. NULL when it is empty. */
 char *session_queue_text(const struct session *session);
+/* The same of what is to be known of it later and has no column of its own: never NULL. */
+char *session_state_text(const struct session *session);
+void session_state_restore(struct session *session, const char *text);
 void session_queue_restore(struct session *session, const char *text);

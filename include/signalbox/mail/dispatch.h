@@ -86,6 +86,7 @@ enum deadline_what {
     DEADLINE_PERMISSION = ARM_PERMISSION,
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
+    DEADLINE_SETTING = ARM_SETTING,   /* an agent did not answer a change of settings */
     DEADLINE_AGENT_IDLE = ARM_AGENT_IDLE, /* an agent has had nothing to do */
     DEADLINE_PROOF = ARM_PROOF,           /* an agent has been ready for a time */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
@@ -101,7 +102,7 @@ struct deadline {
     enum deadline_what what;
     struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_KEEP */
     uint64_t run;              /* which agent run or turn it was for */
-    char *request_id;          /* DEADLINE_PERMISSION */
+    char *request_id;          /* DEADLINE_PERMISSION; DEADLINE_SETTING: its token */
 };
 
 struct server_note {
