@@ -239,7 +239,7 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
             dispatch_agent_states(dispatch, command);
             break;
         default:
-            CHECK(!"a command that is answered where it was read");
+            CHECK(false && "a command that is answered where it was read");
         }
         dispatch->at_once = false;
         dispatch_command_free(command);
