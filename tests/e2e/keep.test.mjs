@@ -206,6 +206,17 @@ test('an idle agent is stopped, its session leaves memory, and the next prompt b
   assert.equal(stays.events.at(-1).phase, 'idle');
 });
 
+test('an idle agent that can load its session comes back with its memory', async () => {
+  const file = path.join(temporaryFolder(), 'state');
+  const keeping = { command: ['signalbox-scripted-agent', '--load', '--state', file], 'agent-idle-ms': 200 };
+  const server = await startServer({ agents: { keeping } });
+  const session = await (await server.connect()).create('keeping');
+  await session.run(script(say('one')));
+  await statusWith(session, /without work/);
+  assert.equal(textOf(await session.run(script(say('two')))), 'two');
+  assert.ok(session.events.every((event) => event.type !== 'error'), 'nothing was lost');
+});
+
 // ---- Places ----
 
 async function twoUsers(settings) {

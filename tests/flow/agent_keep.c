@@ -83,7 +83,7 @@ static void a_kill_says_what_was_waited_for(void)
 
     world_begin("");
     write_file("a.sh", "read l; echo '{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{\"protocolVersion\":1}}'; echo opened >&2\n"
-                       "read l; echo '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'; exec cat >/dev/null");
+                       "read l; echo '{\"jsonrpc\":\"2.0\",\"method\":\"x\"}'; cat >/dev/null; exit"); /* no exec: it would close stdout */
     int64_t lines = metric_read(METRIC_AGENT_LINES);
     start("a");
     while (metric_read(METRIC_AGENT_LINES) < lines + 2) {
