@@ -14,6 +14,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/rcu.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/role/agent.h"
@@ -104,6 +105,7 @@ static void write_metrics(void *context, struct buffer *out)
             write_mailbox(out, families[f].family, name, f == 0 ? stats.depth : f == 1 ? stats.pushed : stats.refused);
         }
     }
+    pauses_write(out);
 }
 
 static bool is_ready(void *context, struct buffer *reasons)

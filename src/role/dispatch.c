@@ -17,7 +17,7 @@ struct known_client {
     struct rcu_map_node node;
     struct rcu_head rcu;
     struct mailbox *box;
-    uint64_t serial;
+    uint64_t serial, arrived;
     char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
 };
 
@@ -41,18 +41,24 @@ static void take_client(struct dispatch *dispatch, struct client_note *note)
             rcu_retire(&known->rcu, known_client_free);
         }
     } else if (known) {
+        /* Two connections go through two handler threads and two socket threads: the older one may come here last. */
+        bool newer = note->arrived >= known->arrived;
         struct replaced_mail *mail = need_zero(sizeof(*mail));
         mail->mail.kind = CLIENT_MAIL_REPLACED;
-        mail->serial = known->serial;
-        mailbox_push(known->box, &mail->mail);
-        known->box = note->box;
-        known->serial = note->serial;
+        mail->serial = newer ? known->serial : note->serial;
+        mailbox_push(newer ? known->box : note->box, &mail->mail);
+        if (newer) {
+            known->box = note->box;
+            known->serial = note->serial;
+            known->arrived = note->arrived;
+        }
     } else {
         known = need_zero(sizeof(*known));
         memcpy(known->key, key, sizeof(key));
         known->node.key = known->key;
         known->box = note->box;
         known->serial = note->serial;
+        known->arrived = note->arrived;
         need_ok(rcu_map_add(dispatch->clients, &known->node));
     }
     free(note);

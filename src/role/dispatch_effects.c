@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/need.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/timer.h"
 
@@ -342,6 +343,7 @@ void dispatch_flush(struct dispatch *dispatch)
     }
     if (dispatch->batch) {
         dispatch->batch->number = dispatch->batches;
+        pause_at(PAUSE_ASSIGN_COMMIT);
         mailbox_push(dispatch->wiring.journal, &dispatch->batch->mail);
         dispatch->batch = NULL;
     }

@@ -6,6 +6,7 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/frame.h"
 #include "signalbox/base/log.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/thread.h"
 
 enum { WAITING_MAX = 64, OPCODE_TEXT = 1 };
@@ -115,6 +116,7 @@ static void answer_first(struct history *history)
     struct history_request *first = history->waiting[0];
     bool session = first->kind == HISTORY_SESSION;
     enum err err = read_one(history, first);
+    pause_at(PAUSE_HISTORY_READ);
     if (err != ERR_OK && err != ERR_NOENT && err != ERR_NOMEM) {
         uint32_t left_out;
         if (log_limit_pass(&history->failures, 6, &left_out)) {

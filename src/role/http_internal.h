@@ -33,6 +33,7 @@ struct http {
     struct mg_context *civetweb;
     atomic_int port; /* 0 until it is known: a handler may serve before http_start returns */
     atomic_bool refusing, stopping;
+    _Atomic(uint64_t) upgrades; /* so many requests for a WebSocket so far */
     atomic_uint turn; /* which socket thread takes the next WebSocket */
     struct http_logins *logins;
     struct http_failures *failures;
@@ -74,6 +75,12 @@ struct http_response {
     size_t fixed_length;
     bool close;       /* the connection cannot be used again */
     bool handed_over; /* nothing is sent: the socket belongs to somebody else */
+    /* A body of any length, sent while it is made: `body` has its first part, and this puts the next one into it, emptied;
+     * nothing for the end. False: there is no next one to be had, and the connection is cut, so that the client sees that
+     * something is missing. NULL: `body` is all. */
+    bool (*next_part)(struct http_request *request, struct http_response *response);
+    void *parts; /* its own; freed by parts_free */
+    void (*parts_free)(void *parts);
 };
 
 /* http.c */
@@ -157,6 +164,15 @@ bool http_json_body(struct http_request *request, struct http_response *response
 void http_agents(struct http_request *request, struct http_response *response);
 void http_sessions(struct http_request *request, struct http_response *response);
 void http_events(struct http_request *request, struct http_response *response);
+/* `limit` of the query: `fallback` without one, `most` at most. false: the response says what is wrong with it. */
+bool http_read_limit(struct http_request *request, struct http_response *response, int64_t fallback,
+                     int64_t most, int64_t *out);
+/* Who was asked has not answered, or not with a result. */
+void http_no_answer(struct http_request *request, struct http_response *response);
+void http_store_problem(struct http_response *response, enum err err);
+/* http_audit.c */
+void http_rules(struct http_request *request, struct http_response *response);
+void http_audit(struct http_request *request, struct http_response *response);
 bool http_static(struct http_request *request, struct http_response *response);
 void http_upgrade(struct http_request *request, struct http_response *response);
 /* May one more connection be handed over? false: the response says why not. */

@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/mail/dispatch.h"
@@ -54,6 +55,7 @@ static void publish(struct journal *journal)
         struct topic *topic = journal->unpublished;
         journal->unpublished = topic->unpublished_next;
         topic->unpublished = false;
+        pause_at(PAUSE_TAIL_PUBLISH);
         topic_publish(topic, topic->appended, journal->wiring.socket_boxes);
         topic_put(topic);
     }
@@ -105,6 +107,9 @@ static void release(struct journal *journal, struct journal_item *item)
     case JOURNAL_PURGE:
     case JOURNAL_ANSWER:
     case JOURNAL_EXPIRE:
+    case JOURNAL_RULE:
+    case JOURNAL_RULE_REMOVE:
+    case JOURNAL_AUDIT:
         break;
     }
 }
@@ -134,6 +139,15 @@ static struct store_write *write_of(struct store_write *write, const struct jour
         return write;
     case JOURNAL_EXPIRE:
         *write = (struct store_write){.kind = STORE_EXPIRE, .before = item->expire.before, .limit = item->expire.limit};
+        return write;
+    case JOURNAL_RULE:
+        *write = (struct store_write){.kind = STORE_RULE, .rule = &item->rule};
+        return write;
+    case JOURNAL_RULE_REMOVE:
+        *write = (struct store_write){.kind = STORE_RULE_REMOVE, .rule_id = item->rule_id};
+        return write;
+    case JOURNAL_AUDIT:
+        *write = (struct store_write){.kind = STORE_AUDIT, .audit = &item->audit};
         return write;
     default:
         return NULL;
@@ -275,6 +289,7 @@ static bool commit_group(struct journal *journal)
         return false;
     }
     journal->retry_at = (struct instant){0};
+    pause_at(PAUSE_COMMIT_PUBLISH);
     release_group(journal);
     return true;
 }

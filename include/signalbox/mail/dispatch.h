@@ -126,5 +126,6 @@ struct client_note {
     struct identity identity;
     struct mailbox *box; /* of its socket thread */
     uint64_t serial;
+    uint64_t arrived; /* as in struct client_take */
     bool gone;
 };
