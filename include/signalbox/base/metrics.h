@@ -40,6 +40,14 @@
     X(GAUGE, AGENTS_RUNNING, "signalbox_agents_running", "Agent processes now")                    \
     X(COUNTER, AGENTS_STARTED, "signalbox_agents_started_total", "Agent processes started")        \
     X(COUNTER, AGENTS_FAILED, "signalbox_agents_failed_total", "Agents that did not start or died in a turn") \
+    X(COUNTER, AGENTS_STOPPED_IDLE, "signalbox_agents_stopped_idle_total", "Agents stopped since they had nothing to do") \
+    X(GAUGE, AGENTS_WAITING, "signalbox_agents_waiting", "Sessions that wait for a place to start their agent") \
+    X(GAUGE, BREAKERS_OPEN, "signalbox_agent_breakers{state=\"open\"}", "Configured agents that failed too often to be started, by the state of their circuit breaker") \
+    X(GAUGE, BREAKERS_HALF_OPEN, "signalbox_agent_breakers{state=\"half_open\"}", "Configured agents that failed too often to be started, by the state of their circuit breaker") \
+    X(COUNTER, BREAKER_OPENS, "signalbox_agent_breaker_opens_total{of=\"agent\"}", "Times a circuit breaker opened, of a configured agent or of one session") \
+    X(COUNTER, SESSION_BREAKER_OPENS, "signalbox_agent_breaker_opens_total{of=\"session\"}", "Times a circuit breaker opened, of a configured agent or of one session") \
+    X(COUNTER, AGENT_SILENCES, "signalbox_agent_silences_total", "Times an agent gave no sign of life in a turn") \
+    X(COUNTER, AGENT_HANGS, "signalbox_agent_hangs_total", "Turns cancelled since the agent gave no sign of life") \
     X(COUNTER, AGENT_LINES, "signalbox_agent_lines_total", "Lines read from agents")               \
     X(COUNTER, AGENT_GARBAGE, "signalbox_agent_garbage_total", "Lines of agents that were no JSON-RPC") \
     X(COUNTER, AGENT_STALLS, "signalbox_agent_stalls_total", "Times an agent was not read because its credit was used up") \

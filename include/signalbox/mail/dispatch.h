@@ -106,8 +106,11 @@ enum deadline_what {
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
     DEADLINE_SETTING = ARM_SETTING,   /* an agent did not answer a change of settings */
+    DEADLINE_AGENT_IDLE = ARM_AGENT_IDLE, /* an agent has had nothing to do */
+    DEADLINE_PROOF = ARM_PROOF,           /* an agent has been ready for a time */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
     DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
+    DEADLINE_KEEP,                    /* of no session: which agents may be started is looked at */
 };
 struct deadline {
     struct mail mail;          /* to the timer and back */
@@ -116,7 +119,7 @@ struct deadline {
     struct instant at;
     bool cancelled;            /* the dispatcher's: set when it asked for that */
     enum deadline_what what;
-    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE */
+    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_KEEP */
     uint64_t run;              /* which agent run or turn it was for */
     char *request_id;          /* DEADLINE_PERMISSION; DEADLINE_SETTING: its token */
 };
