@@ -162,6 +162,9 @@ static struct permission_ask *make_ask(struct acp_peer *peer, const char *reques
     put_plan(text, tool);
     ask->plan_content = acp_take_json(peer, &peer->text);
     copy_options(peer, ask, options, count_options(options));
+    if (peer->error == ERR_OK) {
+        acp_reach(peer, ask, tool);
+    }
     return ask;
 }
 
