@@ -46,6 +46,15 @@ static void item_free(struct journal_item *item)
     case JOURNAL_ANSWER:
         stored_answer_clear(&item->answer);
         break;
+    case JOURNAL_RULE:
+        stored_rule_clear(&item->rule);
+        break;
+    case JOURNAL_RULE_REMOVE:
+        free(item->rule_id);
+        break;
+    case JOURNAL_AUDIT:
+        audit_entry_clear(&item->audit);
+        break;
     case JOURNAL_PENDING:
     case JOURNAL_PURGE:
     case JOURNAL_EXPIRE:

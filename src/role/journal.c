@@ -105,6 +105,9 @@ static void release(struct journal *journal, struct journal_item *item)
     case JOURNAL_PURGE:
     case JOURNAL_ANSWER:
     case JOURNAL_EXPIRE:
+    case JOURNAL_RULE:
+    case JOURNAL_RULE_REMOVE:
+    case JOURNAL_AUDIT:
         break;
     }
 }
@@ -134,6 +137,15 @@ static struct store_write *write_of(struct store_write *write, const struct jour
         return write;
     case JOURNAL_EXPIRE:
         *write = (struct store_write){.kind = STORE_EXPIRE, .before = item->expire.before, .limit = item->expire.limit};
+        return write;
+    case JOURNAL_RULE:
+        *write = (struct store_write){.kind = STORE_RULE, .rule = &item->rule};
+        return write;
+    case JOURNAL_RULE_REMOVE:
+        *write = (struct store_write){.kind = STORE_RULE_REMOVE, .rule_id = item->rule_id};
+        return write;
+    case JOURNAL_AUDIT:
+        *write = (struct store_write){.kind = STORE_AUDIT, .audit = &item->audit};
         return write;
     default:
         return NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "memory_answers.h"
+#include "memory_audit.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/id.h"
 #include "signalbox/store/store.h"
@@ -31,6 +32,7 @@ struct memory_store {
     struct store store;
     pthread_mutex_t mutex;
     struct memory_answers answers;
+    struct memory_audit audit;
     struct stored_session **sessions; /* by key */
     size_t count, capacity;
     _Atomic(int) fail; /* enum err */
@@ -161,11 +163,20 @@ static enum err stage_event(struct staged *staged)
 static enum err stage(struct memory_store *store, struct staged *staged)
 {
     const struct store_write *write = staged->write;
-    if (write->kind == STORE_EXPIRE) {
+    switch (write->kind) { /* what belongs to no session */
+    case STORE_EXPIRE:
+    case STORE_RULE_REMOVE:
         return ERR_OK;
-    }
-    if (write->kind == STORE_ANSWER) {
+    case STORE_ANSWER:
         return memory_answers_stage(&store->answers, write->answer, &staged->answer);
+    case STORE_RULE:
+        return memory_audit_stage_rule(&store->audit, write->rule);
+    case STORE_AUDIT:
+        return memory_audit_stage_entry(&store->audit, write->audit);
+    case STORE_EVENT:
+    case STORE_SESSION:
+    case STORE_PURGE:
+        break;
     }
     staged->session =
         find_or_add(store, write->kind == STORE_SESSION ? write->row->key : write->session_key);
@@ -187,11 +198,9 @@ static enum err stage(struct memory_store *store, struct staged *staged)
     case STORE_PURGE:
         staged->session->staged_last = 0;
         return ERR_OK;
-    case STORE_ANSWER:
-    case STORE_EXPIRE:
-        break;
+    default:
+        return ERR_INVAL;
     }
-    return ERR_INVAL;
 }
 
 static void apply(struct memory_store *store, struct staged *staged)
@@ -208,12 +217,22 @@ static void apply(struct memory_store *store, struct staged *staged)
         break;
     case STORE_PURGE:
         forget(session);
+        memory_audit_purge(&store->audit, session->key);
         break;
     case STORE_ANSWER:
         memory_answers_put(&store->answers, &staged->answer);
         break;
     case STORE_EXPIRE:
         memory_answers_expire(&store->answers, staged->write->before, staged->write->limit);
+        break;
+    case STORE_RULE:
+        memory_audit_commit_rule(&store->audit);
+        break;
+    case STORE_RULE_REMOVE:
+        memory_audit_remove_rule(&store->audit, staged->write->rule_id);
+        break;
+    case STORE_AUDIT:
+        memory_audit_commit_entry(&store->audit);
         break;
     }
 }
@@ -256,6 +275,7 @@ static enum err memory_append(struct store *base, const struct store_write *writ
             stored_answer_clear(&staged[i].answer);
         }
     }
+    memory_audit_unstage(&store->audit); /* of a group that failed */
     pthread_mutex_unlock(&store->mutex);
     free(staged);
     return err;
@@ -287,6 +307,7 @@ static void memory_close(struct store *base)
         session_free(store->sessions[i]);
     }
     memory_answers_clear(&store->answers);
+    memory_audit_clear(&store->audit);
     free(store->sessions);
     free(store->store.generation);
     pthread_mutex_destroy(&store->mutex);
@@ -439,6 +460,28 @@ static enum err memory_list_answers(struct store_reader *reader, int64_t since,
     return ERR_OK;
 }
 
+static enum err memory_list_rules(struct store_reader *reader, int64_t after_key, size_t limit,
+                                  const struct rule_filter *filter, store_rule_visit *visit,
+                                  void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    memory_audit_list_rules(&store->audit, after_key, limit, filter, visit, context);
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
+static enum err memory_list_audit(struct store_reader *reader, int64_t after, bool newest_first,
+                                  size_t limit, const struct audit_filter *filter,
+                                  store_audit_visit *visit, void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    memory_audit_list(&store->audit, after, newest_first, limit, filter, visit, context);
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
 static enum err memory_maintain(struct store_reader *reader)
 {
     (void)reader;
@@ -457,6 +500,8 @@ static const struct store_operations operations = {
     .list_sessions = memory_list_sessions,
     .read_answer = memory_read_answer,
     .list_answers = memory_list_answers,
+    .list_rules = memory_list_rules,
+    .list_audit = memory_list_audit,
     .maintain = memory_maintain,
 };
 

@@ -28,6 +28,18 @@ static const char *const sql[STATEMENT_COUNT] = {
                                 " fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_EXPIRE_ANSWERS] = "DELETE FROM answers WHERE rowid IN"
                                  " (SELECT rowid FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
+    [STATEMENT_INSERT_RULE] =
+        "INSERT INTO rules (session, created_at, expires_at, id, user, scope, session_id,"
+        " workspace, matches, command, tool_kind, path, label, request_id) VALUES"
+        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [STATEMENT_DELETE_RULE] = "DELETE FROM rules WHERE id = ?1",
+    [STATEMENT_DELETE_SESSION_RULES] = "DELETE FROM rules WHERE session = ?1",
+    [STATEMENT_INSERT_AUDIT] =
+        "INSERT INTO audit (at, always_allow, action, session_id, workspace, agent, request_id,"
+        " outcome, option_id, decided_by, user, rule_id, policy, policy_before, reason, message,"
+        " made_rule_id, rule, address, client_id, transport, command_id, request) VALUES"
+        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
+        " ?20, ?21, ?22, ?23)",
 };
 
 enum err sqlite_append_prepare(struct sqlite_store *store)
@@ -122,10 +134,11 @@ static int write_session(struct sqlite_store *store, const struct session_row *r
 
 static int purge(struct sqlite_store *store, int64_t session_key)
 {
-    static const enum sqlite_statement both[] = {STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION};
+    static const enum sqlite_statement all[] = {STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
+                                                STATEMENT_DELETE_SESSION_RULES};
     int code = SQLITE_OK;
-    for (size_t i = 0; i < array_size(both) && code == SQLITE_OK; i++) {
-        sqlite3_stmt *statement = store->statements[both[i]];
+    for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
+        sqlite3_stmt *statement = store->statements[all[i]];
         code = sqlite3_bind_int64(statement, 1, session_key);
         if (code == SQLITE_OK) {
             code = run(statement);
@@ -156,6 +169,53 @@ static int expire_answers(struct sqlite_store *store, int64_t before, uint32_t l
     return code == SQLITE_OK ? run(statement) : code;
 }
 
+static int bind_texts(sqlite3_stmt *statement, int at, const char *const *texts, size_t count)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < count; i++) {
+        also(&code, bind_text(statement, at + (int)i, texts[i]));
+    }
+    return code;
+}
+
+static int write_rule(struct sqlite_store *store, const struct stored_rule *rule)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_RULE];
+    const char *const texts[] = {
+        rule->id,      rule->user,      rule->scope, rule->session_id, rule->workspace, rule->match,
+        rule->command, rule->tool_kind, rule->path,  rule->label,      rule->request_id,
+    };
+    int code = sqlite3_bind_int64(statement, 1, rule->session_key);
+    also(&code, sqlite3_bind_int64(statement, 2, rule->created_at));
+    also(&code, sqlite3_bind_int64(statement, 3, rule->expires_at));
+    also(&code, bind_texts(statement, 4, texts, array_size(texts)));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int remove_rule(struct sqlite_store *store, const char *id)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_DELETE_RULE];
+    int code = bind_text(statement, 1, id);
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int write_audit(struct sqlite_store *store, const struct audit_entry *entry)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_AUDIT];
+    const char *const texts[] = {
+        entry->action,       entry->session_id, entry->workspace, entry->agent,
+        entry->request_id,   entry->outcome,    entry->option_id, entry->by,
+        entry->user,         entry->rule_id,    entry->policy,    entry->policy_before,
+        entry->reason,       entry->message,    entry->made_rule_id, entry->rule,
+        entry->address,      entry->client_id,  entry->transport, entry->command_id,
+        entry->request,
+    };
+    int code = sqlite3_bind_int64(statement, 1, entry->at);
+    also(&code, sqlite3_bind_int(statement, 2, entry->always_allow));
+    also(&code, bind_texts(statement, 3, texts, array_size(texts)));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
 static int write_one(struct sqlite_store *store, const struct store_write *write)
 {
     switch (write->kind) {
@@ -169,6 +229,12 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
         return write_answer(store, write->answer);
     case STORE_EXPIRE:
         return expire_answers(store, write->before, write->limit);
+    case STORE_RULE:
+        return write_rule(store, write->rule);
+    case STORE_RULE_REMOVE:
+        return remove_rule(store, write->rule_id);
+    case STORE_AUDIT:
+        return write_audit(store, write->audit);
     }
     return SQLITE_MISUSE;
 }

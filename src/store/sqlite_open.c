@@ -443,5 +443,7 @@ const struct store_operations sqlite_operations = {
     .list_sessions = sqlite_list_sessions,
     .read_answer = sqlite_read_answer,
     .list_answers = sqlite_list_answers,
+    .list_rules = sqlite_list_rules,
+    .list_audit = sqlite_list_audit,
     .maintain = sqlite_maintain,
 };

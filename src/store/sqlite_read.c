@@ -8,25 +8,6 @@
  * grow. */
 enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256, STEP_ANSWERS = 8192 };
 
-enum reader_statement {
-    READER_EVENTS,
-    READER_SESSION,
-    READER_LIVE,
-    READER_LIST,
-    READER_LIST_OPEN,
-    READER_ANSWER,
-    READER_ANSWERS,
-    READER_COUNT
-};
-
-struct sqlite_reader {
-    struct store_reader reader;
-    struct sqlite_store *store;
-    sqlite3 *db;
-    sqlite3_stmt *statements[READER_COUNT];
-    uint64_t checkpointed; /* the count of commits that the last whole checkpoint has seen */
-};
-
 /* The row of a session is not written with each of its events, so its head is looked up in the log.
  */
 #define ROW_COLUMNS                                                                                \
@@ -76,6 +57,9 @@ enum err sqlite_reader_open(struct store *base, struct store_reader **out)
                          sqlite3_prepare_v3(reader->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                             &reader->statements[i], NULL));
     }
+    if (err == ERR_OK) {
+        err = sqlite_audit_prepare(reader);
+    }
     if (err != ERR_OK) {
         log_error("store reader not opened", "file", "%s", store->path, "error", "%s",
                   err_text(err), "detail", "%s", sqlite_why(reader->db), NULL);
@@ -95,6 +79,7 @@ void sqlite_reader_close(struct store_reader *base)
     for (size_t i = 0; i < READER_COUNT; i++) {
         sqlite3_finalize(reader->statements[i]);
     }
+    sqlite_audit_finish(reader);
     sqlite3_close_v2(reader->db);
     free(reader);
 }
@@ -144,7 +129,7 @@ enum err sqlite_read_events(struct store_reader *base, int64_t session_key, uint
     return sqlite_err(reader->db, code);
 }
 
-static bool text_column(sqlite3_stmt *statement, int at, char **out)
+bool sqlite_text_column(sqlite3_stmt *statement, int at, char **out)
 {
     if (sqlite3_column_type(statement, at) == SQLITE_NULL) {
         *out = NULL;
@@ -168,11 +153,11 @@ static bool row_columns(sqlite3_stmt *statement, struct session_row *row)
         .oldest_pending_at = sqlite3_column_int64(statement, 15),
         .closed = sqlite3_column_int(statement, 16) != 0,
     };
-    return text_column(statement, 1, &row->id) && text_column(statement, 2, &row->agent) &&
-           text_column(statement, 3, &row->workspace) && text_column(statement, 4, &row->title) &&
-           text_column(statement, 5, &row->policy) && text_column(statement, 6, &row->phase) &&
-           text_column(statement, 7, &row->epoch) && text_column(statement, 8, &row->created_by) &&
-           text_column(statement, 17, &row->queue) && text_column(statement, 18, &row->agent_state);
+    return sqlite_text_column(statement, 1, &row->id) && sqlite_text_column(statement, 2, &row->agent) &&
+           sqlite_text_column(statement, 3, &row->workspace) && sqlite_text_column(statement, 4, &row->title) &&
+           sqlite_text_column(statement, 5, &row->policy) && sqlite_text_column(statement, 6, &row->phase) &&
+           sqlite_text_column(statement, 7, &row->epoch) && sqlite_text_column(statement, 8, &row->created_by) &&
+           sqlite_text_column(statement, 17, &row->queue) && sqlite_text_column(statement, 18, &row->agent_state);
 }
 
 enum err sqlite_read_session(struct store_reader *base, const char *id, struct session_row *out)
@@ -306,9 +291,9 @@ enum err sqlite_read_answer(struct store_reader *base, const struct digest *name
         struct stored_answer copy;
         err = ERR_CORRUPT;
         if (digest_column(statement, 0, &answer.body)) {
-            bool fits = text_column(statement, 2, &answer.code) &&
-                        text_column(statement, 3, &answer.message) &&
-                        text_column(statement, 4, &answer.fields);
+            bool fits = sqlite_text_column(statement, 2, &answer.code) &&
+                        sqlite_text_column(statement, 3, &answer.message) &&
+                        sqlite_text_column(statement, 4, &answer.fields);
             err = fits ? stored_answer_copy(&copy, &answer) : ERR_NOMEM;
         }
         if (err == ERR_OK) {

@@ -27,6 +27,9 @@ struct journal_item {
         JOURNAL_PURGE,
         JOURNAL_ANSWER,  /* of a command that had an id: remembered with what the command did */
         JOURNAL_EXPIRE,  /* answers that are old enough to be forgotten */
+        JOURNAL_RULE,    /* a rule that is made */
+        JOURNAL_RULE_REMOVE, /* a rule that is revoked or has expired */
+        JOURNAL_AUDIT,   /* an entry of the audit, recorded with what it tells of */
         JOURNAL_FORGET,  /* `topic` has left the map, and nobody watches it: the journal is its last holder */
     } kind;
     struct journal_item *next;
@@ -58,6 +61,9 @@ struct journal_item {
             int64_t before;
             uint32_t limit;
         } expire;
+        struct stored_rule rule;  /* owned */
+        char *rule_id;            /* JOURNAL_RULE_REMOVE; owned */
+        struct audit_entry audit; /* owned */
     };
 };
 

@@ -10,6 +10,7 @@
 #include "signalbox/base/buffer.h"
 #include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
+#include "signalbox/store/audit.h"
 
 /* A session's row: what must be known without reading its log. Texts are borrowed when writing, malloc'd when read. */
 struct session_row {
@@ -57,9 +58,12 @@ struct store_write {
     enum {
         STORE_EVENT,
         STORE_SESSION, /* the row, inserted or replaced, by its key */
-        STORE_PURGE,   /* removes the row and all events of session_key */
+        STORE_PURGE,   /* removes the row, all events and the rules of session_key; its audit stays */
         STORE_ANSWER,  /* the answer, inserted, or in the place of an older one with its name */
         STORE_EXPIRE,  /* removes at most `limit` answers from before `before`, the oldest first */
+        STORE_RULE,        /* a new rule; its key is the store's to give */
+        STORE_RULE_REMOVE, /* removes the rule rule_id; where there is none, nothing */
+        STORE_AUDIT,       /* a new entry, for ever; its number is the store's to give */
     } kind;
     int64_t session_key;
     /* STORE_EVENT */
@@ -75,6 +79,12 @@ struct store_write {
     /* STORE_EXPIRE */
     int64_t before; /* wall ms */
     uint32_t limit;
+    /* STORE_RULE */
+    const struct stored_rule *rule;
+    /* STORE_RULE_REMOVE */
+    const char *rule_id;
+    /* STORE_AUDIT */
+    const struct audit_entry *audit;
     struct store_write *next;
 };
 
@@ -82,6 +92,8 @@ struct store_write {
 typedef bool store_event_visit(void *context, uint64_t seq, const char *json, size_t length);
 typedef bool store_row_visit(void *context, const struct session_row *row);
 typedef bool store_answer_visit(void *context, const struct digest *name, int64_t at);
+typedef bool store_rule_visit(void *context, const struct stored_rule *rule);
+typedef bool store_audit_visit(void *context, const struct audit_entry *entry);
 
 struct store;
 struct store_reader;
@@ -95,8 +107,8 @@ struct store_operations {
     const char *name;
     /* Applies the list as one transaction; visible to readers and safe from the death of the process on return.
      * Numbers of a session must ascend. On any error nothing of it was stored, and the same list may be tried again:
-     * ERR_NOSPC, ERR_IO, ERR_NOMEM, ERR_AGAIN (another program holds the file), ERR_CORRUPT; ERR_EXIST (a number or a
-     * session's id is there already) is the caller's mistake and will not pass by itself. */
+     * ERR_NOSPC, ERR_IO, ERR_NOMEM, ERR_AGAIN (another program holds the file), ERR_CORRUPT; ERR_EXIST (a number, a
+     * session's id or a rule's is there already) is the caller's mistake and will not pass by itself. */
     enum err (*append)(struct store *store, const struct store_write *writes);
     /* Any thread. */
     enum err (*reader_open)(struct store *store, struct store_reader **out);
@@ -119,6 +131,14 @@ struct store_operations {
     enum err (*read_answer)(struct store_reader *reader, const struct digest *name, struct stored_answer *out);
     /* Names of answers not older than `since` (wall ms), the oldest first. */
     enum err (*list_answers)(struct store_reader *reader, int64_t since, store_answer_visit *visit, void *context);
+    /* Rules by key, those behind `after_key`, at most `limit`; 0 and SIZE_MAX give all. `filter`: NULL for none. */
+    enum err (*list_rules)(struct store_reader *reader, int64_t after_key, size_t limit, const struct rule_filter *filter,
+                           store_rule_visit *visit, void *context);
+    /* Entries of the audit by number, ascending those above `after` (0: from the first), or, `newest_first`, descending
+     * those below it (0: from the last); at most `limit`. In short transactions; what is committed meanwhile is not
+     * among them. A page that begins where the one before ended neither skips nor repeats an entry. */
+    enum err (*list_audit)(struct store_reader *reader, int64_t after, bool newest_first, size_t limit,
+                           const struct audit_filter *filter, store_audit_visit *visit, void *context);
     /* PASSIVE checkpoint and the like; delays no append. Nothing to do costs nothing. */
     enum err (*maintain)(struct store_reader *reader);
 };
