@@ -60,6 +60,7 @@ bool command_is_remembered(enum command_type type)
     case COMMAND_SET_POLICY:
     case COMMAND_SET_MODE:
     case COMMAND_SET_CONFIG_OPTION:
+    case COMMAND_DELETE_RULE:
         return true;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:

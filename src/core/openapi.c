@@ -78,6 +78,7 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_CANCEL] = "cancel",
         [ROUTE_PERMISSIONS] = "listPermissions",
         [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
+        [ROUTE_DELETE_RULE] = "revokeRule",
     };
     buffer_format(out, "\"operationId\":\"%s\",", names[route->id]);
 }

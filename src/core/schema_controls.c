@@ -174,8 +174,11 @@ const struct schema_shape schema_bodies[] = {
           O("next", STRING, "The `after` of the next page, EPOCH:SEQ; without it there is none."))},
     {.name = "permissions", .help = "Everything that waits for an answer.",
      ROWS(F("permissions", ARRAY, "The requests; oldest first within a session.", .ref = "request"))},
+    {.name = "revoked", .help = "The rule answers nothing any more.",
+     ROWS(F("ruleId", STRING, "The rule."))},
     {.name = "answered", .help = "The answer was the first one, and counts.",
      ROWS(F("requestId", STRING, "The request."), F("outcome", STRING, "The answer.", .words = "allowed rejected"),
-          O("optionId", STRING, "The option that the agent is given."))},
+          O("optionId", STRING, "The option that the agent is given."),
+          O("ruleId", STRING, "The rule that the answer made."))},
     {.name = NULL},
 };

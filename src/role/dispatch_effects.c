@@ -291,6 +291,7 @@ void dispatch_effects_init(struct dispatch *dispatch)
                                            .keep_reply = sink_keep_reply,
                                            .answer_kept = sink_answer_kept,
                                            .permission_feed = sink_permission_feed};
+    dispatch_permission_init(&dispatch->sink);
 }
 
 /* ---- The end of a step ---- */

@@ -25,6 +25,7 @@ enum dispatch_mail_kind {
     DISPATCH_CLIENT,       /* struct client_note: a client with an id of its own has come or gone */
     DISPATCH_ANSWER,       /* struct history_request, on its way back: whether a command was answered before */
     DISPATCH_EXPIRE,       /* struct expire_note */
+    DISPATCH_LOOKED,       /* struct look_request (mail/list.h), on its way back */
 };
 
 /* How long an answer is remembered. */
@@ -86,8 +87,10 @@ enum deadline_what {
     DEADLINE_PERMISSION = ARM_PERMISSION,
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
+    DEADLINE_LOOK = ARM_LOOK,         /* the disk did not tell in time where a request's paths lead */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
     DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
+    DEADLINE_RULES,                   /* of no session: a rule expires */
 };
 struct deadline {
     struct mail mail;          /* to the timer and back */
@@ -96,9 +99,9 @@ struct deadline {
     struct instant at;
     bool cancelled;            /* the dispatcher's: set when it asked for that */
     enum deadline_what what;
-    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE */
+    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_RULES */
     uint64_t run;              /* which agent run or turn it was for */
-    char *request_id;          /* DEADLINE_PERMISSION */
+    char *request_id;          /* DEADLINE_PERMISSION, DEADLINE_LOOK */
 };
 
 struct server_note {
