@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "audit_command.h"
 #include "check_config.h"
 #include "schema.h"
 #include "server.h"
@@ -165,6 +166,7 @@ static const struct {
     {"serve", "serve agents to browsers", serve_main},
     {"check-config", "say what serve would say about a configuration", check_config_main},
     {"store", "check or compact the store of a server that does not run", store_main},
+    {"audit", "print who decided what, also while a server runs", audit_main},
     {"schema", "print the JSON Schema of all messages, or the OpenAPI description", schema_main},
 };
 

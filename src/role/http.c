@@ -225,6 +225,12 @@ static void serve_route(struct http_request *request, struct http_response *resp
     case ROUTE_EVENTS:
         http_events(request, response);
         break;
+    case ROUTE_RULES:
+        http_rules(request, response);
+        break;
+    case ROUTE_AUDIT:
+        http_audit(request, response);
+        break;
     default:
         http_rest_command(request, response);
     }
@@ -265,6 +271,7 @@ void http_serve(struct http_request *request, struct http_response *response)
     if (!buffer_ok(&response->body) || !buffer_ok(&response->headers)) {
         buffer_free(&response->body);
         buffer_free(&response->headers);
+        response->next_part = NULL;
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
     }
 }

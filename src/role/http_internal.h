@@ -74,6 +74,12 @@ struct http_response {
     size_t fixed_length;
     bool close;       /* the connection cannot be used again */
     bool handed_over; /* nothing is sent: the socket belongs to somebody else */
+    /* A body of any length, sent while it is made: `body` has its first part, and this puts the next one into it, emptied;
+     * nothing for the end. False: there is no next one to be had, and the connection is cut, so that the client sees that
+     * something is missing. NULL: `body` is all. */
+    bool (*next_part)(struct http_request *request, struct http_response *response);
+    void *parts; /* its own; freed by parts_free */
+    void (*parts_free)(void *parts);
 };
 
 /* http.c */
@@ -157,6 +163,15 @@ bool http_json_body(struct http_request *request, struct http_response *response
 void http_agents(struct http_request *request, struct http_response *response);
 void http_sessions(struct http_request *request, struct http_response *response);
 void http_events(struct http_request *request, struct http_response *response);
+/* `limit` of the query: `fallback` without one, `most` at most. false: the response says what is wrong with it. */
+bool http_read_limit(struct http_request *request, struct http_response *response, int64_t fallback,
+                     int64_t most, int64_t *out);
+/* Who was asked has not answered, or not with a result. */
+void http_no_answer(struct http_request *request, struct http_response *response);
+void http_store_problem(struct http_response *response, enum err err);
+/* http_audit.c */
+void http_rules(struct http_request *request, struct http_response *response);
+void http_audit(struct http_request *request, struct http_response *response);
 bool http_static(struct http_request *request, struct http_response *response);
 void http_upgrade(struct http_request *request, struct http_response *response);
 /* May one more connection be handed over? false: the response says why not. */

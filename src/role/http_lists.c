@@ -17,8 +17,8 @@ enum {
     PAGE_BYTES = 1024 * 1024
 };
 
-static bool read_limit(struct http_request *request, struct http_response *response,
-                       int64_t fallback, int64_t most, int64_t *out)
+bool http_read_limit(struct http_request *request, struct http_response *response,
+                     int64_t fallback, int64_t most, int64_t *out)
 {
     char text[24], *end;
     *out = fallback;
@@ -36,14 +36,14 @@ static bool read_limit(struct http_request *request, struct http_response *respo
     return true;
 }
 
-static void no_answer(struct http_request *request, struct http_response *response)
+void http_no_answer(struct http_request *request, struct http_response *response)
 {
     bool stopping = atomic_load(&request->http->stopping);
     http_problem(response, stopping ? ANSWER_SHUTTING_DOWN : ANSWER_STORAGE_UNAVAILABLE,
                  stopping ? "the server is stopping" : "the store does not answer", NULL, NULL);
 }
 
-static void store_problem(struct http_response *response, enum err err)
+void http_store_problem(struct http_response *response, enum err err)
 {
     switch (err) {
     case ERR_NOENT:
@@ -138,7 +138,7 @@ void http_sessions(struct http_request *request, struct http_response *response)
     struct http *http = request->http;
     struct list_request *list;
     int64_t limit;
-    if (!read_limit(request, response, SESSIONS_DEFAULT, SESSIONS_MAX, &limit)) {
+    if (!http_read_limit(request, response, SESSIONS_DEFAULT, SESSIONS_MAX, &limit)) {
         return;
     }
     if (list_request_new(&list)) {
@@ -146,7 +146,7 @@ void http_sessions(struct http_request *request, struct http_response *response)
         return;
     }
     if (http_query(request, "after", list->after, sizeof(list->after)) && !list->after[0]) {
-        store_problem(response, ERR_INVAL);
+        http_store_problem(response, ERR_INVAL);
         list_request_free(list);
         return;
     }
@@ -158,12 +158,12 @@ void http_sessions(struct http_request *request, struct http_response *response)
     mailbox_push(http->wiring.maintenance, &list->mail);
     struct mail *mail = http_wait(handler, handler->serial);
     if (!mail) {
-        no_answer(request, response);
+        http_no_answer(request, response);
         return;
     }
     list = container_of(mail, struct list_request, mail);
     if (list->result) {
-        store_problem(response, list->result);
+        http_store_problem(response, list->result);
     } else {
         buffer_text(&response->body, "{\"items\":[");
         buffer_append(&response->body, list->items.data, list->items.length);
@@ -187,12 +187,12 @@ static struct history_request *ask_history(struct http_request *request,
     mailbox_push(request->http->wiring.history, &question->mail);
     struct mail *mail = http_wait(handler, handler->serial);
     if (!mail) {
-        no_answer(request, response);
+        http_no_answer(request, response);
         return NULL;
     }
     struct history_request *answer = container_of(mail, struct history_request, mail);
     if (answer->result) {
-        store_problem(response, answer->result);
+        http_store_problem(response, answer->result);
         history_request_free(answer);
         return NULL;
     }
@@ -225,7 +225,7 @@ static bool read_page(struct http_request *request, struct http_response *respon
                       struct page *page)
 {
     char after[EPOCH_MAX + 32];
-    if (!read_limit(request, response, EVENTS_DEFAULT, EVENTS_MAX, &page->limit)) {
+    if (!http_read_limit(request, response, EVENTS_DEFAULT, EVENTS_MAX, &page->limit)) {
         return false;
     }
     /* A browser's EventSource comes back with the id of the last event that it got; then its URL is out of date. */
@@ -296,7 +296,7 @@ static bool find_key(struct http_request *request, struct http_response *respons
     const char *id = request->match.values[0];
     if (strlen(id) >= sizeof(question->session_id)) {
         history_request_free(question);
-        store_problem(response, ERR_NOENT);
+        http_store_problem(response, ERR_NOENT);
         return false;
     }
     question->kind = HISTORY_SESSION;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "maintenance_audit.h"
 #include "maintenance_create.h"
 #include "maintenance_look.h"
 #include "signalbox/base/check.h"
@@ -104,10 +105,8 @@ static bool add_row(void *context, const struct session_row *row)
     return buffer_ok(out);
 }
 
-static enum err list(struct maintenance *maintenance, struct list_request *request)
+static enum err list_sessions(struct maintenance *maintenance, struct list_request *request)
 {
-    buffer_reset(&request->items);
-    request->next[0] = '\0';
     int64_t updated_at = 0;
     int64_t key = 0;
     if (request->after[0] != '\0' && !parse_position(request->after, &updated_at, &key)) {
@@ -122,20 +121,32 @@ static enum err list(struct maintenance *maintenance, struct list_request *reque
     /* One more than asked for tells whether there is a next page. */
     enum err err = maintenance->reader->operations->list_sessions(
         maintenance->reader, updated_at, key, page.limit + 1, request->open_only, add_row, &page);
-    if (err == ERR_OK && !buffer_ok(&request->items)) {
-        err = ERR_NOMEM;
-    }
-    if (err != ERR_OK && err != ERR_NOMEM) {
-        uint32_t left_out;
-        if (log_limit_pass(&maintenance->failures, 6, &left_out)) {
-            log_error("sessions not listed", "error", "%s", err_text(err), "left_out", "%u",
-                      left_out, NULL);
-        }
-        err = ERR_IO;
-    }
     if (err == ERR_OK && page.more) {
         snprintf(request->next, sizeof(request->next), "%" PRId64 ".%" PRId64, page.updated_at,
                  page.key);
+    }
+    return err;
+}
+
+static enum err list(struct maintenance *maintenance, struct list_request *request)
+{
+    buffer_reset(&request->items);
+    request->next[0] = '\0';
+    request->count = 0;
+    enum err err = request->kind == LIST_SESSIONS ? list_sessions(maintenance, request)
+                                                  : maintenance_list_audit(maintenance->reader, request);
+    if (err == ERR_OK && !buffer_ok(&request->items)) {
+        err = ERR_NOMEM;
+    }
+    if (err != ERR_OK && err != ERR_NOMEM && err != ERR_INVAL) {
+        static const char *const names[] = {
+            [LIST_SESSIONS] = "sessions", [LIST_RULES] = "rules", [LIST_AUDIT] = "audit"};
+        uint32_t left_out;
+        if (log_limit_pass(&maintenance->failures, 6, &left_out)) {
+            log_error("a list cannot be read", "list", "%s", names[request->kind], "error", "%s",
+                      err_text(err), "left_out", "%u", left_out, NULL);
+        }
+        err = ERR_IO;
     }
     return err;
 }

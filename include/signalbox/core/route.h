@@ -28,6 +28,8 @@ enum route_id {
     ROUTE_PERMISSIONS,
     ROUTE_PERMISSION_RESPONSE,
     ROUTE_DELETE_RULE,
+    ROUTE_RULES,
+    ROUTE_AUDIT,
     ROUTE_COUNT
 };
 
@@ -50,6 +52,7 @@ struct route {
     const char *request; /* name of the body's schema, NULL for no body */
     bool body_optional;
     const char *response; /* name of the answer's schema; NULL where it is no JSON object of ours */
+    const char *lines;    /* name of the schema of a line, where the answer also comes as application/x-ndjson */
     const char *media_type;          /* of the answer, where that is not application/json */
     const struct route_query *query; /* NULL for none */
 };

@@ -186,6 +186,15 @@ must_check enum err store_sqlite_check(const char *data_directory, void (*tell)(
  * On failure the database is as it was. */
 must_check enum err store_sqlite_compact(const char *data_directory, struct store_sizes *before,
                                          struct store_sizes *after, char *why, size_t why_size);
+/*
+ * A reader of the audit beside a server, running or not: it needs no DATA/lock, and makes, changes and removes no file.
+ * Of the operations it has list_audit and reader_close; an older store has no entries. Entries are lent when nothing of
+ * the store is held any more, so a visitor may take his time. ERR_NOENT, ERR_CORRUPT, ERR_UNSUPPORTED (a newer one)
+ * and so on: `why`, which must live as long as the reader, has a sentence, also when a list fails later on. One thread of
+ * the process. Blocks; a second where files stay in between a server's start or stop.
+ */
+must_check enum err store_sqlite_look(struct store_reader **out, const char *data_directory, char *why,
+                                      size_t why_size);
 /* For tests; any number of threads. */
 must_check enum err store_memory_open(struct store **out);
 /* Makes appends fail with this error until set back to ERR_OK; any thread. */
