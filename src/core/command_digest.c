@@ -60,7 +60,6 @@ bool command_is_remembered(enum command_type type)
     case COMMAND_SET_POLICY:
     case COMMAND_SET_MODE:
     case COMMAND_SET_CONFIG_OPTION:
-    case COMMAND_DELETE_RULE:
         return true;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:
@@ -70,6 +69,7 @@ bool command_is_remembered(enum command_type type)
     case COMMAND_PING:
     case COMMAND_LIST_PERMISSIONS:
     case COMMAND_GET_SESSION:
+    case COMMAND_DELETE_RULE:
     case COMMAND_AGENT_STATES:
     case COMMAND_TYPE_COUNT:
         break;
