@@ -184,6 +184,21 @@ static void part_row(struct look *look, sqlite3_stmt *statement, void *context)
     }
 }
 
+static void trigger_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    struct parts *parts = context;
+    const char *name = text_at(statement, 0);
+    char *there = NULL;
+    enum err err = sqlite_text(parts->db, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?1",
+                               name, &there);
+    if (err == ERR_OK && strcmp(there, text_at(statement, 1)) != 0) {
+        found(look, "the trigger %s is not the one that was made", name);
+    } else if (err != ERR_OK && err != ERR_NOENT) { /* one that is missing was found already */
+        parts->err = err;
+    }
+    free(there);
+}
+
 /* Compares with a new one in memory. */
 static enum err look_at_schema(struct look *look, bool *whole)
 {
@@ -202,6 +217,9 @@ static enum err look_at_schema(struct look *look, bool *whole)
     }
     if (err == ERR_OK) {
         err = each(&model, SCHEMA_PARTS, part_row, &parts);
+    }
+    if (err == ERR_OK) {
+        err = each(&model, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'", trigger_row, &parts);
     }
     sqlite3_close_v2(model.db);
     look->problems = model.problems;
@@ -268,6 +286,44 @@ static void head_row(struct look *look, sqlite3_stmt *statement, void *context)
     }
 }
 
+/* Entries are only added, and a number is never given again: so none may be missing, between others or behind the last. */
+static const char audit_counts[] =
+    "SELECT count(*), coalesce(max(number), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0)"
+    " FROM audit";
+static const char audit_texts[] =
+    "SELECT number FROM audit WHERE (request IS NOT NULL AND NOT json_valid(request)) OR"
+    " (rule IS NOT NULL AND NOT json_valid(rule))";
+
+static void audit_count_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    long long count = sqlite3_column_int64(statement, 0);
+    long long last = sqlite3_column_int64(statement, 1);
+    long long given = sqlite3_column_int64(statement, 2);
+    if (count != last || given != last) {
+        found(look, "the audit has %lld entries of %lld", count, given > last ? given : last);
+    }
+}
+
+static void audit_text_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    found(look, "entry %lld of the audit has a text that is no JSON", (long long)sqlite3_column_int64(statement, 0));
+}
+
+static enum err look_at_audit(struct look *look)
+{
+    int64_t tables = 0; /* an older store has none */
+    enum err err = sqlite_number(look->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'audit'", &tables);
+    if (err == ERR_OK && tables > 0) {
+        err = each(look, audit_counts, audit_count_row, NULL);
+    }
+    if (err == ERR_OK && tables > 0) {
+        err = each(look, audit_texts, audit_text_row, NULL);
+    }
+    return err;
+}
+
 static enum err look_at_all(struct look *look)
 {
     bool whole = false;
@@ -284,6 +340,9 @@ static enum err look_at_all(struct look *look)
     }
     if (err == ERR_OK && whole) {
         err = each(look, heads, head_row, NULL);
+    }
+    if (err == ERR_OK && whole) {
+        err = look_at_audit(look);
     }
     return err;
 }

@@ -38,7 +38,7 @@ static void append_event(struct store *store, int64_t key, uint64_t seq)
     CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
 }
 
-/* Two sessions of some events. */
+/* Two sessions of some events, and an audit of five entries. */
 static void begin(void)
 {
     folder = folder_new();
@@ -51,6 +51,12 @@ static void begin(void)
             append_event(store, key, seq);
         }
         struct store_write write = {.kind = STORE_SESSION, .session_key = key, .row = &row};
+        CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+    }
+    struct audit_entry entry = {.at = 1, .action = (char *)(uintptr_t) "decision",
+                                .request = (char *)(uintptr_t) "{}"};
+    for (int i = 0; i < 5; i++) {
+        struct store_write write = {.kind = STORE_AUDIT, .audit = &entry};
         CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
     }
     store->operations->close(store);
@@ -122,8 +128,23 @@ static void what_is_wrong_is_told(void)
         {"DROP INDEX sessions_live", "the schema lacks the index sessions_live\n", 1},
         {"ALTER TABLE sessions DROP COLUMN queue", "the schema lacks the column sessions.queue\n", 1},
         {"DROP INDEX answers_by_age", "the schema lacks the index answers_by_age\n", 1},
+        {"DROP TRIGGER audit_refuses_delete", "the schema lacks the trigger audit_refuses_delete\n", 1},
+        {"DROP TRIGGER audit_refuses_delete;"
+         "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN SELECT 1; END",
+         "the trigger audit_refuses_delete is not the one that was made\n", 1},
+        {"DROP TRIGGER audit_refuses_delete; DELETE FROM audit WHERE number = 2;"
+         "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN"
+         " SELECT RAISE(ABORT, 'the audit is append-only'); END",
+         "the audit has 4 entries of 5\n", 1},
+        {"DROP TRIGGER audit_refuses_delete; DELETE FROM audit WHERE number = 5;"
+         "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN"
+         " SELECT RAISE(ABORT, 'the audit is append-only'); END",
+         "the audit has 4 entries of 5\n", 1},
+        {"INSERT INTO audit (at, action, always_allow, request) VALUES (1, 'decision', 0, '{')",
+         "entry 6 of the audit has a text that is no JSON\n", 1},
         /* One of an older version is whole as it is. */
         {"DROP TABLE answers; PRAGMA user_version = 1", "", 0},
+        {"DROP TABLE audit; DROP TABLE rules; PRAGMA user_version = 2", "", 0},
         /* What folds a range says so. */
         {"DELETE FROM events WHERE session = 1 AND seq IN (11, 12, 13);"
          "UPDATE events SET body = '{\"from\":11,\"seq\":14}' WHERE session = 1 AND seq = 14",

@@ -333,6 +333,124 @@ static void one_of_the_first_version_goes_on(void)
     end();
 }
 
+/* A file of each version that there was is brought to the last one, and keeps what was in it. */
+static void each_old_version_gets_an_audit(void)
+{
+    for (int64_t version = 1; version < SQLITE_SCHEMA_VERSION; version++) {
+        begin();
+        CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+        sqlite3 *db;
+        CU_ASSERT_EQUAL(sqlite3_open(file("signalbox.db"), &db), SQLITE_OK);
+        CU_ASSERT_EQUAL(sqlite3_exec(db, first_version, NULL, NULL, NULL), SQLITE_OK);
+        CU_ASSERT_EQUAL(sqlite_schema_upgrade(db, version), ERR_OK);
+        sqlite3_close(db);
+
+        struct store *store = open_store();
+        CU_ASSERT_STRING_EQUAL(store->generation, "g-of-old");
+        struct stored_rule rule = {.id = (char *)(uintptr_t) "r1"};
+        struct audit_entry entry = {.at = 5, .action = (char *)(uintptr_t) "decision"};
+        struct store_write writes[] = {{.kind = STORE_RULE, .rule = &rule, .next = &writes[1]},
+                                       {.kind = STORE_AUDIT, .audit = &entry}};
+        CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+        CU_ASSERT_EQUAL(read_all(store, 1).count, 1);
+        close_store(store);
+        end();
+    }
+}
+
+static bool count_entry(void *context, const struct audit_entry *entry)
+{
+    (void)entry;
+    ++*(size_t *)context;
+    return true;
+}
+
+/* Also not by who opens the file with a program of his own. */
+static void entries_of_the_audit_cannot_be_changed(void)
+{
+    static const char *const refused[] = {
+        "UPDATE audit SET user = 'eve' WHERE number = 1",
+        "UPDATE audit SET number = 9 WHERE number = 1",
+        "UPDATE OR IGNORE audit SET number = 9 WHERE number = 1",
+        "UPDATE OR REPLACE audit SET number = 2 WHERE number = 1",
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE number = 1",
+        "INSERT OR REPLACE INTO audit (number, at, action, always_allow) VALUES (1, 1, 'x', 0)",
+        "REPLACE INTO audit (rowid, at, action, always_allow) VALUES (2, 1, 'x', 0)",
+        "INSERT INTO audit (number, at, action, always_allow) VALUES (1, 1, 'x', 0)"
+        " ON CONFLICT (number) DO UPDATE SET action = 'x'",
+        "INSERT INTO audit (number, at, action, always_allow) VALUES (-1, 1, 'x', 0)",
+        "INSERT INTO audit (number, at, action, always_allow) VALUES (0, 1, 'x', 0)",
+    };
+    begin();
+    struct store *store = open_store();
+    struct audit_entry entry = {.at = 5, .action = (char *)(uintptr_t) "decision",
+                                .user = (char *)(uintptr_t) "ann"};
+    struct store_write writes[] = {{.kind = STORE_AUDIT, .audit = &entry, .next = &writes[1]},
+                                   {.kind = STORE_AUDIT, .audit = &entry}};
+    CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+    close_store(store);
+
+    sqlite3 *db;
+    CU_ASSERT_EQUAL(sqlite3_open(file("signalbox.db"), &db), SQLITE_OK);
+    for (size_t i = 0; i < array_size(refused); i++) {
+        for (int recursive = 0; recursive < 2; recursive++) {
+            CU_ASSERT_EQUAL(sqlite_run(db, recursive ? "PRAGMA recursive_triggers = 1" : "PRAGMA recursive_triggers = 0"),
+                            ERR_OK);
+            int code = sqlite3_exec(db, refused[i], NULL, NULL, NULL);
+            if (code != SQLITE_CONSTRAINT) {
+                printf("\n    %s: %s\n", refused[i], sqlite3_errmsg(db));
+            }
+            CU_ASSERT_EQUAL(code, SQLITE_CONSTRAINT);
+        }
+    }
+    int64_t kept = 0;
+    CU_ASSERT_EQUAL(sqlite_number(db, "SELECT count(*) FROM audit WHERE user = 'ann' AND at = 5", &kept), ERR_OK);
+    CU_ASSERT_EQUAL(kept, 2);
+    sqlite3_close(db);
+
+    store = open_store(); /* and goes on */
+    CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+    struct store_reader *reader;
+    size_t count = 0;
+    CU_ASSERT_EQUAL_FATAL(store->operations->reader_open(store, &reader), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->list_audit(reader, 0, false, 9, NULL, count_entry, &count), ERR_OK);
+    CU_ASSERT_EQUAL(count, 4);
+    reader->operations->reader_close(reader);
+    close_store(store);
+    end();
+}
+
+/* The statements find their way by the index that they name, and need no sort. */
+static void pages_of_the_audit_need_no_sort(void)
+{
+    begin();
+    struct store *base = open_store();
+    struct store_reader *reader;
+    CU_ASSERT_EQUAL_FATAL(base->operations->reader_open(base, &reader), ERR_OK);
+    struct sqlite_reader *sqlite = container_of(reader, struct sqlite_reader, reader);
+    for (size_t i = AUDIT_PAGE; i < AUDIT_STATEMENT_COUNT; i++) {
+        char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(sqlite->audit[i]));
+        sqlite3_stmt *plan = NULL;
+        CU_ASSERT_EQUAL_FATAL(sqlite3_prepare_v2(sqlite->db, sql, -1, &plan, NULL), SQLITE_OK);
+        size_t rows = 0;
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *detail = (const char *)sqlite3_column_text(plan, 3);
+            if (strncmp(detail, "SEARCH audit", strlen("SEARCH audit")) != 0) {
+                printf("\n    %s\n", detail);
+                CU_FAIL("not a search");
+            }
+            rows++;
+        }
+        CU_ASSERT_EQUAL(rows, 1);
+        sqlite3_finalize(plan);
+        sqlite3_free(sql);
+    }
+    reader->operations->reader_close(reader);
+    close_store(base);
+    end();
+}
+
 static void a_newer_one_is_left_as_it_is(void)
 {
     begin();
@@ -747,6 +865,9 @@ int main(void)
         TEST(a_lock_without_its_owner_is_waited_for),
         TEST(a_foreign_file_is_left_as_it_is),
         TEST(one_of_the_first_version_goes_on),
+        TEST(each_old_version_gets_an_audit),
+        TEST(entries_of_the_audit_cannot_be_changed),
+        TEST(pages_of_the_audit_need_no_sort),
         TEST(a_newer_one_is_left_as_it_is),
         TEST(a_damaged_one_is_refused),
         TEST(damage_inside_is_found_after_a_crash),

@@ -175,9 +175,9 @@ struct store_sizes {
     int64_t sessions, events;
     int64_t bytes; /* of the database and its log */
 };
-/* Looks at everything: pages, schema, that each session's numbers are without holes, that its row and its log agree.
- * Each thing found wrong is told in a sentence (borrowed), STORE_PROBLEMS_MAX at most, and *problems is how many there
- * are. Changes nothing. */
+/* Looks at everything: pages, schema, that each session's numbers are without holes, that its row and its log agree,
+ * that no entry of the audit is missing. Each thing found wrong is told in a sentence (borrowed), STORE_PROBLEMS_MAX at
+ * most, and *problems is how many there are. Changes nothing. */
 enum { STORE_PROBLEMS_MAX = 100 };
 must_check enum err store_sqlite_check(const char *data_directory, void (*tell)(void *context, const char *problem),
                                        void *context, struct store_sizes *sizes, size_t *problems, char *why,
