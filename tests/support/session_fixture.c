@@ -626,6 +626,17 @@ bool fixture_looked(struct fixture *fixture, const char *request_id, const char 
     return false;
 }
 
+void fixture_ask_shape(struct fixture *fixture, const char *request_id, const char *command,
+                       const struct permission_option *options, size_t count)
+{
+    struct permission_ask *ask = ask_new(fixture, request_id, options, count);
+    ask->rule_command = copy(command);
+    say(fixture, (struct agent_notice){.kind = NOTICE_PERMISSION, .ask = ask});
+    if (command) {
+        fixture_looked(fixture, request_id, NULL);
+    }
+}
+
 void fixture_ask_command(struct fixture *fixture, const char *request_id, const char *command)
 {
     fixture_ask_for(fixture, request_id, "execute", command, NULL);

@@ -101,6 +101,9 @@ void fixture_ask_for(struct fixture *fixture, const char *request_id, const char
                      const char *path);
 /* What the disk says: all paths lead where they say, but the first leads to `real`, if that is not NULL. */
 bool fixture_looked(struct fixture *fixture, const char *request_id, const char *real);
+/* Of kind `execute`, with these options; with a command that rules may look at, which is looked up, or without. */
+void fixture_ask_shape(struct fixture *fixture, const char *request_id, const char *command,
+                       const struct permission_option *options, size_t count);
 /* Both: it is asked, and looked up. */
 void fixture_ask_command(struct fixture *fixture, const char *request_id, const char *command);
 struct record *fixture_policy(struct fixture *fixture, const char *user, const char *policy);
