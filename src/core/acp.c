@@ -3,16 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/acp_open.h"
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
 #include "core/acp_rpc.h"
+#include "core/acp_setting.h"
 #include "core/acp_trouble.h"
-#include "core/acp_update.h"
+#include "core/content.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 
 enum {
-    PROTOCOL_VERSION = 1,
     MESSAGE_TEXT_MIN = 64, /* so that every character fits into a message */
 };
 
@@ -20,7 +21,8 @@ enum {
 static const unsigned next_states[] = {
     [ACP_NEW] = 1u << ACP_INITIALIZING | 1u << ACP_ENDED,
     [ACP_INITIALIZING] = 1u << ACP_OPENING | 1u << ACP_FAILED | 1u << ACP_ENDED,
-    [ACP_OPENING] = 1u << ACP_READY | 1u << ACP_FAILED | 1u << ACP_ENDED,
+    [ACP_OPENING] = 1u << ACP_SETTLING | 1u << ACP_READY | 1u << ACP_FAILED | 1u << ACP_ENDED,
+    [ACP_SETTLING] = 1u << ACP_READY | 1u << ACP_ENDED,
     [ACP_READY] = 1u << ACP_ENDED,
     [ACP_FAILED] = 1u << ACP_ENDED,
     [ACP_ENDED] = 0,
@@ -48,7 +50,11 @@ enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options,
     peer->max_message_text =
         options->max_message_text > MESSAGE_TEXT_MIN ? options->max_message_text : MESSAGE_TEXT_MIN;
     delta_window_init(&peer->window, options->delta_window_ms);
-    if (peer->session_id == NULL || peer->cwd == NULL || peer->version == NULL) {
+    peer->agent_session = options->resume != NULL ? strdup(options->resume) : NULL;
+    peer->login = options->login != NULL ? strdup(options->login) : NULL;
+    if (peer->session_id == NULL || peer->cwd == NULL || peer->version == NULL ||
+        (options->resume != NULL && peer->agent_session == NULL) ||
+        (options->login != NULL && peer->login == NULL)) {
         acp_peer_free(peer);
         return ERR_NOMEM;
     }
@@ -64,8 +70,13 @@ void acp_peer_free(struct acp_peer *peer)
     acp_block_free(&peer->block);
     acp_tools_free(&peer->tools);
     acp_asks_free(&peer->asks);
+    acp_settings_free(peer);
+    for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
+        acp_outstanding_clear(&peer->calls[i]);
+    }
     json_object_put(peer->auth_methods);
-    json_object_put(peer->modes);
+    free(peer->memory_why);
+    free(peer->login);
     free(peer->turn_id);
     free(peer->agent_session);
     free(peer->session_id);
@@ -93,15 +104,7 @@ void acp_peer_start(struct acp_peer *peer)
     if (over(peer)) {
         return;
     }
-    acp_enter(peer, ACP_INITIALIZING);
-    struct buffer *out = acp_rpc_call(peer, ACP_CALL_INITIALIZE, "initialize");
-    json_field_i64(out, "protocolVersion", PROTOCOL_VERSION);
-    json_field_raw(out, "clientCapabilities",
-                   "{\"fs\":{\"readTextFile\":false,\"writeTextFile\":false},\"terminal\":false}");
-    buffer_text(out, ",\"clientInfo\":{\"name\":\"signalbox\",\"title\":\"Signalbox\"");
-    json_field_string(out, "version", peer->version);
-    buffer_byte(out, '}');
-    acp_rpc_send(peer);
+    acp_open_start(peer);
 }
 
 enum err acp_peer_message(struct acp_peer *peer, struct json_object *message)
@@ -113,65 +116,6 @@ enum err acp_peer_message(struct acp_peer *peer, struct json_object *message)
     enum err err = acp_rpc_take(peer, message);
     peer->line_at = (struct instant){0};
     return peer->error != ERR_OK ? peer->error : err;
-}
-
-/* `text` is the reason, malloc'd; passes on. */
-static void fail(struct acp_peer *peer, char *text, bool auth_required)
-{
-    acp_enter(peer, ACP_FAILED);
-    struct agent_notice notice = {
-        .kind = NOTICE_FAILED,
-        .code = strdup("agent_failed"),
-        .message = text,
-        .auth_required = auth_required,
-    };
-    acp_notice(peer, &notice);
-}
-
-static void initialized(struct acp_peer *peer, struct json_object *result)
-{
-    int64_t version;
-    if (!json_get_i64(result, "protocolVersion", &version)) {
-        fail(peer, acp_trouble(peer, "The agent answered initialize without a protocolVersion."),
-             false);
-        return;
-    }
-    if (version != PROTOCOL_VERSION) {
-        buffer_reset(&peer->text);
-        buffer_format(&peer->text,
-                      "The agent speaks version %lld of the Agent Client Protocol; only version %d "
-                      "is supported.",
-                      (long long)version, PROTOCOL_VERSION);
-        fail(peer, acp_take(peer, &peer->text, ACP_TEXT_MAX), false);
-        return;
-    }
-    peer->auth_methods = json_object_get(json_get(result, "authMethods"));
-    acp_enter(peer, ACP_OPENING);
-    struct buffer *out = acp_rpc_call(peer, ACP_CALL_SESSION_NEW, "session/new");
-    json_field_string(out, "cwd", peer->cwd);
-    json_field_raw(out, "mcpServers", "[]");
-    acp_rpc_send(peer);
-}
-
-static void opened(struct acp_peer *peer, struct json_object *result)
-{
-    const char *session = json_get_string(result, "sessionId");
-    if (session == NULL) {
-        fail(peer, acp_trouble(peer, "The agent answered session/new without a sessionId."), false);
-        return;
-    }
-    peer->agent_session = strdup(session);
-    if (peer->agent_session == NULL) {
-        peer->error = ERR_NOMEM;
-        return;
-    }
-    acp_enter(peer, ACP_READY);
-    struct agent_notice notice = {
-        .kind = NOTICE_READY,
-        .acp_session_id = acp_copy(peer, session, ACP_TEXT_MAX),
-    };
-    acp_notice(peer, &notice);
-    acp_update_opened(peer, result);
 }
 
 /* The turn is over for the watchers before anybody is told: its text is complete and its tools
@@ -235,31 +179,24 @@ static void prompt_refused(struct acp_peer *peer, struct json_object *error)
     end_turn(peer, &notice);
 }
 
-static void start_refused(struct acp_peer *peer, const char *method, struct json_object *error)
+void acp_answered(struct acp_peer *peer, const struct acp_outstanding *call,
+                  struct json_object *result, struct json_object *error)
 {
-    int64_t code = 0;
-    bool login = json_get_i64(error, "code", &code) && code == RPC_AUTH_REQUIRED;
-    fail(peer, login ? acp_trouble_login(peer, error) : acp_trouble_error(peer, method, error),
-         login);
-}
-
-void acp_answered(struct acp_peer *peer, enum acp_call call, struct json_object *result,
-                  struct json_object *error)
-{
-    static const struct {
-        const char *method;
-        void (*result)(struct acp_peer *peer, struct json_object *result);
-    } calls[] = {
-        [ACP_CALL_INITIALIZE] = {"initialize", initialized},
-        [ACP_CALL_SESSION_NEW] = {"session/new", opened},
-        [ACP_CALL_PROMPT] = {"session/prompt", prompted},
-    };
-    if (error == NULL) {
-        calls[call].result(peer, result);
-    } else if (call == ACP_CALL_PROMPT) {
-        prompt_refused(peer, error);
-    } else {
-        start_refused(peer, calls[call].method, error);
+    switch (call->call) {
+    case ACP_CALL_PROMPT:
+        if (error == NULL) {
+            prompted(peer, result);
+        } else {
+            prompt_refused(peer, error);
+        }
+        break;
+    case ACP_CALL_SET_MODE:
+    case ACP_CALL_SET_OPTION:
+    case ACP_CALL_SET_MODEL:
+        acp_setting_answered(peer, call, result, error);
+        break;
+    default:
+        acp_open_answered(peer, call->call, result, error);
     }
 }
 
@@ -277,6 +214,20 @@ static void put_on_one_line(struct buffer *out, const char *json)
     }
 }
 
+/* The session refuses what it knows that this agent cannot take; but a prompt that waited for its first start was taken
+ * without knowing. */
+static const char *cannot_take(struct acp_peer *peer, const char *content)
+{
+    enum { ALL = AGENT_CAN_IMAGE | AGENT_CAN_AUDIO | AGENT_CAN_EMBED };
+    if ((peer->can & ALL) == ALL) {
+        return NULL;
+    }
+    struct json_object *blocks = json_tokener_parse(content); /* checked when it came in */
+    unsigned needs = content_needs(blocks);
+    json_object_put(blocks);
+    return content_refusal(needs, peer->can);
+}
+
 void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *content)
 {
     if (over(peer)) {
@@ -291,6 +242,16 @@ void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *con
     }
     peer->turn_count++;
     delta_window_open(&peer->window);
+    const char *refusal = cannot_take(peer, content);
+    if (refusal != NULL) {
+        struct agent_notice notice = {
+            .stop_reason = acp_copy(peer, "error", ACP_TEXT_MAX),
+            .code = acp_copy(peer, "unsupported", ACP_TEXT_MAX),
+            .message = acp_trouble(peer, refusal),
+        };
+        end_turn(peer, &notice);
+        return;
+    }
     struct buffer *out = acp_rpc_call(peer, ACP_CALL_PROMPT, "session/prompt");
     json_field_string(out, "sessionId", peer->agent_session);
     json_key(out, "prompt");
@@ -309,15 +270,34 @@ void acp_peer_cancel(struct acp_peer *peer)
     acp_rpc_send(peer);
 }
 
+void acp_peer_close(struct acp_peer *peer)
+{
+    if (over(peer) || peer->state != ACP_READY || !peer->can_close ||
+        acp_rpc_outstanding(peer) == ACP_CALLS_MAX) {
+        return;
+    }
+    /* Nobody waits for the answer: the process is ended, in order, whatever it says. */
+    struct buffer *out = acp_rpc_call(peer, ACP_CALL_CLOSE, "session/close");
+    json_field_string(out, "sessionId", peer->agent_session);
+    acp_rpc_send(peer);
+}
+
 struct instant acp_peer_deadline(const struct acp_peer *peer)
 {
-    return over(peer) ? INSTANT_NEVER : peer->window.due;
+    if (over(peer)) {
+        return INSTANT_NEVER;
+    }
+    return peer->state == ACP_SETTLING ? instant_earlier(peer->settle_at, peer->window.due)
+                                       : peer->window.due;
 }
 
 void acp_peer_tick(struct acp_peer *peer)
 {
     if (!over(peer) && instant_reached(peer->window.due, peer->now)) {
         acp_flush(peer);
+    }
+    if (!over(peer) && peer->state == ACP_SETTLING && instant_reached(peer->settle_at, peer->now)) {
+        acp_open_settled(peer);
     }
 }
 

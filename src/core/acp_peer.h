@@ -1,7 +1,9 @@
 #pragma once
 /*
  * The inside of an ACP peer, shared by its files:
- *   acp.c             its life: initialize, session/new, prompts, the end
+ *   acp.c             its life: start, prompts, the end
+ *   acp_open.c        from initialize to a session: login, resume, load, new
+ *   acp_setting.c     modes, config options and models, and changing them
  *   acp_rpc.c         JSON-RPC: lines out, messages in, ids of both directions
  *   acp_update.c      session/update, one function a kind
  *   acp_block.c       the open message or thought
@@ -19,7 +21,8 @@
 #define ACP_STATES(X)                                                                              \
     X(NEW)          /* nothing was said yet */                                                     \
     X(INITIALIZING) /* initialize is out */                                                        \
-    X(OPENING)      /* session/new is out */                                                       \
+    X(OPENING)      /* authenticate, session/resume, load or new is out */                         \
+    X(SETTLING)     /* loaded, and what the agent replays may still be coming */                   \
     X(READY)                                                                                       \
     X(FAILED) /* told by NOTICE_FAILED; the process is still there */                              \
     X(ENDED)  /* nothing goes out any more */
@@ -30,12 +33,35 @@ enum acp_state {
 #undef X
 };
 
-/* Our own requests. There is never more than one without an answer. */
-enum acp_call { ACP_CALL_NONE, ACP_CALL_INITIALIZE, ACP_CALL_SESSION_NEW, ACP_CALL_PROMPT };
+/* Our own requests. Those that open the session come one after the other; afterwards there is at
+ * most one prompt, beside some changes of settings. */
+enum acp_call {
+    ACP_CALL_NONE,
+    ACP_CALL_INITIALIZE,
+    ACP_CALL_AUTHENTICATE,
+    ACP_CALL_SESSION_NEW,
+    ACP_CALL_SESSION_LOAD,
+    ACP_CALL_SESSION_RESUME,
+    ACP_CALL_PROMPT,
+    ACP_CALL_SET_MODE,
+    ACP_CALL_SET_OPTION,
+    ACP_CALL_SET_MODEL,
+    ACP_CALL_CLOSE,
+};
+enum { ACP_CALLS_MAX = 32 };
+
+/* One that has no answer yet. */
+struct acp_outstanding {
+    enum acp_call call; /* ACP_CALL_NONE: the place is free */
+    int64_t id;
+    char *token; /* of a change of settings: whose it is; NULL for none */
+    char *what;  /* of one: the mode or the model that is to be */
+};
 
 struct acp_peer {
     struct acp_sink sink;
     char *session_id, *cwd, *version;
+    char *login; /* the method to authenticate with; NULL for none */
     uint64_t run;
     size_t max_message_text;
     bool keep_title;
@@ -46,11 +72,23 @@ struct acp_peer {
     int64_t wall_ms;
     struct instant line_at; /* of the agent's line that is being worked on; ns 0: none */
 
-    enum acp_call call;
-    int64_t call_id, next_id;
+    struct acp_outstanding calls[ACP_CALLS_MAX];
+    int64_t next_id;
     char *agent_session;              /* the agent's id of the session; NULL until it is known */
     struct json_object *auth_methods; /* of the initialize response */
-    struct json_object *modes;        /* availableModes of the session/new response */
+    unsigned can;                     /* enum agent_can, of the initialize response */
+    bool can_load, can_resume, can_close;
+    bool logged_in;           /* authenticate was tried */
+    bool replaying;           /* what comes of the conversation was said before */
+    enum agent_memory memory; /* of the session as it is being opened */
+    char *memory_why;         /* why it was lost; NULL where nothing is to be said */
+    struct instant settle_at,
+        settle_by; /* SETTLING: the replay is over when nothing came until then */
+
+    struct json_object *modes;   /* availableModes */
+    char *mode;                  /* the one that was shown last; NULL for none */
+    struct json_object *options; /* the agent's configOptions */
+    struct json_object *models; /* {currentModelId, availableModels} of agents that still have it */
 
     char *turn_id;       /* NULL outside a turn */
     uint64_t turn_count; /* of prompts so far */
@@ -70,6 +108,6 @@ struct acp_peer {
 /* The state's allowed next states are a table in acp.c. */
 void acp_enter(struct acp_peer *peer, enum acp_state next);
 /* The answer to our own request; `error` NULL when it is a result (which may be NULL: a JSON
- * null). */
-void acp_answered(struct acp_peer *peer, enum acp_call call, struct json_object *result,
-                  struct json_object *error);
+ * null). `call` is borrowed, and its place is free again. */
+void acp_answered(struct acp_peer *peer, const struct acp_outstanding *call,
+                  struct json_object *result, struct json_object *error);

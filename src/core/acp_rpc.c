@@ -1,5 +1,6 @@
 #include "core/acp_rpc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/acp_out.h"
@@ -25,13 +26,46 @@ static void send_line(struct acp_peer *peer)
     peer->sink.send(peer->sink.context, peer->line.data, peer->line.length);
 }
 
+void acp_outstanding_clear(struct acp_outstanding *call)
+{
+    free(call->token);
+    free(call->what);
+    *call = (struct acp_outstanding){0};
+}
+
+size_t acp_rpc_outstanding(const struct acp_peer *peer)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
+        count += peer->calls[i].call != ACP_CALL_NONE;
+    }
+    return count;
+}
+
 struct buffer *acp_rpc_call(struct acp_peer *peer, enum acp_call call, const char *method)
 {
-    CHECK(peer->call == ACP_CALL_NONE);
-    peer->call = call;
-    peer->call_id = peer->next_id++;
+    return acp_rpc_call_for(peer, call, method, NULL, NULL);
+}
+
+struct buffer *acp_rpc_call_for(struct acp_peer *peer, enum acp_call call, const char *method,
+                                const char *token, const char *what)
+{
+    struct acp_outstanding *place = peer->calls;
+    while (place < peer->calls + ACP_CALLS_MAX && place->call != ACP_CALL_NONE) {
+        place++;
+    }
+    CHECK(place < peer->calls + ACP_CALLS_MAX);
+    *place = (struct acp_outstanding){
+        .call = call,
+        .id = peer->next_id++,
+        .token = token != NULL ? strdup(token) : NULL,
+        .what = what != NULL ? strdup(what) : NULL,
+    };
+    if ((token != NULL && place->token == NULL) || (what != NULL && place->what == NULL)) {
+        peer->error = ERR_NOMEM;
+    }
     struct buffer *out = open_line(peer);
-    json_field_i64(out, "id", peer->call_id);
+    json_field_i64(out, "id", place->id);
     json_field_string(out, "method", method);
     buffer_text(out, ",\"params\":{");
     return out;
@@ -136,13 +170,19 @@ static void take_response(struct acp_peer *peer, struct json_object *message,
                           struct json_object *id)
 {
     /* Only our numbers count: an answer to nothing is nobody's. */
-    if (peer->call == ACP_CALL_NONE || !json_object_is_type(id, json_type_int) ||
-        json_object_get_int64(id) != peer->call_id) {
+    if (!json_object_is_type(id, json_type_int)) {
         return;
     }
-    enum acp_call call = peer->call;
-    peer->call = ACP_CALL_NONE;
-    acp_answered(peer, call, json_get(message, "result"), json_get(message, "error"));
+    for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
+        struct acp_outstanding *place = &peer->calls[i];
+        if (place->call != ACP_CALL_NONE && place->id == json_object_get_int64(id)) {
+            struct acp_outstanding call = *place;
+            *place = (struct acp_outstanding){0};
+            acp_answered(peer, &call, json_get(message, "result"), json_get(message, "error"));
+            acp_outstanding_clear(&call);
+            return;
+        }
+    }
 }
 
 enum err acp_rpc_take(struct acp_peer *peer, struct json_object *message)

@@ -7,6 +7,7 @@
 #include "signalbox/base/err.h"
 
 struct acp_peer;
+struct acp_outstanding;
 enum acp_call;
 
 enum {
@@ -18,9 +19,15 @@ enum {
     RPC_AUTH_REQUIRED = -32000, /* ACP: authentication required */
 };
 
-/* Opens our one outstanding request, or a notification, up to the brace of its params; the
- * caller adds members and calls acp_rpc_send. */
+/* Opens a request of ours, or a notification, up to the brace of its params; the caller adds
+ * members and calls acp_rpc_send. There must be a free place among the outstanding ones. `token`
+ * and `what` are copied, and may be NULL. */
 struct buffer *acp_rpc_call(struct acp_peer *peer, enum acp_call call, const char *method);
+struct buffer *acp_rpc_call_for(struct acp_peer *peer, enum acp_call call, const char *method,
+                                const char *token, const char *what);
+/* How many of our requests have no answer. */
+size_t acp_rpc_outstanding(const struct acp_peer *peer);
+void acp_outstanding_clear(struct acp_outstanding *call);
 struct buffer *acp_rpc_notify(struct acp_peer *peer, const char *method);
 void acp_rpc_send(struct acp_peer *peer);
 

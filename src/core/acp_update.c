@@ -2,8 +2,10 @@
 
 #include <string.h>
 
+#include "core/acp_open.h"
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
+#include "core/acp_setting.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 
@@ -97,43 +99,6 @@ static bool take_commands(struct acp_peer *peer, struct json_object *update)
     return true;
 }
 
-static void send_mode(struct acp_peer *peer, const char *current)
-{
-    struct buffer *out = acp_event_open(peer, EVENT_MODE);
-    json_field_string(out, "currentModeId", current);
-    if (peer->modes != NULL) {
-        acp_field_clean(out, "availableModes", peer->modes);
-    } else {
-        json_field_raw(out, "availableModes", "[]");
-    }
-    acp_event_send(peer, EVENT_MODE);
-}
-
-static bool take_mode(struct acp_peer *peer, struct json_object *update)
-{
-    const char *current = json_get_string(update, "currentModeId");
-    if (current == NULL) {
-        current = json_get_string(update, "modeId"); /* as an example in ACP's docs has it */
-    }
-    if (current == NULL) {
-        return false;
-    }
-    send_mode(peer, current);
-    return true;
-}
-
-static bool take_config_options(struct acp_peer *peer, struct json_object *update)
-{
-    struct json_object *options = get_array(update, "configOptions");
-    if (options == NULL) {
-        return false;
-    }
-    struct buffer *out = acp_event_open(peer, EVENT_CONFIG_OPTIONS);
-    acp_field_clean(out, "options", options);
-    acp_event_send(peer, EVENT_CONFIG_OPTIONS);
-    return true;
-}
-
 /* Some agents send this several times a turn with nothing but `_meta` in it; null clears the
  * title. */
 static bool take_session_info(struct acp_peer *peer, struct json_object *update)
@@ -171,17 +136,18 @@ static const struct {
     const char *name;
     /* False: it is not as it should be. */
     bool (*take)(struct acp_peer *peer, struct json_object *update);
+    bool conversation; /* a part of what was said, which a session that is loaded says again */
 } kinds[] = {
-    {"agent_message_chunk", take_message},
-    {"agent_thought_chunk", take_thought},
-    {"tool_call", take_tool_call},
-    {"tool_call_update", take_tool_update},
-    {"plan", take_plan},
-    {"available_commands_update", take_commands},
-    {"current_mode_update", take_mode},
-    {"config_option_update", take_config_options},
-    {"session_info_update", take_session_info},
-    {"usage_update", take_usage},
+    {"agent_message_chunk", take_message, true},
+    {"agent_thought_chunk", take_thought, true},
+    {"tool_call", take_tool_call, true},
+    {"tool_call_update", take_tool_update, true},
+    {"plan", take_plan, true},
+    {"available_commands_update", take_commands, false},
+    {"current_mode_update", acp_setting_mode_update, false},
+    {"config_option_update", acp_setting_options_update, false},
+    {"session_info_update", take_session_info, false},
+    {"usage_update", take_usage, false},
 };
 
 /*
@@ -200,39 +166,14 @@ void acp_update(struct acp_peer *peer, struct json_object *params)
         return;
     }
     const char *name = json_get_string(update, "sessionUpdate");
-    for (size_t i = 0; name != NULL && i < array_size(kinds); i++) {
-        if (strcmp(kinds[i].name, name) == 0) {
-            if (!kinds[i].take(peer, update)) {
-                break;
-            }
-            return;
-        }
+    size_t i = 0;
+    while (i < array_size(kinds) && (name == NULL || strcmp(kinds[i].name, name) != 0)) {
+        i++;
     }
-    send_other(peer, update);
-}
-
-/* `models` went out of ACP before it was ever stable, but agents still send it. */
-static void send_models(struct acp_peer *peer, struct json_object *models)
-{
-    struct buffer *out = acp_event_open(peer, EVENT_AGENT_UPDATE);
-    buffer_text(out, ",\"update\":{\"sessionUpdate\":\"models\"");
-    acp_field_clean(out, "currentModelId", json_get(models, "currentModelId"));
-    acp_field_clean(out, "availableModels", json_get(models, "availableModels"));
-    buffer_byte(out, '}');
-    acp_event_send(peer, EVENT_AGENT_UPDATE);
-}
-
-void acp_update_opened(struct acp_peer *peer, struct json_object *result)
-{
-    struct json_object *modes = json_get(result, "modes");
-    const char *current = json_get_string(modes, "currentModeId");
-    peer->modes = json_object_get(get_array(modes, "availableModes"));
-    if (current != NULL) {
-        send_mode(peer, current);
-    }
-    take_config_options(peer, result);
-    struct json_object *models = json_get(result, "models");
-    if (json_object_is_type(models, json_type_object)) {
-        send_models(peer, models);
+    bool known = i < array_size(kinds);
+    if (peer->replaying && (!known || kinds[i].conversation)) {
+        acp_open_replayed(peer); /* it is in our log, since it was said the first time */
+    } else if (!known || !kinds[i].take(peer, update)) {
+        send_other(peer, update);
     }
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/content.h"
 #include "core/field.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
@@ -127,6 +128,7 @@ static enum err parse_content(const struct field *field, const char *path,
             return refuse(error, path, "`%s[%zu].text` must not contain NUL characters", path, i);
         }
     }
+    command->content_needs = content_needs(value);
     return copy_json(place(command, field->offset), value);
 }
 

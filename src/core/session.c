@@ -205,6 +205,8 @@ void session_free(struct session *session)
     free(session->closed_by);
     free(session->closed_client_id);
     free(session->closed_id);
+    free(session->agent_session);
+    settings_free(session);
     free(session);
 }
 
@@ -297,7 +299,7 @@ void session_close(struct session *session, const struct session_sink *sink, con
         } else {
             /* The agent says what it has left to say, and its NOTICE_EXITED closes the session. */
             session->life = AGENT_ENDING;
-            sink->order(sink->context, session, ORDER_STOP, NULL, NULL, NULL, NULL);
+            sink->order(sink->context, session, ORDER_CLOSE, NULL, NULL, NULL, NULL);
         }
     }
     step_end(&step);

@@ -15,7 +15,7 @@ static void disarm_start(struct step *step)
     }
 }
 
-static void take_ready(struct step *step)
+static void take_ready(struct step *step, const struct agent_notice *notice)
 {
     struct session *session = step->session;
     disarm_start(step);
@@ -23,11 +23,25 @@ static void take_ready(struct step *step)
         return; /* it is being ended already */
     }
     session->life = AGENT_READY;
-    if (session->had_turns) {
-        step_error(step, NULL, "the agent was started anew and does not remember what was said before",
-                   "agent_memory_lost", false);
+    free(session->agent_session);
+    session->agent_session = need_copy(notice->acp_session_id);
+    session->can_known = true;
+    session->can = notice->can;
+    session->changed = true;
+    if (session->had_turns && notice->memory != MEMORY_KEPT) {
+        struct buffer text = {0};
+        buffer_text(&text, "the agent was started anew and does not remember what was said before");
+        if (notice->message) {
+            buffer_text(&text, ": ");
+            buffer_text(&text, notice->message);
+        }
+        char *message = buffer_take(&text);
+        need_ok(message ? ERR_OK : ERR_NOMEM);
+        step_error(step, NULL, message, "agent_memory_lost", false);
+        free(message);
     }
     step_settle_phase(step);
+    step_settings_ready(step);
     step_next_turn(step);
 }
 
@@ -39,6 +53,7 @@ static void take_failed(struct step *step, struct agent_notice *notice)
     bool told = session->life == AGENT_ENDING; /* by whoever is ending it: closing, stopping, the start's deadline */
     session->life = AGENT_NONE;
     metric_add(METRIC_AGENTS_FAILED, 1);
+    step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
     if (session->closing) {
         step_closed(step);
         return;
@@ -77,6 +92,7 @@ static void take_exited(struct step *step, struct agent_notice *notice)
     }
     bool in_turn = session->turn.id != NULL;
     session->life = AGENT_NONE;
+    step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
     step_cancel_pending(step, session->closing ? "session_closed" : "agent_exited", false);
     if (session->closing) {
         step_complete(step, "cancelled", NULL);
@@ -103,7 +119,7 @@ void session_agent_notice(struct session *session, const struct session_sink *si
     struct step step = STEP(session, sink, now);
     switch (notice->kind) {
     case NOTICE_READY:
-        take_ready(&step);
+        take_ready(&step, notice);
         break;
     case NOTICE_FAILED:
         take_failed(&step, notice);
@@ -122,6 +138,9 @@ void session_agent_notice(struct session *session, const struct session_sink *si
         free(session->title);
         session->title = need_copy(notice->title);
         session->changed = true;
+        break;
+    case NOTICE_SETTING:
+        step_setting_answered(&step, notice);
         break;
     case NOTICE_EXITED:
         take_exited(&step, notice);

@@ -9,11 +9,15 @@ struct step {
     const struct session_sink *sink;
     const struct session_now *now;
     const struct caller *cause; /* whose command it is; NULL: nobody's, or not shown */
-    struct buffer text; /* scratch of the event in work */
+    struct buffer text;         /* scratch of the event in work */
 };
-#define STEP(session_, sink_, now_) {.session = (session_), .sink = (sink_), .now = (now_)}
+#define STEP(session_, sink_, now_)                                                                \
+    {                                                                                              \
+        .session = (session_), .sink = (sink_), .now = (now_)                                      \
+    }
 
-/* Opens an event of this session; `turn_id` NULL for one outside a turn. Then fields go to &step->text. */
+/* Opens an event of this session; `turn_id` NULL for one outside a turn. Then fields go to
+ * &step->text. */
 struct buffer *step_event(struct step *step, enum event_kind kind, const char *turn_id);
 void step_emit(struct step *step, enum event_kind kind);
 void step_end(struct step *step);
@@ -24,10 +28,12 @@ void put_answerer(struct buffer *out, const struct permission *permission);
 void put_cause(struct buffer *out, const char *client_id, const char *id);
 
 void answer_ok(struct step *step, const struct caller *caller, const char *fields);
-void answer_refuse(struct step *step, const struct caller *caller, enum answer_code code, const char *message);
+void answer_refuse(struct step *step, const struct caller *caller, enum answer_code code,
+                   const char *message);
 
 void step_phase(struct step *step, enum session_phase phase, const char *detail);
-void step_error(struct step *step, const char *turn_id, const char *message, const char *code, bool fatal);
+void step_error(struct step *step, const char *turn_id, const char *message, const char *code,
+                bool fatal);
 /* Starts the agent if none runs. */
 void step_start_agent(struct step *step);
 /* Gives the next prompt to the agent, if it may have one. */
@@ -79,6 +85,14 @@ void step_permission_withdrawn(struct step *step, const char *request_id);
 /* Adds the phase that turn and pending requests make. */
 void step_settle_phase(struct step *step);
 void step_closed(struct step *step);
+
+/* The agent is ready: what was set before is set again, and what waited for it is asked for. */
+void step_settings_ready(struct step *step);
+/* NOTICE_SETTING. */
+void step_setting_answered(struct step *step, const struct agent_notice *notice);
+/* The agent is gone, or going: nobody will answer any more. */
+void step_settings_lost(struct step *step, enum answer_code code, const char *message);
+void settings_free(struct session *session);
 
 void prompt_free(struct prompt *prompt);
 void permission_free(struct permission *permission);

@@ -1,4 +1,5 @@
 /* Prompts, their queue, and the turns that they become. */
+#include "core/content.h"
 #include "session_internal.h"
 
 #include <stdio.h>
@@ -96,6 +97,11 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
     struct step step = STEP(session, sink, now);
     if (session->closing || session->phase == PHASE_CLOSED) {
         answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+        return;
+    }
+    const char *refusal = session->can_known ? content_refusal(command->content_needs, session->can) : NULL;
+    if (refusal) {
+        sink->answer(sink->context, caller, ANSWER_UNSUPPORTED, refusal, ",\"field\":\"content\"");
         return;
     }
     bool at_once = agent_is_free(session) && !session->queue;

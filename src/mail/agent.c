@@ -10,6 +10,7 @@ void agent_start_free(struct agent_start *start)
     topic_put(start->topic);
     free(start->agent);
     free(start->workspace);
+    free(start->resume);
     free(start);
 }
 

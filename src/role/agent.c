@@ -158,6 +158,14 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
     case ORDER_PERMISSION:
         acp_peer_permission(agent->peer, order->request_id, order->option_id);
         break;
+    case ORDER_SETTING:
+        acp_peer_set(agent->peer, order->request_id, order->option_id, order->content);
+        break;
+    case ORDER_CLOSE:
+        acp_peer_close(agent->peer);
+        ended_by_order(agent, "The agent was stopped.");
+        agent_process_stop(agent, stream->config->agent_stop_grace_ms);
+        break;
     case ORDER_STOP:
         ended_by_order(agent, "The agent was stopped.");
         agent_process_stop(agent, stream->config->agent_stop_grace_ms);

@@ -93,6 +93,7 @@ void agent_free(struct agent *agent)
 static enum err peer_new(struct agent *agent, const struct agent_start *start)
 {
     const struct config *config = agent->stream->config;
+    const struct config_agent *about = config_agent(config, start->agent);
     const struct acp_options options = {
         .session_id = agent->topic->session_id,
         .cwd = start->workspace,
@@ -101,6 +102,8 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .max_message_text = (size_t)config->max_message_text,
         .version = agent->stream->wiring.version,
         .keep_title = start->titled,
+        .resume = start->resume,
+        .login = about != NULL ? about->login : NULL,
     };
     const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .notice = sink_notice};
     return acp_peer_new(&agent->peer, &options, &sink);

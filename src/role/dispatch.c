@@ -147,6 +147,9 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         case DEADLINE_AGENT_START:
             session_start_expired(session, &dispatch->sink, &dispatch->now);
             break;
+        case DEADLINE_SETTING:
+            session_setting_expired(session, &dispatch->sink, &dispatch->now, deadline->request_id);
+            break;
         case DEADLINE_FEED:
             held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
             break;
@@ -381,6 +384,15 @@ static void waiters_free(struct session *session)
         struct close_waiter *waiter = session->close_waiters;
         session->close_waiters = waiter->next;
         dispatch_drop_reply(waiter->reply);
+        free(waiter);
+    }
+    while (session->setting_waiters) {
+        struct setting_waiter *waiter = session->setting_waiters;
+        session->setting_waiters = waiter->next;
+        dispatch_drop_reply(waiter->reply);
+        free(waiter->setting.option_id);
+        free(waiter->setting.value);
+        free(waiter->token);
         free(waiter);
     }
 }

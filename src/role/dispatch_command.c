@@ -121,6 +121,17 @@ void dispatch_step(struct dispatch *dispatch, struct held *held)
     dispatch_touch(dispatch, held);
 }
 
+static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode,
+                     bool agent_may_start)
+{
+    struct buffer value = {0};
+    json_put_string(&value, mode, strlen(mode));
+    char *text = buffer_take(&value);
+    need_ok(text ? ERR_OK : ERR_NOMEM);
+    session_set(session, &dispatch->sink, &dispatch->now, caller, NULL, text, agent_may_start);
+    free(text);
+}
+
 static void run_in_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
 {
     const struct command *given = command->command;
@@ -152,6 +163,12 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
         break;
     case COMMAND_CANCEL:
         session_cancel(session, sink, now, &caller, given->all == FLAG_YES);
+        break;
+    case COMMAND_SET_MODE:
+        set_mode(dispatch, session, &caller, given->mode_id, agent_may_start);
+        break;
+    case COMMAND_SET_CONFIG_OPTION:
+        session_set(session, sink, now, &caller, given->config_id, given->value, agent_may_start);
         break;
     case COMMAND_PERMISSION_RESPONSE:
         session_permission_response(session, sink, now, &caller, given);

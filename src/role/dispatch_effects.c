@@ -143,7 +143,7 @@ static void sink_start_agent(void *context, struct session *session)
     struct agent_start *start = need_zero(sizeof(*start));
     *start = (struct agent_start){.topic = topic_get(held->topic), .run = session->run,
                                   .agent = need_copy(session->agent), .workspace = need_copy(session->workspace),
-                                  .titled = session->titled};
+                                  .resume = need_copy(session->agent_session), .titled = session->titled};
     dispatch_forward(dispatch, &start->mail, dispatch->wiring.agent, AGENT_MAIL_START, start_refuse);
     dispatch_touch(dispatch, held);
 }

@@ -51,19 +51,6 @@ void held_free(struct dispatch *dispatch, struct held *held)
     metric_add(METRIC_SESSIONS, -1);
 }
 
-/* What is to be known of it later and has no column of its own. */
-static char *agent_state(const struct session *session)
-{
-    struct buffer text = {0};
-    buffer_byte(&text, '{');
-    json_field_bool(&text, "titled", session->titled);
-    json_field_bool(&text, "hadTurns", session->had_turns);
-    buffer_byte(&text, '}');
-    char *state = buffer_take(&text);
-    need_ok(state ? ERR_OK : ERR_NOMEM);
-    return state;
-}
-
 void held_row(const struct held *held, struct session_row *row)
 {
     const struct session *session = held->session;
@@ -86,7 +73,7 @@ void held_row(const struct held *held, struct session_row *row)
         .oldest_pending_at = session->pending ? session->pending->created_at : 0,
         .closed = session->phase == PHASE_CLOSED,
         .queue = session_queue_text(session),
-        .agent_state = agent_state(session),
+        .agent_state = session_state_text(session),
     };
     if (session->outside_from && session->turn.id && session->outside_from < row->open_from) {
         row->open_from = session->outside_from;
@@ -195,10 +182,7 @@ static struct session *session_of_row(struct session_row *row)
     session->updated_at = session->last_ts = row->updated_at;
     session->head = row->head;
     session->run = session->past_run = row->run;
-    struct json_object *state = row->agent_state ? json_tokener_parse(row->agent_state) : NULL;
-    session->titled = json_get_bool(state, "titled", false);
-    session->had_turns = json_get_bool(state, "hadTurns", true);
-    json_object_put(state);
+    session_state_restore(session, row->agent_state);
     if (!session_phase_parse(row->phase, &session->phase) ||
         (session->phase != PHASE_CLOSED && session->phase != PHASE_FAILED)) {
         session->phase = PHASE_STOPPED; /* no process outlives the memory that knew it */

@@ -342,6 +342,7 @@ static enum err build_agent(struct config_build *build, const struct config_raw_
 {
     const char *title = scalar(&raw->options[CONFIG_AGENT_TITLE]);
     const char *install = scalar(&raw->options[CONFIG_AGENT_INSTALL]);
+    const char *login = scalar(&raw->options[CONFIG_AGENT_LOGIN]);
     enum err err = check_agent(build, raw);
     if (err != ERR_OK) {
         return err;
@@ -350,8 +351,9 @@ static enum err build_agent(struct config_build *build, const struct config_raw_
     agent->name = strdup(raw->name);
     agent->title = strdup(title != NULL ? title : raw->name);
     agent->install = install != NULL ? strdup(install) : NULL;
+    agent->login = login != NULL ? strdup(login) : NULL;
     if (agent->name == NULL || agent->title == NULL ||
-        (install != NULL && agent->install == NULL)) {
+        (install != NULL && agent->install == NULL) || (login != NULL && agent->login == NULL)) {
         return ERR_NOMEM;
     }
     err = config_list_copy(&agent->command, &raw->options[CONFIG_AGENT_COMMAND].values);

@@ -35,6 +35,7 @@ void config_destroy(struct config_box *box)
         free(config->agents[i].name);
         free(config->agents[i].title);
         free(config->agents[i].install);
+        free(config->agents[i].login);
         config_list_free(&config->agents[i].command);
         config_list_free(&config->agents[i].environment);
         config_timeouts_free(&config->agents[i].timeouts);

@@ -252,7 +252,7 @@ static void take_line(void *context, const char *line, size_t length)
 
 void host_open(struct host *host, const struct host_options *options)
 {
-    static const struct host_options usual = {50, 256 * 1024, 1};
+    static const struct host_options usual = {50, 256 * 1024, 1, NULL, NULL};
     options = options != NULL ? options : &usual;
     *host = (struct host){.now = {1000000000}, .wall_ms = 1000000, .turn = -1};
     enum err err = acp_peer_new(&host->peer,
@@ -263,6 +263,8 @@ void host_open(struct host *host, const struct host_options *options)
                                     .delta_window_ms = options->delta_window_ms,
                                     .max_message_text = options->max_message_text,
                                     .version = "1.2.3",
+                                    .resume = options->resume,
+                                    .login = options->login,
                                 },
                                 &(struct acp_sink){host, take_line, take_event, take_notice});
     CU_ASSERT_EQUAL_FATAL(err, ERR_OK);

@@ -58,6 +58,7 @@ struct host_options {
     int64_t delta_window_ms;
     size_t max_message_text;
     uint64_t run;
+    const char *resume, *login; /* as in struct acp_options */
 };
 
 /* A peer that has said nothing. `options` NULL: 50 ms, 256 KiB, run 1. */

@@ -145,7 +145,7 @@ static void sink_order(void *context, struct session *session, enum agent_order_
                        const char *content, const char *request_id, const char *option_id)
 {
     struct fixture *fixture = context;
-    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP);
+    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);
     RULE((kind == ORDER_PROMPT || kind == ORDER_CANCEL) == (turn_id != NULL));
     if (kind == ORDER_PROMPT) {
@@ -218,7 +218,7 @@ static void *sink_arm(void *context, struct session *session, int what, int64_t 
     struct fixture *fixture = context;
     (void)session;
     RULE(after_ms > 0);
-    RULE((what == ARM_PERMISSION || what == ARM_LOOK) == (request_id != NULL));
+    RULE((what == ARM_PERMISSION || what == ARM_LOOK || what == ARM_SETTING) == (request_id != NULL));
     struct armed *armed = calloc(1, sizeof(*armed));
     CHECK(armed);
     *armed = (struct armed){.next = fixture->armed, .what = what, .request_id = copy(request_id)};
@@ -697,6 +697,8 @@ void fixture_expire(struct fixture *fixture, int what)
         session_look_expired(fixture->session, &fixture->sink, &fixture->now, armed->request_id);
     } else if (what == ARM_CANCEL) {
         session_cancel_expired(fixture->session, &fixture->sink, &fixture->now);
+    } else if (what == ARM_SETTING) {
+        session_setting_expired(fixture->session, &fixture->sink, &fixture->now, armed->request_id);
     } else {
         session_start_expired(fixture->session, &fixture->sink, &fixture->now);
     }
@@ -715,10 +717,11 @@ static void put(struct buffer *out, const char *before, const char *text, const 
 }
 
 static const char *const arm_names[] = {[ARM_PERMISSION] = "permission", [ARM_CANCEL] = "cancel",
-                                        [ARM_START] = "start", [ARM_LOOK] = "look"};
+                                        [ARM_START] = "start", [ARM_LOOK] = "look", [ARM_SETTING] = "setting"};
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
-                                          [ORDER_KILL] = "kill"};
+                                          [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
+                                          [ORDER_CLOSE] = "close"};
 
 static void trace(struct buffer *out, const struct record *made)
 {

@@ -13,7 +13,8 @@ static void it_introduces_itself_and_opens_a_session(void)
     TEST_TEXT(json_object_to_json_string_ext(host_last_sent(&host), JSON_C_TO_STRING_PLAIN),
               "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":"
               "{\"protocolVersion\":1,\"clientCapabilities\":{\"fs\":{\"readTextFile\":false,"
-              "\"writeTextFile\":false},\"terminal\":false},\"clientInfo\":{\"name\":\"signalbox\","
+              "\"writeTextFile\":false},\"terminal\":false,\"session\":{\"configOptions\":{\"boolean\":{}}}},"
+              "\"clientInfo\":{\"name\":\"signalbox\","
               "\"title\":\"Signalbox\",\"version\":\"1.2.3\"}}}");
     host_say(&host, "{\"result\":{\"protocolVersion\":1,\"agentInfo\":{}},\"id\":0}");
     TEST_TEXT(json_object_to_json_string_ext(
@@ -35,17 +36,19 @@ static void modes_options_and_models_follow_ready(void)
     host_open_ready(&host, NULL,
                     "{\"sessionId\":\"s\",\"modes\":{\"currentModeId\":\"ask\",\"availableModes\":"
                     "[{\"id\":\"ask\",\"name\":\"Ask\",\"_meta\":{\"x\":1}}]},"
-                    "\"configOptions\":[{\"id\":\"model\",\"_meta\":1}],"
-                    "\"models\":{\"currentModelId\":\"m\",\"availableModels\":[]}}");
-    TEST_TEXT(host_kinds(&host), "mode config_options agent_update");
+                    "\"configOptions\":[{\"id\":\"web\",\"_meta\":1}],"
+                    "\"models\":{\"currentModelId\":\"m\",\"availableModels\":"
+                    "[{\"modelId\":\"m\",\"name\":\"M\"}]}}");
+    TEST_TEXT(host_kinds(&host), "mode config_options");
     TEST_TEXT(at(host.events[0].json, "currentModeId"), "ask");
     TEST_TEXT(at(host.events[0].json, "availableModes"), "[{\"id\":\"ask\",\"name\":\"Ask\"}]");
-    TEST_TEXT(at(host.events[1].json, "options"), "[{\"id\":\"model\"}]");
-    TEST_TEXT(at(host.events[2].json, "update"),
-              "{\"sessionUpdate\":\"models\",\"currentModelId\":\"m\",\"availableModels\":[]}");
+    TEST_TEXT(at(host.events[1].json, "options"),
+              "[{\"id\":\"web\"},{\"id\":\"model\",\"name\":\"Model\",\"category\":\"model\","
+              "\"type\":\"select\",\"currentValue\":\"m\",\"options\":"
+              "[{\"value\":\"m\",\"name\":\"M\"}]}]");
     host_update(&host, "{\"sessionUpdate\":\"current_mode_update\",\"currentModeId\":\"code\"}");
-    TEST_TEXT(at(host.events[3].json, "currentModeId"), "code");
-    TEST_TEXT(at(host.events[3].json, "availableModes/0/id"), "ask");
+    TEST_TEXT(at(host.events[2].json, "currentModeId"), "code");
+    TEST_TEXT(at(host.events[2].json, "availableModes/0/id"), "ask");
     host_close(&host);
 }
 

@@ -460,7 +460,7 @@ static void closing_waits_for_the_agent(void)
 {
     struct fixture *fixture = fixture_ready();
     CU_ASSERT_PTR_NULL(fixture_close(fixture, "alice"));
-    TEST_TRACE(fixture, "keep !stop");
+    TEST_TRACE(fixture, "keep !close");
     CU_ASSERT_PTR_NULL(fixture_close(fixture, "bob"));
     TEST_TRACE(fixture, "keep");
     CU_ASSERT_EQUAL(fixture_prompt(fixture, "alice", "too late")->code, ANSWER_CLOSED);
@@ -500,7 +500,7 @@ static void closing_in_a_turn_ends_it_once(void)
         fixture_trace(fixture);
         fixture_close(fixture, "bob");
         TEST_TRACE(fixture, "keep !cancel -permission feed- permission_cancelled(session_closed) "
-                            "!permission(p1=cancelled) !stop");
+                            "!permission(p1=cancelled) !close");
         if (answered) {
             fixture_turn_ended(fixture, "cancelled");
             TEST_TRACE(fixture, "complete(cancelled)");
@@ -520,7 +520,7 @@ static void closing_while_the_agent_starts(void)
         struct fixture *fixture = fixture_new();
         fixture_trace(fixture);
         fixture_close(fixture, "alice");
-        TEST_TRACE(fixture, "keep !stop");
+        TEST_TRACE(fixture, "keep !close");
         fixture_notice(fixture, NOTICE_READY, NULL, NULL); /* it was on its way */
         fixture_notice(fixture, ends[i], "agent_failed", "ended");
         TEST_TRACE(fixture, "-start session_closed status(closed) =ok");

@@ -36,6 +36,10 @@ struct acp_options {
     size_t max_message_text; /* bytes of one text message before the server ends it and begins another */
     const char *version;     /* of clientInfo */
     bool keep_title;         /* a person has named the session: the agent's own title for it is no `title` event */
+    const char *resume;      /* the agent's id of the session from an earlier run, to be resumed or loaded; NULL for
+                                none. Copied */
+    const char *login;       /* the authMethod to authenticate with when the agent wants a login; NULL for none.
+                                Copied */
 };
 
 struct acp_peer;
@@ -45,7 +49,8 @@ void acp_peer_free(struct acp_peer *peer);
 /* The time of what follows: the agent's line was read, or the order taken, at this moment. */
 void acp_peer_time(struct acp_peer *peer, struct instant now, int64_t wall_ms);
 
-/* Sends `initialize`; session/new follows by itself, then NOTICE_READY or NOTICE_FAILED. */
+/* Sends `initialize`; session/resume, load or new follow by themselves, then NOTICE_READY or NOTICE_FAILED. What an
+ * agent replays of the conversation while it loads a session is no event. */
 void acp_peer_start(struct acp_peer *peer);
 /* One message of the agent. Borrowed. Unknown methods are answered by -32601, bad ones by -32600 or -32602;
  * ERR_SYNTAX (nothing was done) if it is no JSON-RPC message at all. */
@@ -56,6 +61,13 @@ void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *con
 void acp_peer_cancel(struct acp_peer *peer);
 /* Answers an open permission request; one that is no longer open is ignored. `option_id` NULL: cancelled. */
 void acp_peer_permission(struct acp_peer *peer, const char *request_id, const char *option_id);
+
+/* session/set_mode (`option_id` NULL) or session/set_config_option, or session/set_model of agents that still have that
+ * (the option `model`). `value` is a JSON text. Answered by NOTICE_SETTING; without a `token` only when it was refused,
+ * and not at all where it is so already. Only after NOTICE_READY. */
+void acp_peer_set(struct acp_peer *peer, const char *token, const char *option_id, const char *value);
+/* session/close, if the agent has it: the session will not be resumed. The process is to be ended afterwards. */
+void acp_peer_close(struct acp_peer *peer);
 
 /* When acp_peer_tick wants to be called next (INSTANT_NEVER: not at all), and the call: sends what windows hold. */
 struct instant acp_peer_deadline(const struct acp_peer *peer);

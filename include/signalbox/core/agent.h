@@ -45,13 +45,25 @@ struct permission_ask {
 };
 void permission_ask_free(struct permission_ask *ask);
 
+/* What an agent takes in a prompt beside text and resource links (ACP promptCapabilities). */
+enum agent_can { AGENT_CAN_IMAGE = 1, AGENT_CAN_AUDIO = 2, AGENT_CAN_EMBED = 4 };
+
+/* What an agent that was started knows of what was said before. */
+enum agent_memory {
+    MEMORY_NEW,  /* a new session was what was asked for */
+    MEMORY_KEPT, /* session/resume or session/load: it remembers */
+    MEMORY_LOST, /* neither was possible: a new session; `message` may say why */
+};
+
 enum agent_notice_kind {
-    NOTICE_READY,               /* the ACP session exists: prompts may be given */
+    NOTICE_READY,               /* the ACP session exists: prompts may be given. `acp_session_id`, `memory`, `can` */
     NOTICE_FAILED,              /* it could not be started, or refused a session; `code`, `message` */
     NOTICE_PERMISSION,          /* `ask` */
     NOTICE_PERMISSION_WITHDRAWN, /* `request_id`: the agent gave it up ($/cancel_request) */
     NOTICE_TURN_ENDED,          /* `turn_id`, `stop_reason`, `usage`; with `message` when the agent answered by an error */
     NOTICE_TITLE,               /* `title` (NULL clears): the title event itself was sent before */
+    NOTICE_SETTING,             /* a change of settings: done, or refused with `code` and `message`. `request_id` is
+                                   the order's; NULL: nobody waits, and it was refused */
     NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
 };
 /* When memory ran out, texts of the last notice of an agent (NOTICE_FAILED, NOTICE_EXITED) may be NULL. */
@@ -66,6 +78,8 @@ struct agent_notice {
     char *message;       /* for people */
     char *title;
     char *acp_session_id;
+    enum agent_memory memory;
+    unsigned can; /* enum agent_can */
     bool auth_required;  /* of NOTICE_FAILED, and of a turn's error: a login is missing; `message` names the ways */
 };
 void agent_notice_clear(struct agent_notice *notice);
@@ -74,6 +88,8 @@ enum agent_order_kind {
     ORDER_PROMPT,     /* `turn_id`, `content` */
     ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
     ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
+    ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */
+    ORDER_CLOSE,      /* as ORDER_STOP, and the session is not wanted again */
     ORDER_STOP,       /* end the process, in order */
     ORDER_KILL,       /* end it at once: it ignored a cancel */
 };

@@ -47,6 +47,7 @@ struct command {
     char *agent, *workspace, *title;
     char *text;
     char *content; /* JSON text of an array of ACP content blocks */
+    unsigned content_needs; /* what an agent must be able to take for them: enum agent_can */
     char *option_id, *decision, *message;
     enum flag allowed, allow, always_allow, all;
     char *updated_input; /* JSON text */

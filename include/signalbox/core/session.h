@@ -93,6 +93,21 @@ struct turn {
     void *cancel_deadline;
 };
 
+/* A mode (`option_id` NULL) or an option of the agent, as somebody wants it: set again when the agent is started anew. */
+struct setting {
+    struct setting *next;
+    char *option_id, *value; /* value: a JSON text */
+};
+/* A change that somebody waits for. */
+struct setting_waiter {
+    struct setting_waiter *next;
+    char *token;
+    struct setting setting;
+    void *reply;    /* the sink's, by `keep_reply` */
+    void *deadline; /* armed once the agent was told; NULL before */
+};
+enum { SETTING_WAITERS_MAX = 16, SETTINGS_MAX = 64 };
+
 /* Who waits for the session to be closed. */
 struct close_waiter {
     struct close_waiter *next;
@@ -123,6 +138,12 @@ struct session {
     size_t pending_count;
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
+    char *agent_session; /* the agent's own id of the session; NULL: it never had one */
+    bool can_known;      /* `can` is what an agent said */
+    unsigned can;        /* enum agent_can */
+    struct setting *settings; /* SETTINGS_MAX at most */
+    struct setting_waiter *setting_waiters; /* oldest first, SETTING_WAITERS_MAX at most */
+    uint64_t setting_count; /* of tokens given */
     bool changed;      /* the row is to be written */
     void *owner;       /* the dispatcher's */
 };
@@ -179,7 +200,7 @@ struct session_sink {
     void (*start_agent)(void *context, struct session *session); /* with session->run */
     void (*answer)(void *context, const struct caller *caller, enum answer_code code, const char *message,
                    const char *fields);
-    /* What the deadline is for is an enum of the dispatcher; 1: permission, 2: cancel, 3: start. Returns a handle. */
+    /* What the deadline is for: ARM_...; `request_id` names the request, or the token of a setting. Returns a handle. */
     void *(*arm)(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);
     void (*disarm)(void *context, void *handle);
     /* A reply that is answered later than its call; and its answer. */
@@ -195,7 +216,7 @@ struct session_sink {
     void (*rule)(void *context, struct session *session, const struct rule *rule, enum rule_change change,
                  const char *reason, const struct caller *caller);
 };
-enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_LOOK };
+enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_SETTING, ARM_LOOK };
 
 /* ---- Life ---- */
 struct session *session_new(const char *id);
@@ -216,6 +237,13 @@ void session_resume_queue(struct session *session, const struct session_sink *si
                           const struct caller *caller, bool agent_may_start);
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
                     const struct caller *caller, bool all);
+
+/* ---- Settings ---- */
+/* `option_id` NULL: the mode. Answered when the agent has answered; starts it if none runs. */
+void session_set(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                 const struct caller *caller, const char *option_id, const char *value, bool agent_may_start);
+void session_setting_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                             const char *token);
 
 /* ---- Permissions ---- */
 void session_permission_response(struct session *session, const struct session_sink *sink, const struct session_now *now,
@@ -249,4 +277,7 @@ void session_describe(const struct session *session, struct buffer *out);
 void session_summary(const struct session *session, struct buffer *out);
 /* The queue as kept in the row, and back. NULL when it is empty. */
 char *session_queue_text(const struct session *session);
+/* The same of what is to be known of it later and has no column of its own: never NULL. */
+char *session_state_text(const struct session *session);
+void session_state_restore(struct session *session, const char *text);
 void session_queue_restore(struct session *session, const char *text);

@@ -19,6 +19,7 @@ struct agent_start {
     uint64_t run;
     char *agent;
     char *workspace;
+    char *resume; /* the agent's own id of the session, from an earlier run; NULL for none */
     bool titled; /* by a person: see acp_options.keep_title */
 };
 

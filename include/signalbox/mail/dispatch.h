@@ -87,6 +87,7 @@ enum deadline_what {
     DEADLINE_PERMISSION = ARM_PERMISSION,
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
+    DEADLINE_SETTING = ARM_SETTING,   /* an agent did not answer a change of settings */
     DEADLINE_LOOK = ARM_LOOK,         /* the disk did not tell in time where a request's paths lead */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
     DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
@@ -101,7 +102,7 @@ struct deadline {
     enum deadline_what what;
     struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_RULES */
     uint64_t run;              /* which agent run or turn it was for */
-    char *request_id;          /* DEADLINE_PERMISSION, DEADLINE_LOOK */
+    char *request_id;          /* DEADLINE_PERMISSION, DEADLINE_LOOK; DEADLINE_SETTING: its token */
 };
 
 struct server_note {

@@ -35,8 +35,9 @@
  */
 #define CONFIG_OPTIONS(X)                                                                          \
     X(ADDRESS, listen, "listen", "127.0.0.1:8080", 0, 0, RESTART,                                  \
-      "The address to serve, HOST:PORT, with HOST an IPv4 address or an IPv6 address in brackets " \
-      "([::1]:8080). Port 0 takes a free one. Any address but a loopback one needs tokens-file.")  \
+      "The address to serve, HOST:PORT. HOST is an IPv4 address; an IPv6 one, in brackets "        \
+      "([::1]:8080), only where CivetWeb was built for it, which Debian's was not. Port 0 "        \
+      "takes a free one. Any address but a loopback one needs tokens-file.")                       \
     X(PATH, data, "data", "", 0, 0, RESTART,                                                       \
       "The folder of the journal and everything else that is kept. It is made if it is missing. "  \
       "Default: $XDG_DATA_HOME/signalbox, or ~/.local/share/signalbox.")                           \
@@ -164,6 +165,10 @@
     Y("title", "string", "NAME", "What people see.")                                               \
     Y("install", "string", "",                                                                     \
       "The command that installs it, shown where the program is not found.")                       \
+    Y("login", "string", "",                                                                       \
+      "The id of one of the agent's ways to log in (ACP authMethods). It is taken when the agent " \
+      "refuses a session without a login; without this option the session says which ways there "  \
+      "are.")                                                                                      \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
       "As the option of this name, for this agent.")                                               \
     Y("permission-timeouts", "list", "permission-timeouts",                                        \
@@ -200,6 +205,7 @@ struct config_agent {
     struct config_list command;     /* at least the program */
     struct config_list environment; /* KEY=VALUE */
     char *install;                  /* NULL if not given */
+    char *login;                    /* ACP authMethod id; NULL if not given */
     int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
     struct config_timeouts timeouts; /* in effect, by kind of tool */
     enum config_action permission_timeout_action; /* in effect */

@@ -1,0 +1,10 @@
+#pragma once
+/* Blocks of a prompt (ACP ContentBlock). */
+#include <json-c/json.h>
+
+/* What an agent must be able to take for these blocks, as bits of enum agent_can; text and resource
+ * links need nothing. */
+unsigned content_needs(struct json_object *blocks);
+/* What it cannot take, for people: the first that is in `needs` and not in `can`; NULL if nothing
+ * is. Static. */
+const char *content_refusal(unsigned needs, unsigned can);
