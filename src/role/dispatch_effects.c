@@ -84,7 +84,10 @@ static void feed(struct dispatch *dispatch, struct buffer *text)
 
 static void sink_permission_feed(void *context, struct session *session, const struct permission *permission, bool waiting)
 {
+    struct dispatch *dispatch = context;
+    struct held *held = session->owner;
     struct buffer text = {0};
+    held->pending_batch = dispatch->batches + 1; /* the batch of this step, which has what follows at least */
     buffer_text(&text, waiting ? "{\"type\":\"permission_waiting\"" : "{\"type\":\"permission_ended\"");
     json_field_string(&text, "sessionId", session->id);
     if (waiting) {
@@ -93,7 +96,7 @@ static void sink_permission_feed(void *context, struct session *session, const s
         json_field_string(&text, "requestId", permission->ask->request_id);
     }
     buffer_byte(&text, '}');
-    feed(context, &text);
+    feed(dispatch, &text);
 }
 
 static void *sink_arm(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);

@@ -15,6 +15,7 @@ struct held {
     struct held *touched_next;
     bool touched;
     uint64_t batch;           /* the last one that a step of this session let something out with */
+    uint64_t pending_batch;   /* the last one in which a request began or ceased to wait */
     bool counted;             /* its agent is among the running ones */
     bool closed;              /* it is not among the open sessions */
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
@@ -112,7 +113,7 @@ void dispatch_step(struct dispatch *dispatch, struct held *held);
 void dispatch_permission_init(struct session_sink *sink);
 void dispatch_looked(struct dispatch *dispatch, struct look_request *request);
 void dispatch_list_permissions(struct dispatch *dispatch, struct dispatch_command *command);
-/* What is shown of them is committed. */
+/* Which of them wait is committed, whatever else is not. */
 bool dispatch_permissions_settled(const struct dispatch *dispatch);
 /* From where a command came. */
 struct caller dispatch_caller(const struct dispatch_command *command);

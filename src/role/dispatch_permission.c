@@ -1,6 +1,7 @@
 /* What permission requests need of others, and what is recorded of how they end. */
 #include "dispatch_internal.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "signalbox/base/check.h"
@@ -134,8 +135,9 @@ void dispatch_permission_init(struct session_sink *sink)
 
 bool dispatch_permissions_settled(const struct dispatch *dispatch)
 {
+    uint64_t released = atomic_load_explicit(dispatch->wiring.released, memory_order_acquire);
     for (const struct held *held = dispatch->sessions; held; held = held->next) {
-        if (!dispatch_settled(dispatch, held)) {
+        if (held->pending_batch > released) {
             return false;
         }
     }

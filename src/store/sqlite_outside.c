@@ -1,6 +1,11 @@
 /*
  * A look at the audit from outside: by another program than the server, which may run, stop and start meanwhile. It takes
- * no lock on DATA/lock and makes, changes and removes no file.
+ * no lock on DATA/lock and makes, changes and removes no file. (As root, SQLite gives the log and its shared memory the
+ * owner of the database, which they have.)
+ *
+ * Where there is a log, it is read, with its shared memory: SQLite's own locks keep the two programs apart, and where no
+ * server runs, SQLite reads the log without that memory's word. Where there is none, the database is all, and is opened as
+ * one that does not change; whether that held is looked at afterwards.
  *
  * SQLite by itself would make a log and its shared memory where they are missing, also for who only reads; so here is a
  * VFS that opens what is there, to be read. What is read is lent when the connection is closed again: a reader who is
@@ -226,7 +231,7 @@ static enum err explain(const struct outside *outside, enum err err, const char 
 static enum err read_batch(const struct outside *outside, const struct question *question, struct batch *batch)
 {
     enum err err = ERR_OK;
-    char cause[256] = "";
+    char cause[512] = "";
     for (int tries = 0; tries < TRIES; tries++) {
         if (tries > 0) {
             nanosleep(&(struct timespec){.tv_nsec = TRY_MS * 1000000L}, NULL);
@@ -241,8 +246,8 @@ static enum err read_batch(const struct outside *outside, const struct question 
         if (files.has_log && !files.has_memory) {
             err = ERR_AGAIN; /* for a moment, while a server stops */
             snprintf(cause, sizeof(cause),
-                     "the newest part of it is in its log, which cannot be read without %s-shm; start the server, or "
-                     "copy that file too", outside->path);
+                     "its newest part is in its log, which cannot be read without %s-shm: start the server, or move the "
+                     "log into the database with `signalbox store compact`", outside->path);
             continue;
         }
         err = read_once(outside, &files, question, batch, cause, sizeof(cause));

@@ -110,6 +110,7 @@ static void answer_list(struct list_request *request)
 static struct {
     struct mailbox *dispatch, *history, *maintenance;
 } others;
+static struct mailbox *real_maintenance; /* instead of the played one */
 static struct dispatch_command *kept;
 static atomic_bool keep;
 
@@ -189,7 +190,7 @@ static void serve(struct fixture *fixture)
     const struct http_wiring wiring = {
         .config = fixture->config,
         .dispatch = others.dispatch,
-        .maintenance = others.maintenance,
+        .maintenance = real_maintenance ? real_maintenance : others.maintenance,
         .history = others.history,
         .socket_boxes = &fixture->socket_box,
         .socket_threads = 1,

@@ -262,6 +262,19 @@ static enum err broken_list(struct store_reader *reader, int64_t updated_at, int
     return ERR_IO;
 }
 
+static enum err broken_audit(struct store_reader *reader, int64_t after, bool newest_first, size_t limit,
+                             const struct audit_filter *filter, store_audit_visit *visit, void *context)
+{
+    (void)reader;
+    (void)after;
+    (void)newest_first;
+    (void)limit;
+    (void)filter;
+    const struct audit_entry entry = {.number = 1, .action = (char *)(uintptr_t) "decision"};
+    (void)visit(context, &entry);
+    return ERR_CORRUPT;
+}
+
 static struct store_operations broken_operations;
 static struct store_reader broken_reader = {.operations = &broken_operations};
 
@@ -307,6 +320,7 @@ static void a_store_that_cannot_be_read_is_an_error(void)
         .read_events = broken_events,
         .read_session = broken_session,
         .list_sessions = broken_list,
+        .list_audit = broken_audit,
     };
     struct store broken = {.operations = &broken_operations};
     CU_ASSERT_EQUAL_FATAL(history_start(&history, &broken), ERR_OK);
@@ -321,8 +335,12 @@ static void a_store_that_cannot_be_read_is_an_error(void)
     CU_ASSERT_EQUAL(request->result, ERR_IO);
     history_request_free(request);
     struct list_request *page = new_list("", 10, false);
-    ask_list(page);
-    CU_ASSERT_EQUAL(page->result, ERR_IO);
+    for (int kind = 0; kind < 2; kind++) {
+        page->kind = kind ? LIST_AUDIT : LIST_SESSIONS;
+        ask_list(page);
+        CU_ASSERT_EQUAL(page->result, ERR_IO);
+        CU_ASSERT_EQUAL(page->items.length, 0);
+    }
     list_request_free(page);
     end();
 }
@@ -407,6 +425,101 @@ static void a_position_that_is_none_is_refused(void)
     struct list_request *page = new_list("0.1", 2, false);
     ask_list(page);
     CU_ASSERT_EQUAL(page->result, ERR_OK);
+    list_request_free(page);
+    end();
+}
+
+/* ---- Rules and the audit ---- */
+
+static void append_entry(const char *user, const char *request)
+{
+    struct audit_entry entry = {
+        .at = 1000, .action = (char *)(uintptr_t) "decision", .user = (char *)(uintptr_t)user,
+        .outcome = (char *)(uintptr_t) "allowed", .request = (char *)(uintptr_t)request};
+    struct store_write write = {.kind = STORE_AUDIT, .audit = &entry};
+    CU_ASSERT_EQUAL_FATAL(store->operations->append(store, &write), ERR_OK);
+}
+
+static void expect_items(struct list_request *page, const char *items, const char *next)
+{
+    ask_list(page);
+    CU_ASSERT_EQUAL(page->result, ERR_OK);
+    buffer_byte(&page->items, '\0');
+    TEST_TEXT(page->items.length > 1 ? page->items.data : "", items);
+    TEST_TEXT(page->next, next);
+}
+
+static void pages_of_rules_and_of_the_audit(void)
+{
+    begin();
+    for (const char *id = "r1\0r2\0r3\0"; *id; id += 3) {
+        struct stored_rule rule = {.id = (char *)(uintptr_t)id,
+                                   .user = (char *)(uintptr_t)(id[1] == '2' ? "ben" : "ann")};
+        struct store_write write = {.kind = STORE_RULE, .rule = &rule};
+        CU_ASSERT_EQUAL_FATAL(store->operations->append(store, &write), ERR_OK);
+        append_entry(rule.user, NULL);
+    }
+#define RULE(id, user) "{\"ruleId\":\"" id "\",\"user\":\"" user "\",\"createdAt\":0,\"expiresAt\":null}"
+#define ENTRY(number, user)                                                                        \
+    "{\"number\":" number ",\"at\":1000,\"action\":\"decision\",\"outcome\":\"allowed\","             \
+    "\"alwaysAllow\":false,\"user\":\"" user "\"}"
+    struct list_request *page = new_list("", 2, false);
+    page->kind = LIST_RULES;
+    expect_items(page, RULE("r1", "ann") "," RULE("r2", "ben"), "2");
+    CU_ASSERT_EQUAL(page->count, 2);
+    memcpy(page->after, page->next, sizeof(page->after)); /* the same one asks for the next */
+    expect_items(page, RULE("r3", "ann"), "");
+    page->after[0] = '\0';
+    page->user = strdup("ben");
+    expect_items(page, RULE("r2", "ben"), "");
+    list_request_free(page);
+
+    page = new_list("", 2, false);
+    page->kind = LIST_AUDIT;
+    expect_items(page, ENTRY("1", "ann") "," ENTRY("2", "ben"), "2");
+    memcpy(page->after, page->next, sizeof(page->after));
+    expect_items(page, ENTRY("3", "ann"), "");
+    page->after[0] = '\0';
+    page->newest_first = page->lines = true;
+    expect_items(page, ENTRY("3", "ann") "\n" ENTRY("2", "ben") "\n", "2");
+    page->outcome = strdup("rejected");
+    expect_items(page, "", "");
+    static const char *const wrong[] = {"x", "-1", "1.", " 1", "1x", "99999999999999999999"};
+    for (size_t i = 0; i < array_size(wrong); i++) {
+        snprintf(page->after, sizeof(page->after), "%s", wrong[i]);
+        ask_list(page);
+        CU_ASSERT_EQUAL(page->result, ERR_INVAL);
+    }
+    list_request_free(page);
+    end();
+}
+
+/* What was shown may be long: then a page has fewer, and the next one goes on behind the last. */
+static void a_page_of_the_audit_has_a_bound_in_bytes(void)
+{
+    begin();
+    enum { LONG = 400000 };
+    char *request = malloc(LONG + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(request);
+    memset(request, ' ', LONG);
+    memcpy(request + LONG - 2, "{}", 3);
+    for (int i = 0; i < 7; i++) {
+        append_entry("ann", request);
+    }
+    free(request);
+    struct list_request *page = new_list("", 100, false);
+    page->kind = LIST_AUDIT;
+    static const struct {
+        size_t count;
+        const char *next;
+    } pages[] = {{3, "3"}, {3, "6"}, {1, ""}};
+    for (size_t i = 0; i < array_size(pages); i++) {
+        ask_list(page);
+        CU_ASSERT_EQUAL(page->result, ERR_OK);
+        CU_ASSERT_EQUAL(page->count, pages[i].count);
+        TEST_TEXT(page->next, pages[i].next);
+        memcpy(page->after, page->next, sizeof(page->after));
+    }
     list_request_free(page);
     end();
 }
@@ -525,5 +638,6 @@ static void answers_of_yesterday_are_to_go(void)
 TEST_MAIN("history", TEST(events_come_as_an_array_of_json), TEST(events_come_as_frames),
           TEST(a_session_is_found_by_its_id), TEST(what_many_wait_for_is_answered_to_each),
           TEST(what_is_left_at_the_stop_is_answered), TEST(a_store_that_cannot_be_read_is_an_error),
-          TEST(lists_come_in_pages), TEST(a_position_that_is_none_is_refused),
+          TEST(lists_come_in_pages), TEST(a_position_that_is_none_is_refused), TEST(pages_of_rules_and_of_the_audit),
+          TEST(a_page_of_the_audit_has_a_bound_in_bytes),
           TEST(the_store_is_maintained_every_second), TEST(answers_of_yesterday_are_to_go))

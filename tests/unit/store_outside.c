@@ -238,7 +238,7 @@ static void nothing_is_made_or_changed(void)
     CU_ASSERT_TRUE(there("signalbox.db-wal") && there("signalbox.db-shm"));
     leaves_no_trace(306);
     CU_ASSERT_EQUAL(unlink(folder_path(folder, "signalbox.db-shm")), 0);
-    cannot_look("the newest part of it is in its log, which cannot be read without");
+    cannot_look("its newest part is in its log, which cannot be read without");
     CU_ASSERT_FALSE(there("signalbox.db-shm"));
     tell(OPEN);
     leaves_no_trace(306);
@@ -317,6 +317,65 @@ static void starts_and_stops_are_not_noticed(void)
     CU_ASSERT_TRUE(fine);
     CU_ASSERT_EQUAL(status, 0);
     CU_ASSERT_EQUAL(look(NULL), RUNS * 10);
+    end();
+}
+
+/* ---- Between the look at the files and their opening ---- */
+
+static sqlite3_vfs hooked;
+static int (*real_open)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
+static void (*at_open)(void); /* once */
+
+static int open_hooked(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
+{
+    void (*now)(void) = at_open;
+    int code = real_open(vfs, name, file, flags, out);
+    at_open = NULL;
+    if (now != NULL) {
+        now();
+    }
+    return code;
+}
+
+/* Before the first look, whose VFS is made from this one. */
+static void hook_opening(void)
+{
+    sqlite3_vfs *system = sqlite3_vfs_find(NULL);
+    hooked = *system;
+    hooked.pNext = NULL;
+    hooked.zName = "hooked";
+    real_open = system->xOpen;
+    hooked.xOpen = open_hooked;
+    CU_ASSERT_EQUAL(sqlite3_vfs_register(&hooked, 1), SQLITE_OK);
+}
+
+static void just_stop(void)
+{
+    tell(CLOSE);
+}
+
+static void start_and_stop(void)
+{
+    start_the_server();
+    tell(CLOSE);
+}
+
+/* The log that was seen is gone, or one is there that was not: it is looked at again. */
+static void what_changes_while_it_is_opened_is_looked_at_again(void)
+{
+    begin();
+    hook_opening();
+    tell(OPEN);
+    tell(ADD + 3);
+    at_open = just_stop;
+    CU_ASSERT_EQUAL(look(NULL), 3);
+    CU_ASSERT_FALSE(there("signalbox.db-shm") || there("signalbox.db-wal"));
+    at_open = start_the_server;
+    CU_ASSERT_EQUAL(look(NULL), 13);
+    CU_ASSERT_TRUE(there("signalbox.db-wal"));
+    tell(CLOSE);
+    at_open = start_and_stop;
+    CU_ASSERT_EQUAL(look(NULL), 23);
     end();
 }
 
@@ -399,6 +458,6 @@ static void damage_is_said(void)
     end();
 }
 
-TEST_MAIN("store_outside", TEST(nothing_is_made_or_changed), TEST(who_reads_slowly_holds_nobody_up),
+TEST_MAIN("store_outside", TEST(what_changes_while_it_is_opened_is_looked_at_again), TEST(nothing_is_made_or_changed), TEST(who_reads_slowly_holds_nobody_up),
           TEST(starts_and_stops_are_not_noticed), TEST(what_cannot_be_read_is_said), TEST(an_older_one_has_no_audit),
           TEST(a_path_is_a_path), TEST(damage_is_said))
