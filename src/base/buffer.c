@@ -69,7 +69,8 @@ void buffer_byte(struct buffer *buffer, char byte)
     buffer_append(buffer, &byte, 1);
 }
 
-static void format_into(struct buffer *buffer, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+format_into(struct buffer *buffer, const char *format, va_list arguments)
 {
     va_list again;
     va_copy(again, arguments);

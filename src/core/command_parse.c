@@ -182,7 +182,7 @@ static enum err parse_field(const struct field *field, const char *path, struct 
     case FIELD_ARRAY:
         break;
     }
-    CHECK(!"a kind of field that is only sent");
+    CHECK(false && "a kind of field that is only sent");
     return ERR_INVAL;
 }
 

@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     struct spawn s = {0};
     int lifeline = -1;
     int i = 1;
-    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+    while (i < argc && strncmp(argv[i], "--", 2) == 0) {
         if (strcmp(argv[i], "--") == 0) {
             i++;
             break;
@@ -61,7 +61,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "signalbox-guard: bad option or value: %s %s\n", argv[i], value);
             return EXIT_USAGE;
         }
-        i++;
+        i += 2;
     }
     if (lifeline < 0 || s.directory == NULL || i >= argc) {
         usage(stderr);

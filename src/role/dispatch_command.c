@@ -268,7 +268,7 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
             agent_states(dispatch, command);
             break;
         default:
-            CHECK(!"a command that is answered where it was read");
+            CHECK(false && "a command that is answered where it was read");
         }
         dispatch->at_once = false;
         dispatch_command_free(command);

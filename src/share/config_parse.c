@@ -25,7 +25,8 @@ static struct {
     int section_lines[CONFIG_AGENT_OPTION_COUNT];
 } parse;
 
-static void parse_error(cfg_t *cfg, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+parse_error(cfg_t *cfg, const char *format, va_list arguments)
 {
     char reason[CONFIG_REASON_SIZE];
     vsnprintf(reason, sizeof(reason), format, arguments);

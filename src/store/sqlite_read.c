@@ -25,8 +25,8 @@ static const char *const sql[READER_COUNT] = {
     [READER_LIST] = "SELECT " ROW_COLUMNS " FROM sessions WHERE" LIST_ORDER,
     [READER_LIST_OPEN] = "SELECT " ROW_COLUMNS " FROM sessions WHERE closed = 0 AND" LIST_ORDER,
     [READER_ANSWER] = "SELECT body, at, code, message, fields FROM answers WHERE name = ?1",
-    [READER_ANSWERS] = "SELECT at, name FROM answers WHERE (at, name) > (?1, ?2)"
-                       " ORDER BY at, name LIMIT ?3",
+    [READER_ANSWERS] =
+        "SELECT at, name FROM answers WHERE (at, name) > (?1, ?2) ORDER BY at, name LIMIT ?3",
 };
 
 static struct sqlite_reader *reader_of(struct store_reader *reader)

@@ -95,8 +95,8 @@ test('invalid UTF-8 closes with 1007', () =>
     assert.equal((await client.closed).code, 1007);
   }));
 
-/** A WebSocket by hand, for frames that no library sends: resolves with everything that came back. */
-async function rawFrames(...frames) {
+/** A WebSocket by hand, for frames that no library sends, once it is open. */
+async function rawSocket() {
   const socket = net.connect(server.port, '127.0.0.1');
   const parts = [];
   const ended = new Promise((done) => {
@@ -109,10 +109,16 @@ async function rawFrames(...frames) {
       'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
   );
   await until(() => Buffer.concat(parts).includes('"connected"'), 'connected');
+  return { socket, parts, ended: (what) => within(ended, 10_000, () => `the server to close ${what}`) };
+}
+
+/** Resolves with everything that came back. */
+async function rawFrames(...frames) {
+  const { socket, parts, ended } = await rawSocket();
   for (const frame of frames) {
     socket.write(frame);
   }
-  await within(ended, 10_000, () => 'the server to close');
+  await ended('after a broken frame');
   return Buffer.concat(parts);
 }
 
@@ -139,6 +145,44 @@ for (const [name, frames] of BROKEN_FRAMES) {
       assert.ok(code === 1002 || code === 1009, `closed with ${code}`);
     }));
 }
+
+// Numbers that look random and are the same each time, so that a failure comes again.
+function numbers(state) {
+  return (below) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 16) % below;
+  };
+}
+
+/** Frames of any opcode and any bits, of lengths that may lie, whole or cut off, masked or not; bytes that are none. */
+function randomFrames(random) {
+  const bytes = (count) => Buffer.from(Array.from({ length: count }, () => random(256)));
+  return Array.from({ length: 1 + random(6) }, () => {
+    switch (random(6)) {
+      case 0:
+        return bytes(1 + random(40));
+      case 1:
+        return masked(0x81, bytes(random(100)));
+      case 2:
+        return masked(0x81, JSON.stringify({ type: 'ping', id: `${random(1000)}` }));
+      case 3:
+        return masked(random(256), bytes(random(126)));
+      case 4:
+        return Buffer.concat([Buffer.from([random(256), 0xfe, random(2), random(256)]), bytes(random(300))]);
+      default:
+        return masked(random(2) ? 0x01 : 0x80, bytes(random(20)));
+    }
+  });
+}
+
+test('frames at random end their own connection only', () =>
+  undisturbed(async () => {
+    for (let seed = 1; seed <= 200; seed++) {
+      const { socket, ended } = await rawSocket();
+      socket.end(Buffer.concat(randomFrames(numbers(seed * 7919)))); // a frame may wait for bytes that never come
+      await ended(`with frames of seed ${seed}`);
+    }
+  }));
 
 test('a command in many fragments, with a ping between them, is one command', async () => {
   const client = await server.connect();

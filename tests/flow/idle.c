@@ -109,7 +109,7 @@ static struct mail *next_mail(struct mailbox *box)
         }
         if (mail) {
             struct broadcast_mail *broadcast = container_of(mail, struct broadcast_mail, mail);
-            CHECK(!"the store refused a group: numbers were given twice");
+            CHECK(false && "the store refused a group: numbers were given twice");
             frame_put(broadcast->frame);
             free(broadcast);
         } else {

@@ -3,7 +3,9 @@
 
 #include <stdarg.h>
 
+#include "base/json_check.h"
 #include "signalbox/base/utf8.h"
+#include "signalbox/core/fold.h"
 #include "support/test.h"
 
 static void *grow(void *array, size_t count, size_t size)
@@ -206,6 +208,19 @@ static struct json_object *parse_strictly(const char *json, size_t length)
     return value;
 }
 
+/* What goes into a log is JSON (json-c would take more), text, and can be folded. */
+static void check_stored(const struct seen_event *seen, uint64_t seq)
+{
+    uint8_t stack[1000];
+    struct json_check check;
+    struct fold_row row;
+    CU_ASSERT_EQUAL(json_check(&check, seen->text, seen->length, stack, sizeof stack), ERR_OK);
+    CU_ASSERT_TRUE(utf8_valid(seen->text, seen->length));
+    CU_ASSERT_EQUAL_FATAL(fold_read(seen->text, seen->length, &row), ERR_OK);
+    CU_ASSERT_EQUAL(row.kind, (int)seen->kind);
+    CU_ASSERT_EQUAL(row.seq, seq);
+}
+
 static void take_event(void *context, struct event *event)
 {
     struct host *host = context;
@@ -213,10 +228,14 @@ static void take_event(void *context, struct event *event)
     struct seen_event *seen = &host->events[host->event_count++];
     event_number(event, host->event_count, event->at_wall_ms);
     seen->json = parse_strictly(frame_json(event->frame), frame_json_length(event->frame));
+    seen->length = frame_json_length(event->frame);
+    seen->text = strndup(frame_json(event->frame), seen->length);
     seen->kind = event->kind;
     seen->at_wall_ms = event->at_wall_ms;
     seen->line_at = event->line_at;
     event_discard(event);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(seen->text);
+    check_stored(seen, host->event_count);
     CU_ASSERT_PTR_NOT_NULL_FATAL(seen->json);
     TEST_TEXT(text_of(seen->json, "type"), event_name(seen->kind));
     TEST_TEXT(text_of(seen->json, "sessionId"), "signal");
@@ -289,6 +308,7 @@ void host_close(struct host *host)
     }
     for (size_t i = 0; i < host->event_count; i++) {
         json_object_put(host->events[i].json);
+        free(host->events[i].text);
     }
     for (size_t i = 0; i < host->notice_count; i++) {
         agent_notice_clear(&host->notices[i]);

@@ -13,6 +13,8 @@
 
 struct seen_event {
     struct json_object *json; /* sealed with its number and parsed back */
+    char *text;               /* the same as it stands in the log, NUL-terminated */
+    size_t length;
     enum event_kind kind;
     int64_t at_wall_ms;
     struct instant line_at;

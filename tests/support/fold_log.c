@@ -70,6 +70,8 @@ enum { TOOLS = 5 };
 struct world {
     struct fold_log *log;
     uint64_t random, seq;
+    const uint8_t *bytes; /* in place of `random`: what is chosen */
+    size_t bytes_left;
     bool strict;
     unsigned turns, messages, tools, users, requests;
     bool in_turn;
@@ -86,6 +88,14 @@ struct world {
 
 static size_t roll(struct world *world, size_t limit)
 {
+    if (world->bytes) {
+        size_t number = 0;
+        for (size_t most = limit - 1; most > 0 && world->bytes_left > 0; most >>= 8) {
+            number = number << 8 | *world->bytes++;
+            world->bytes_left--;
+        }
+        return number % limit;
+    }
     return fold_below(&world->random, limit);
 }
 
@@ -401,6 +411,17 @@ void fold_log_make(struct fold_log *log, uint64_t seed, size_t length, bool stri
     struct world world = {.log = log, .random = seed, .strict = strict};
     simple(&world, "session_created", ",\"agent\":\"a\",\"workspace\":\"w\"");
     while (log->count < length) {
+        step(&world);
+    }
+    buffer_free(&world.text);
+    buffer_free(&world.out);
+}
+
+void fold_log_make_of(struct fold_log *log, const uint8_t *bytes, size_t count)
+{
+    struct world world = {.log = log, .bytes = bytes, .bytes_left = count};
+    simple(&world, "session_created", ",\"agent\":\"a\",\"workspace\":\"w\"");
+    while (world.bytes_left > 0) {
         step(&world);
     }
     buffer_free(&world.text);

@@ -26,6 +26,8 @@ void fold_log_copy(struct fold_log *to, const struct fold_log *from);
 
 /* At least `length` events; it ends anywhere. `strict`: nothing is open outside of turns. */
 void fold_log_make(struct fold_log *log, uint64_t seed, size_t length, bool strict);
+/* Every choice is the next byte of `bytes`; it ends with them. */
+void fold_log_make_of(struct fold_log *log, const uint8_t *bytes, size_t count);
 
 /* Events up to `head` for a client at `after`, noting from row number `begin` on; the last row read
  * may lie above. */

@@ -309,8 +309,8 @@ static void odd_notifications_do_nothing(void)
         "{\"method\":\"session/update\",\"params\":[]}",
         "{\"method\":\"session/update\",\"params\":{\"sessionId\":\"s\"}}",
         "{\"method\":\"session/update\",\"params\":{\"sessionId\":\"s\",\"update\":null}}",
-        "{\"method\":\"session/update\",\"params\":{\"sessionId\":\"child\",\"update\":"
-        "{\"sessionUpdate\":\"plan\",\"entries\":[]}}}",
+        ("{\"method\":\"session/update\",\"params\":{\"sessionId\":\"child\",\"update\":"
+         "{\"sessionUpdate\":\"plan\",\"entries\":[]}}}"),
         "{\"method\":\"$/cancel_request\",\"params\":{\"requestId\":5}}",
         "{\"method\":\"$/cancel_request\"}",
         "{\"method\":\"session/request_permission\"}",
@@ -389,8 +389,8 @@ static void what_has_no_name_goes_out_as_it_is(void)
         "{\"sessionUpdate\":\"notice\",\"severity\":\"info\",\"title\":\"x\"}",
         "{\"sessionUpdate\":\"compaction_update\",\"compactionId\":\"c\",\"n\":[1,2.5,null,true]}",
         "{\"sessionUpdate\":\"user_message_chunk\",\"content\":{\"type\":\"text\",\"text\":\"u\"}}",
-        "{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"image\",\"data\":\"\"}"
-        "}",
+        ("{\"sessionUpdate\":\"agent_message_chunk\","
+         "\"content\":{\"type\":\"image\",\"data\":\"\"}}"),
         "{\"sessionUpdate\":\"agent_thought_chunk\",\"content\":{\"type\":\"text\",\"text\":5}}",
         "{\"sessionUpdate\":\"tool_call\",\"title\":\"no id\"}",
         "{\"sessionUpdate\":\"plan\",\"entries\":{}}",

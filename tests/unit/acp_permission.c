@@ -107,8 +107,8 @@ static void what_cannot_be_answered_is_refused(void)
         "{\"sessionId\":\"s\",\"toolCall\":{\"title\":\"x\"}," OPTIONS "}",
         "{\"sessionId\":\"s\",\"toolCall\":{\"toolCallId\":\"c\"}}",
         "{\"sessionId\":\"s\",\"toolCall\":{\"toolCallId\":\"c\"},\"options\":[]}",
-        "{\"sessionId\":\"s\",\"toolCall\":{\"toolCallId\":\"c\"},\"options\":[{\"name\":\"x\"},5]"
-        "}",
+        ("{\"sessionId\":\"s\",\"toolCall\":{\"toolCallId\":\"c\"},"
+         "\"options\":[{\"name\":\"x\"},5]}"),
         "{\"sessionId\":\"s\",\"toolCall\":{\"toolCallId\":\"c\"},\"options\":\"x\"}",
         "null",
     };
