@@ -17,7 +17,8 @@ struct options {
     const char *const *settings; // KEY=VALUE for the server, NULL at the end
     const char *keep;            // a folder for data and log that is left behind
     long watchers, sessions, rate, size, addresses, handshakes, stalled, joins, rounds, deltas,
-        tools, churn, gap, permissions;
+        tools, churn, gap, permissions, kills;
+    const char *pauses; // SIGNALBOX_PAUSES of the server
     double seconds, warmup, stall;
     uint32_t seed;
     bool json_only;
@@ -105,8 +106,9 @@ struct world {
     uint64_t random;
 };
 
-// Starts the server (or takes the running one), opens the control connection and makes the
-// sessions.
+// Starts the server (or takes the running one).
+void world_begin(struct world *w, const struct options *o, const char *const *settings);
+// The same, opens the control connection and makes the sessions.
 void world_open(struct world *w, const struct options *o, const char *const *settings);
 void world_close(struct world *w);
 

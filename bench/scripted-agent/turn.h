@@ -56,6 +56,7 @@ struct tool {
 struct turn {
     struct session *session;
     json_object *prompt; // id of the request
+    json_object *blocks; // of the prompt
     json_object *script;
     struct frame stack[TURN_DEPTH];
     int depth;
@@ -80,8 +81,9 @@ struct turn {
     char problem[160];
 };
 
-// Begins the turn of a prompt whose text is `text`; takes `id` over.
-void turn_begin(struct session *s, json_object *id, const char *text, size_t length);
+// Begins the turn of a prompt with these blocks, whose text is `text`; takes `id` over.
+void turn_begin(struct session *s, json_object *id, json_object *blocks, const char *text,
+                size_t length);
 
 // Goes on until the script waits or enough is made to be written. Returns when to call it again.
 int64_t turn_run(struct session *s, int64_t now);

@@ -15,6 +15,8 @@
 
 enum {
     MESSAGE_TEXT_MIN = 64, /* so that every character fits into a message */
+    EVENT_BYTES_MIN = 16 * 1024, /* so that what cannot be cut fits into an event */
+    USAGE_MAX = 4096,
 };
 
 /* A bit for each allowed next state. */
@@ -49,6 +51,8 @@ enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options,
     peer->keep_title = options->keep_title;
     peer->max_message_text =
         options->max_message_text > MESSAGE_TEXT_MIN ? options->max_message_text : MESSAGE_TEXT_MIN;
+    peer->max_event_bytes =
+        options->max_event_bytes > EVENT_BYTES_MIN ? options->max_event_bytes : EVENT_BYTES_MIN;
     delta_window_init(&peer->window, options->delta_window_ms);
     peer->agent_session = options->resume != NULL ? strdup(options->resume) : NULL;
     peer->login = options->login != NULL ? strdup(options->login) : NULL;
@@ -146,6 +150,17 @@ static char *copy_usage(struct acp_peer *peer, struct json_object *result)
         json_field_object(&peer->text, "outputTokens", json_get(count, "output_tokens"));
         buffer_byte(&peer->text, '}');
     } else {
+        return NULL;
+    }
+    if (peer->text.length > USAGE_MAX) {
+        /* Not token counts alone, whatever it is: shown as it came, by an event that can be cut. */
+        char *whole = acp_take_json(peer, &peer->text);
+        struct buffer *out = acp_event_open(peer, EVENT_AGENT_UPDATE);
+        buffer_text(out, ",\"update\":{\"sessionUpdate\":\"usage\"");
+        json_field_raw(out, "usage", whole);
+        buffer_byte(out, '}');
+        acp_event_send(peer, EVENT_AGENT_UPDATE);
+        free(whole);
         return NULL;
     }
     return acp_take_json(peer, &peer->text);
@@ -257,6 +272,23 @@ void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *con
     json_key(out, "prompt");
     put_on_one_line(out, content);
     acp_rpc_send(peer);
+}
+
+void acp_peer_prompt_refused(struct acp_peer *peer, const char *turn_id, const char *stop_reason,
+                             const char *code, const char *message)
+{
+    if (over(peer)) {
+        return;
+    }
+    CHECK(peer->turn_id == NULL);
+    struct agent_notice notice = {
+        .kind = NOTICE_TURN_ENDED,
+        .turn_id = acp_copy(peer, turn_id, ACP_TEXT_MAX),
+        .stop_reason = acp_copy(peer, stop_reason, ACP_TEXT_MAX),
+        .code = acp_copy(peer, code, ACP_TEXT_MAX),
+        .message = acp_copy(peer, message, ACP_TEXT_MAX),
+    };
+    acp_notice(peer, &notice);
 }
 
 void acp_peer_cancel(struct acp_peer *peer)

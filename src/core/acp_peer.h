@@ -9,11 +9,12 @@
  *   acp_block.c       the open message or thought
  *   acp_tool.c        tool calls; acp_tool_text.c their output and results
  *   acp_permission.c  session/request_permission; acp_command.c the words for it
- *   acp_out.c         events and notices
+ *   acp_out.c         events and notices; cut.c keeps them short
  */
 #include "core/acp_block.h"
 #include "core/acp_permission.h"
 #include "core/acp_tool.h"
+#include "core/cut.h"
 #include "core/delta.h"
 #include "signalbox/base/buffer.h"
 #include "signalbox/core/acp.h"
@@ -63,7 +64,7 @@ struct acp_peer {
     char *session_id, *cwd, *version;
     char *login; /* the method to authenticate with; NULL for none */
     uint64_t run;
-    size_t max_message_text;
+    size_t max_message_text, max_event_bytes;
     bool keep_title;
 
     enum acp_state state;
@@ -99,6 +100,8 @@ struct acp_peer {
     struct acp_tools tools;
     struct acp_asks asks;
     uint64_t message_count, tool_count;
+
+    struct cut_known known; /* blobs that are on their way to the store, or there */
 
     struct buffer event; /* scratch for one event */
     struct buffer line;  /* scratch for one line to the agent */

@@ -34,6 +34,7 @@ struct acp_tool {
     bool content_whole;       /* it did not only grow: it is shown as a whole each time */
     bool terminal;            /* the output comes through `_meta`, and `content` is no output */
     struct delta_text output; /* what was or will be sent as tool_output */
+    uint64_t shown_units;     /* UTF-16 units of the deltas so far, as they were shown */
     uint64_t output_dropped;  /* bytes that are not in `output` any more */
     bool exited, exit_failed; /* the command's end, where the agent tells it */
 };

@@ -6,6 +6,7 @@
 #include "core/acp_tool.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/utf8.h"
 
 /* The text of a block {type:"content", content:{type:"text", text}}; NULL if it is another. */
 static const char *block_text(struct json_object *block, size_t *length)
@@ -115,6 +116,46 @@ static bool extends_output(struct acp_peer *peer, struct acp_tool *tool)
     return false;
 }
 
+/* An output that is too long for an event is cut so that what is shown reads as one, and says that something is missing:
+ * offsets count what is shown. */
+static void send_output(struct acp_peer *peer, struct acp_tool *tool, const char *text, size_t length,
+                        struct instant line_at)
+{
+    enum { OTHERS = 512 }; /* what the event has beside its text */
+    struct buffer shown = {0};
+    struct buffer json = {0};
+    struct digest name;
+    struct blob *blob = NULL;
+    json_put_string(&json, text, length);
+    bool fits = json.length + OTHERS <= peer->max_event_bytes;
+    enum err err = buffer_ok(&json) ? ERR_OK : ERR_NOMEM;
+    buffer_free(&json);
+    if (err == ERR_OK && !fits) {
+        err = cut_text(text, length, CUT_PREVIEW, &peer->known, &shown, &name, &blob);
+        buffer_format(&shown, "\n[%zu bytes are left out here]\n", length - shown.length);
+    }
+    if (err != ERR_OK || !buffer_ok(&shown)) {
+        peer->error = ERR_NOMEM;
+        blobs_free(blob);
+        buffer_free(&shown);
+        return;
+    }
+    acp_blobs(peer, blob);
+    struct span delta = fits ? (struct span){text, length} : (struct span){shown.data, shown.length};
+    struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
+    json_field_string(out, "toolUseId", tool->use_id);
+    json_field_i64(out, "offset", (int64_t)tool->shown_units);
+    json_field_text(out, "delta", delta.text, delta.length);
+    if (!fits) {
+        char id[BLOB_ID_SIZE];
+        blob_id(&name, id);
+        buffer_format(out, ",\"refs\":[{\"path\":\"/delta\",\"blob\":\"%s\",\"bytes\":%zu}]", id, length);
+    }
+    tool->shown_units += utf8_utf16_length(delta.text, delta.length);
+    acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
+    buffer_free(&shown);
+}
+
 void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at)
 {
     if (tool->content_waits) {
@@ -132,12 +173,8 @@ void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant
     if (length == 0) {
         return;
     }
-    struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
-    json_field_string(out, "toolUseId", tool->use_id);
-    json_field_i64(out, "offset", (int64_t)tool->output.sent_units);
-    json_field_text(out, "delta", rest, length);
+    send_output(peer, tool, rest, length, line_at);
     delta_text_mark_sent(&tool->output);
-    acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
     /* Not at each step, so that the bytes are not moved all the time. */
     if (tool->terminal && tool->output.text.length > 2 * (size_t)ACP_TOOL_OUTPUT_KEPT) {
         tool->output_dropped += delta_text_trim(&tool->output, ACP_TOOL_OUTPUT_KEPT);

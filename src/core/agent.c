@@ -32,6 +32,8 @@ void permission_ask_free(struct permission_ask *ask)
     }
     free(ask->paths);
     free(ask->real_paths);
+    free(ask->refs);
+    free(ask->event_refs);
     free(ask);
 }
 

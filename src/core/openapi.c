@@ -82,6 +82,8 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_EVENTS] = "listEvents",
         [ROUTE_PROMPT] = "prompt",
         [ROUTE_CANCEL] = "cancel",
+        [ROUTE_STORE_BLOB] = "storeBlob",
+        [ROUTE_BLOB] = "getBlob",
         [ROUTE_PERMISSIONS] = "listPermissions",
         [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
         [ROUTE_DELETE_RULE] = "revokeRule",
@@ -110,6 +112,11 @@ static void put_operation(struct buffer *out, const struct route *route)
         buffer_format(out, "\"requestBody\":{\"required\":%s,",
                       route->body_optional ? "false" : "true");
         put_content(out, "application/json", route->request, NULL);
+        buffer_text(out, "},");
+    }
+    if (route->any_body) {
+        buffer_text(out, "\"requestBody\":{\"required\":true,");
+        put_content(out, "*/*", NULL, NULL);
         buffer_text(out, "},");
     }
     buffer_format(out, "\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,

@@ -9,6 +9,8 @@
 
 /* How long the disk may take to tell where a request's paths lead. Then people are asked without that. */
 enum { LOOK_TIMEOUT_MS = 3000 };
+/* Of the event around the request. Rules that do not fit into it, the widest first, are not offered. */
+enum { EVENT_ROOM = 512 };
 
 /* ---- What clients are shown ---- */
 
@@ -27,6 +29,10 @@ static char *request_json(const struct permission *permission, const struct sess
     json_field_string(&out, "kind", ask->kind);
     json_field_raw(&out, "locations", ask->locations);
     json_field_raw(&out, "planContent", ask->plan_content ? ask->plan_content : "null");
+    if (ask->refs) {
+        json_key(&out, "refs");
+        buffer_format(&out, "[%s]", ask->refs);
+    }
     json_key(&out, "acpOptions");
     buffer_byte(&out, '[');
     for (size_t i = 0; i < ask->option_count; i++) {
@@ -242,6 +248,10 @@ static void emit_request(struct step *step, const struct permission *permission)
 {
     struct buffer *out = step_event(step, EVENT_PERMISSION_REQUEST, permission->ask->turn_id);
     json_field_raw(out, "request", permission->request_json);
+    if (permission->ask->event_refs) {
+        json_key(out, "refs");
+        buffer_format(out, "[%s]", permission->ask->event_refs);
+    }
     step_emit(step, EVENT_PERMISSION_REQUEST);
 }
 
@@ -277,6 +287,11 @@ static void wait_for_person(struct step *step, struct permission *permission)
     int64_t timeout = timeout_of(step->now->limits, permission->ask->kind);
     permission->expires_at = timeout ? step->now->wall_ms + timeout : 0;
     permission->request_json = request_json(permission, session);
+    while (permission->remember_count && strlen(permission->request_json) + EVENT_ROOM > step->now->limits->max_event_bytes) {
+        rule_options_clear(&permission->remember[--permission->remember_count], 1);
+        free(permission->request_json);
+        permission->request_json = request_json(permission, session);
+    }
     if (timeout) {
         permission->deadline =
             sink->arm(sink->context, session, ARM_PERMISSION, timeout, permission->ask->request_id);

@@ -112,6 +112,10 @@ static bool denied(const struct session *session, const struct permission_ask *a
             return true;
         }
     }
+    if (limits->deny_commands.count && ask->command_cut) {
+        snprintf(out->why, sizeof(out->why), "the operator denies some commands, and this is too long to be looked through");
+        return true;
+    }
     bool unknown;
     const char *folder = denied_path(session, ask, &limits->deny_paths, &unknown);
     if (folder) {

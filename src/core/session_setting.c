@@ -197,6 +197,10 @@ char *session_state_text(const struct session *session)
     json_field_bool(&out, "titled", session->titled);
     json_field_bool(&out, "hadTurns", session->had_turns);
     json_field_string(&out, "acpSession", session->agent_session);
+    if (session->uploads) {
+        json_field_i64(&out, "uploads", (int64_t)session->uploads);
+        json_field_i64(&out, "uploadBytes", session->upload_bytes);
+    }
     if (session->can_known) {
         json_field_i64(&out, "can", session->can);
     }
@@ -226,6 +230,11 @@ void session_state_restore(struct session *session, const char *text)
     session->agent_session = need_copy(json_get_string(state, "acpSession"));
     session->can_known = json_get_i64(state, "can", &can);
     session->can = session->can_known ? (unsigned)can : 0;
+    int64_t uploads;
+    session->uploads = json_get_i64(state, "uploads", &uploads) && uploads > 0 ? (size_t)uploads : 0;
+    if (!json_get_i64(state, "uploadBytes", &session->upload_bytes)) {
+        session->upload_bytes = 0;
+    }
     struct json_object *list = json_get(state, "settings");
     size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     for (size_t i = 0; i < count; i++) {

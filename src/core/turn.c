@@ -70,7 +70,8 @@ static void begin_turn(struct step *step, struct prompt *prompt)
     step_emit(step, EVENT_TURN_STARTED);
     session->had_turns = true;
     step_settle_phase(step);
-    step->sink->order(step->sink->context, session, ORDER_PROMPT, session->turn.id, prompt->content, NULL, NULL);
+    step->sink->order(step->sink->context, session,
+                      prompt->names_blobs ? ORDER_PROMPT_BLOBS : ORDER_PROMPT, session->turn.id, prompt->content, NULL, NULL);
     prompt_free(prompt);
 }
 
@@ -118,7 +119,8 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
     struct prompt *prompt = need_zero(sizeof(*prompt));
     *prompt = (struct prompt){.message_id = need_copy(message_id), .text = need_copy(command->text ? command->text : ""),
                               .content = need_copy(command->content), .user = need_copy(caller->user),
-                              .client_id = need_copy(caller->client_id), .cause_id = need_copy(caller->id)};
+                              .client_id = need_copy(caller->client_id), .cause_id = need_copy(caller->id),
+                              .names_blobs = command->blobs || command->use_count};
     struct buffer fields = {0};
     json_field_string(&fields, "messageId", message_id);
     json_field_string(&fields, "status", at_once ? "accepted" : "queued");
@@ -306,6 +308,9 @@ char *session_queue_text(const struct session *session)
         json_field_string(&out, "user", prompt->user);
         json_field_string(&out, "clientId", prompt->client_id);
         json_field_string(&out, "id", prompt->cause_id);
+        if (prompt->names_blobs) {
+            json_field_bool(&out, "namesBlobs", true);
+        }
         buffer_byte(&out, '}');
     }
     buffer_byte(&out, ']');
@@ -332,7 +337,8 @@ void session_queue_restore(struct session *session, const char *text)
             .message_id = need_copy(message_id), .text = need_copy(words ? words : ""),
             .content = need_copy(content ? json_object_to_json_string_ext(content, JSON_C_TO_STRING_PLAIN) : "[]"),
             .user = need_copy(user ? user : "local"), .client_id = need_copy(json_get_string(item, "clientId")),
-            .cause_id = need_copy(json_get_string(item, "id"))};
+            .cause_id = need_copy(json_get_string(item, "id")),
+            .names_blobs = json_get_bool(item, "namesBlobs", false)};
         *session->queue_last = prompt;
         session->queue_last = &prompt->next;
         session->queued++;

@@ -32,6 +32,13 @@ static void item_free(struct journal_item *item)
         }
         event_discard(&item->event.event);
         break;
+    case JOURNAL_BLOB:
+        if (item->blob.credit) {
+            credit_give(item->blob.credit, item->blob.credit_bytes);
+            credit_put(item->blob.credit);
+        }
+        blobs_free(item->blob.blob);
+        break;
     case JOURNAL_FEED:
         event_discard(&item->event.event);
         break;

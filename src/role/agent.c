@@ -150,10 +150,15 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
     acp_peer_time(agent->peer, stream->now, stream->wall_ms);
     switch (order->kind) {
     case ORDER_PROMPT:
+    case ORDER_PROMPT_BLOBS: /* filled: see take_filled */
         acp_peer_prompt(agent->peer, order->turn_id, order->content);
         break;
     case ORDER_CANCEL:
         acp_peer_cancel(agent->peer);
+        /* It may overtake a prompt that is still being filled. */
+        free(agent->cancelled_turn);
+        agent->cancelled_turn = order->turn_id ? strdup(order->turn_id) : NULL;
+        agent->out_of_memory |= order->turn_id && !agent->cancelled_turn;
         break;
     case ORDER_PERMISSION:
         acp_peer_permission(agent->peer, order->request_id, order->option_id);
@@ -176,6 +181,33 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
         break;
     }
     agent_settle(agent);
+}
+
+static void take_filled(struct agent_stream *stream, struct history_request *request)
+{
+    struct agent_order *order = request->owner;
+    struct agent *agent = find(stream, order->topic, order->run);
+    enum err result = request->result;
+    if (!result) {
+        order->content = buffer_take(&request->bytes);
+        result = order->content ? ERR_OK : ERR_NOMEM;
+    }
+    if (agent) {
+        acp_peer_time(agent->peer, stream->now, stream->wall_ms);
+        if (agent->cancelled_turn && !strcmp(agent->cancelled_turn, order->turn_id)) {
+            acp_peer_prompt_refused(agent->peer, order->turn_id, "cancelled", NULL, NULL);
+        } else if (result == ERR_NOENT) {
+            acp_peer_prompt_refused(agent->peer, order->turn_id, "error", "not_found",
+                                    "A blob that the prompt names is no longer there; the agent did not get the prompt.");
+        } else if (result) {
+            acp_peer_prompt_refused(agent->peer, order->turn_id, "error", "storage_unavailable",
+                                    "The blobs that the prompt names cannot be read; the agent did not get the prompt.");
+        } else {
+            acp_peer_prompt(agent->peer, order->turn_id, order->content);
+        }
+        agent_settle(agent);
+    }
+    agent_filling_free(request);
 }
 
 static void end_now(struct agent *agent)
@@ -210,6 +242,9 @@ static void take_mail(struct agent_stream *stream)
             agent_order_free(order);
             break;
         }
+        case AGENT_MAIL_FILLED:
+            take_filled(stream, container_of(mail, struct history_request, mail));
+            break;
         default:
             CHECK(mail->kind == AGENT_MAIL_STOP);
             take_stop(stream);
@@ -419,6 +454,8 @@ void agent_stream_free(struct agent_stream *stream)
     for (struct mail *mail; (mail = mailbox_take(stream->box));) {
         if (mail->kind == AGENT_MAIL_START) {
             agent_start_free(container_of(mail, struct agent_start, mail));
+        } else if (mail->kind == AGENT_MAIL_FILLED) {
+            agent_filling_free(container_of(mail, struct history_request, mail));
         } else {
             CHECK(mail->kind == AGENT_MAIL_ORDER);
             agent_order_free(container_of(mail, struct agent_order, mail));

@@ -6,6 +6,7 @@
  *   agent_process.c  the guard: starting it, its lifeline, ending it
  *   agent_stream.c   stdin and stdout
  *   agent_errors.c   stderr
+ *   agent_wirelog.c  what the wirelog thread is told
  * Everything here belongs to the thread.
  */
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 #include "signalbox/core/acp.h"
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/dispatch.h"
+#include "signalbox/mail/wirelog.h"
 #include "signalbox/role/agent.h"
 #include "signalbox/share/config.h"
 #include "signalbox/share/credit.h"
@@ -125,6 +127,12 @@ struct agent {
     size_t tail_length;
     struct log_limit errors_limit;
 
+    /* the wire log: NULL where there is none */
+    struct wirelog_run *wirelog;
+    struct instant wirelog_since;
+    uint64_t wirelog_missing; /* lines that it had no room for since the last one */
+    bool wirelog_was_off;     /* a line was not to be kept since then */
+
     /* the guard */
     struct agent_source lifeline, guard;
     pid_t guard_pid;
@@ -139,6 +147,7 @@ struct agent {
 
     /* its end */
     char why[160];       /* ours, if it is we who end it; else empty */
+    char *cancelled_turn; /* the last one that an ORDER_CANCEL named; NULL for none */
     bool doomed;         /* it is to be killed and not to be heard any more */
     bool given_up;       /* it is to be stopped: it cannot be talked to */
     bool stop_told;      /* the guard knows */
@@ -202,3 +211,12 @@ void agent_errors_read(struct agent *agent);
 void agent_errors_drain(struct agent *agent);
 /* What of stderr tells best why the agent ended; NULL if it said nothing. Into `line`. */
 const char *agent_errors_last(const struct agent *agent, char line[AGENT_LOG_LINE_BYTES]);
+
+/* agent_wirelog.c */
+
+/* Once, when it starts, with the environment that it gets. */
+void agent_wirelog_begin(struct agent *agent, const struct config_agent *config, char *const *environment);
+/* A line on its way; copied. Costs the copy, if the configuration wants it kept, and never waits. */
+void agent_wirelog_line(struct agent *agent, enum wirelog_direction direction, const char *text, size_t length,
+                        bool is_json);
+void agent_wirelog_end(struct agent *agent);

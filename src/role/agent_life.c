@@ -48,6 +48,32 @@ static void sink_event(void *context, struct event *event)
     mailbox_push(agent->stream->wiring.dispatch, &mail->mail);
 }
 
+/* Each by a mail of its own, so that they are let go one by one. */
+static void sink_blobs(void *context, struct blob *blobs)
+{
+    struct agent *agent = context;
+    while (blobs) {
+        struct agent_blobs_mail *mail = malloc(sizeof(*mail));
+        if (!mail) {
+            blobs_free(blobs);
+            agent->out_of_memory = true;
+            return;
+        }
+        struct blob *blob = blobs;
+        blobs = blob->next;
+        blob->next = NULL;
+        uint32_t bytes = (uint32_t)blob->length;
+        *mail = (struct agent_blobs_mail){.mail.kind = DISPATCH_AGENT_BLOBS,
+                                          .topic = topic_get(agent->topic),
+                                          .run = agent->run,
+                                          .blob = blob,
+                                          .credit = credit_get(agent->credit),
+                                          .credit_bytes = bytes};
+        credit_take(agent->credit, bytes);
+        mailbox_push(agent->stream->wiring.dispatch, &mail->mail);
+    }
+}
+
 static void sink_notice(void *context, struct agent_notice *notice)
 {
     struct agent *agent = context;
@@ -78,12 +104,14 @@ void agent_free(struct agent *agent)
     for (size_t i = 0; i < array_size(sources); i++) {
         agent_source_close(agent->stream, sources[i]);
     }
+    agent_wirelog_end(agent);
     heap_remove(&agent->stream->ticks, &agent->tick);
     heap_remove(&agent->stream->ends, &agent->end);
     acp_peer_free(agent->peer);
     buffer_free(&agent->queue);
     buffer_free(&agent->pending);
     free(agent->fate_text);
+    free(agent->cancelled_turn);
     free(agent->last);
     credit_put(agent->credit);
     topic_put(agent->topic);
@@ -100,12 +128,14 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .run = start->run,
         .delta_window_ms = config->delta_window_ms,
         .max_message_text = (size_t)config->max_message_text,
+        .max_event_bytes = (size_t)config->max_event_bytes,
         .version = agent->stream->wiring.version,
         .keep_title = start->titled,
         .resume = start->resume,
         .login = about != NULL ? about->login : NULL,
     };
-    const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .notice = sink_notice};
+    const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .blobs = sink_blobs,
+                                  .notice = sink_notice};
     return acp_peer_new(&agent->peer, &options, &sink);
 }
 

@@ -207,6 +207,7 @@ enum err agent_process_start(struct agent *agent, const struct agent_start *star
     char **environment = NULL;
     err = config_agent_environment(config, wanted, &environment);
     if (!err) {
+        agent_wirelog_begin(agent, wanted, environment);
         err = spawn_guard(agent, wanted, program, environment, start->workspace);
     }
     free(environment);

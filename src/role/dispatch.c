@@ -17,7 +17,7 @@ struct known_client {
     struct rcu_map_node node;
     struct rcu_head rcu;
     struct mailbox *box;
-    uint64_t serial;
+    uint64_t serial, arrived;
     char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
 };
 
@@ -41,18 +41,24 @@ static void take_client(struct dispatch *dispatch, struct client_note *note)
             rcu_retire(&known->rcu, known_client_free);
         }
     } else if (known) {
+        /* Two connections go through two handler threads and two socket threads: the older one may come here last. */
+        bool newer = note->arrived >= known->arrived;
         struct replaced_mail *mail = need_zero(sizeof(*mail));
         mail->mail.kind = CLIENT_MAIL_REPLACED;
-        mail->serial = known->serial;
-        mailbox_push(known->box, &mail->mail);
-        known->box = note->box;
-        known->serial = note->serial;
+        mail->serial = newer ? known->serial : note->serial;
+        mailbox_push(newer ? known->box : note->box, &mail->mail);
+        if (newer) {
+            known->box = note->box;
+            known->serial = note->serial;
+            known->arrived = note->arrived;
+        }
     } else {
         known = need_zero(sizeof(*known));
         memcpy(known->key, key, sizeof(key));
         known->node.key = known->key;
         known->box = note->box;
         known->serial = note->serial;
+        known->arrived = note->arrived;
         need_ok(rcu_map_add(dispatch->clients, &known->node));
     }
     free(note);
@@ -73,6 +79,21 @@ static void take_agent_event(struct dispatch *dispatch, struct agent_event_mail 
     }
     topic_put(mail->topic);
     free(mail);
+}
+
+static void take_agent_blobs(struct dispatch *dispatch, struct agent_blobs_mail *mail)
+{
+    struct held *held = mail->topic->session;
+    if (held && held->session->run == mail->run && held->session->life != AGENT_NONE) {
+        struct journal_item *item = dispatch_blob(dispatch, held, mail->blob);
+        item->blob.credit = mail->credit;
+        item->blob.credit_bytes = mail->credit_bytes;
+        topic_put(mail->topic);
+        free(mail);
+    } else {
+        credit_give(mail->credit, mail->credit_bytes);
+        agent_blobs_mail_free(mail); /* of a process that this session has already buried */
+    }
 }
 
 static void take_agent_notice(struct dispatch *dispatch, struct agent_notice_mail *mail)
@@ -198,6 +219,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     case DISPATCH_AGENT_EVENT:
         take_agent_event(dispatch, container_of(mail, struct agent_event_mail, mail));
         break;
+    case DISPATCH_AGENT_BLOBS:
+        take_agent_blobs(dispatch, container_of(mail, struct agent_blobs_mail, mail));
+        break;
     case DISPATCH_AGENT_NOTICE:
         take_agent_notice(dispatch, container_of(mail, struct agent_notice_mail, mail));
         break;
@@ -218,6 +242,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
         break;
     case DISPATCH_ANSWER:
         dispatch_answers_read(dispatch, container_of(mail, struct history_request, mail));
+        break;
+    case DISPATCH_CHECKED:
+        dispatch_prompt_checked(dispatch, container_of(mail, struct history_request, mail));
         break;
     case DISPATCH_EXPIRE:
         dispatch_answers_expire(dispatch, container_of(mail, struct expire_note, mail));
@@ -333,12 +360,26 @@ static void discard(struct dispatch *dispatch, bool tell)
         }
         free(loading);
     }
+    for (struct held *held = dispatch->sessions; held; held = held->next) {
+        while (held->parked) {
+            struct dispatch_command *command = held->parked;
+            held->parked = command->parked_next;
+            discard_command(dispatch, command, tell);
+        }
+        held->parked_last = &held->parked;
+    }
     dispatch_answers_discard(dispatch, tell);
     for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
         switch (mail->kind) {
         case DISPATCH_COMMAND:
             discard_command(dispatch, container_of(mail, struct dispatch_command, mail), tell);
             break;
+        case DISPATCH_CHECKED: {
+            struct history_request *request = container_of(mail, struct history_request, mail);
+            discard_command(dispatch, request->owner, tell);
+            history_request_free(request);
+            break;
+        }
         case DISPATCH_SESSION:
         case DISPATCH_ANSWER:
             history_request_free(container_of(mail, struct history_request, mail));
@@ -354,6 +395,9 @@ static void discard(struct dispatch *dispatch, bool tell)
             free(event);
             break;
         }
+        case DISPATCH_AGENT_BLOBS:
+            agent_blobs_mail_free(container_of(mail, struct agent_blobs_mail, mail));
+            break;
         case DISPATCH_AGENT_NOTICE: {
             struct agent_notice_mail *notice = container_of(mail, struct agent_notice_mail, mail);
             agent_notice_clear(&notice->notice);

@@ -18,6 +18,7 @@ static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CREATE_SESSION] = CHANGES,
     [COMMAND_CLOSE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_PROMPT] = NEEDS_SESSION | CHANGES,
+    [COMMAND_STORE_BLOB] = NEEDS_SESSION | CHANGES,
     [COMMAND_WITHDRAW] = NEEDS_SESSION | CHANGES,
     [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
     [COMMAND_CANCEL] = NEEDS_SESSION | CHANGES,
@@ -100,6 +101,7 @@ static void limits_for(struct dispatch *dispatch, const struct session *session)
         .max_queued = (size_t)config->max_queued_prompts,
         .max_pending = (size_t)config->max_pending_permissions,
         .max_rules = (size_t)config->max_rules,
+        .max_event_bytes = (size_t)config->max_event_bytes,
         .deny_commands = words_of(&config->deny_commands),
         .deny_kinds = words_of(&config->deny_kinds),
         .deny_paths = words_of(&config->denied_paths),
@@ -119,6 +121,26 @@ void dispatch_step(struct dispatch *dispatch, struct held *held)
 {
     limits_for(dispatch, held->session);
     dispatch_touch(dispatch, held);
+}
+
+static void prompt(struct dispatch *dispatch, struct held *held, struct dispatch_command *command,
+                   const struct caller *caller, bool agent_may_start)
+{
+    struct command *given = command->command;
+    const struct answer *refusal = &command->refusal;
+    if (refusal->code != ANSWER_OK) {
+        dispatch_answer(dispatch, command, refusal->code, refusal->message, refusal->fields);
+        return;
+    }
+    uint64_t head = held->session->head;
+    session_prompt(held->session, &dispatch->sink, &dispatch->now, caller, given, agent_may_start);
+    /* In the transaction of the events that name them. */
+    while (given->blobs && held->session->head > head) {
+        struct blob *blob = given->blobs;
+        given->blobs = blob->next;
+        blob->next = NULL;
+        (void)dispatch_blob(dispatch, held, blob);
+    }
 }
 
 static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode,
@@ -152,8 +174,11 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     case COMMAND_CLOSE_SESSION:
         session_close(session, sink, now, &caller);
         break;
+    case COMMAND_STORE_BLOB:
+        dispatch_store_blob(dispatch, held, command);
+        break;
     case COMMAND_PROMPT:
-        session_prompt(session, sink, now, &caller, given, agent_may_start);
+        prompt(dispatch, held, command, &caller, agent_may_start);
         break;
     case COMMAND_WITHDRAW:
         session_withdraw(session, sink, now, &caller, given->message_id);
@@ -295,6 +320,9 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
     }
     if (!held) {
         dispatch_load(dispatch, name, command);
+        return;
+    }
+    if (dispatch_prompt_waits(dispatch, held, command)) {
         return;
     }
     if (dispatch->store_failing && given->type != COMMAND_CANCEL) {

@@ -60,6 +60,7 @@ static bool may_leave(const struct dispatch *dispatch, const struct held *held)
     return at_rest && session->life == AGENT_NONE && !session->turn.id && !session->pending && !session->looking && !session->outside_from &&
            !session->close_waiters && !session->start_deadline && !session->changed &&
            (!session->queue || session->queue_paused) && !held->feed_deadline && !held->feed_due &&
+           !held->checking &&
            dispatch_settled(dispatch, held) && ref_count(&held->topic->ref) == REFERENCES;
 }
 

@@ -21,6 +21,8 @@ struct held {
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
     struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
     bool feed_due;            /* the next one has something to tell */
+    bool checking;            /* history looks whether the blobs of a prompt are there; later prompts wait in `parked` */
+    struct dispatch_command *parked, **parked_last;
 };
 enum { FEED_PERIOD_MS = 250 };
 
@@ -68,6 +70,8 @@ void dispatch_touch(struct dispatch *dispatch, struct held *held);
 /* Numbers the event and puts it into the batch; takes the event. */
 void dispatch_record(struct dispatch *dispatch, struct held *held, struct event *event, struct credit *credit,
                      uint32_t credit_bytes);
+/* Takes the blob, one of this session, to be stored. */
+struct journal_item *dispatch_blob(struct dispatch *dispatch, struct held *held, struct blob *blob);
 /* Rows, feed and status of the sessions that the step touched; then the batch goes to the journal. */
 void dispatch_flush(struct dispatch *dispatch);
 /* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
@@ -129,6 +133,12 @@ void dispatch_rule_recorded(struct dispatch *dispatch, const struct held *held, 
 /* With its entry of the audit; `by` is "user" or "timeout". */
 void dispatch_rule_removed(struct dispatch *dispatch, const struct rule *rule, const char *by, const char *reason,
                            const struct caller *caller);
+/* dispatch_blobs.c */
+void dispatch_store_blob(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
+/* true: it is a prompt that is taken again later, since the blobs that it names, or those of one before it, are looked
+ * for. */
+bool dispatch_prompt_waits(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
+void dispatch_prompt_checked(struct dispatch *dispatch, struct history_request *request);
 
 /* dispatch_subscribe.c */
 void dispatch_subscribe(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);

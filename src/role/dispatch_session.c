@@ -26,6 +26,7 @@ static struct held *hold(struct dispatch *dispatch, struct session *session)
     snprintf(epoch, sizeof(epoch), "%s.%s", session->epoch, dispatch->wiring.generation);
     struct held *held = need_zero(sizeof(*held));
     held->session = session;
+    held->parked_last = &held->parked;
     held->closed = session->phase == PHASE_CLOSED;
     need_ok(topic_new(&held->topic, session->id, epoch, session->key, session->head, dispatch->wiring.limits));
     held->topic->session = held;

@@ -3,9 +3,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "history_blobs.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/frame.h"
 #include "signalbox/base/log.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/thread.h"
 
 enum { WAITING_MAX = 64, OPCODE_TEXT = 1 };
@@ -79,6 +81,15 @@ static enum err read_one(struct history *history, struct history_request *reques
     case HISTORY_ANSWER:
         stored_answer_clear(&request->answer);
         return history->reader->operations->read_answer(history->reader, &request->answer_name, &request->answer);
+    case HISTORY_BLOB:
+        buffer_reset(&request->bytes);
+        return history->reader->operations->read_blob(history->reader, request->session_key, &request->blob,
+                                                      request->from, request->max_bytes, &request->blob_info,
+                                                      &request->bytes);
+    case HISTORY_CHECK:
+        return history_check_blobs(history->reader, request);
+    case HISTORY_PROMPT:
+        return history_fill_prompt(history->reader, request);
     case HISTORY_FRAMES:
     case HISTORY_JSON:
         break;
@@ -115,7 +126,8 @@ static void answer_first(struct history *history)
     struct history_request *first = history->waiting[0];
     bool session = first->kind == HISTORY_SESSION;
     enum err err = read_one(history, first);
-    if (err != ERR_OK && err != ERR_NOENT && err != ERR_NOMEM) {
+    pause_at(PAUSE_HISTORY_READ);
+    if (err != ERR_OK && err != ERR_NOENT && err != ERR_NOMEM && err != ERR_TOOBIG) {
         uint32_t left_out;
         if (log_limit_pass(&history->failures, 6, &left_out)) {
             log_error("store not readable", "error", "%s", err_text(err), "key", "%lld",
@@ -127,7 +139,7 @@ static void answer_first(struct history *history)
     if (err != ERR_OK) {
         buffer_free(&first->bytes);
         first->events = 0;
-        first->last = first->from > 0 ? first->from - 1 : 0;
+        first->last = first->kind == HISTORY_CHECK ? first->last : first->from > 0 ? first->from - 1 : 0;
     }
     size_t kept = 0;
     for (size_t i = 1; i < history->count; i++) {

@@ -222,6 +222,12 @@ static void serve_route(struct http_request *request, struct http_response *resp
     case ROUTE_SESSIONS:
         http_sessions(request, response);
         break;
+    case ROUTE_STORE_BLOB:
+        http_store_blob(request, response);
+        break;
+    case ROUTE_BLOB:
+        http_blob(request, response);
+        break;
     case ROUTE_EVENTS:
         http_events(request, response);
         break;

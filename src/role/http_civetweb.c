@@ -87,6 +87,23 @@ static void send_parts(struct mg_connection *connection, struct http_request *re
     buffer_free(&out);
 }
 
+
+/* A body that breaks off is told by the end of the connection, before the length that was promised. */
+static void send_source(struct mg_connection *connection, struct http_request *request,
+                        struct http_response *response)
+{
+    struct buffer piece = {0};
+    for (uint64_t sent = 0; sent < response->source_length && !response->close; sent += piece.length) {
+        buffer_reset(&piece);
+        if (!response->source(request, response->source_context, &piece) || piece.length == 0 ||
+            piece.length > response->source_length - sent ||
+            mg_write(connection, piece.data, piece.length) != (int)piece.length) {
+            response->close = true;
+        }
+    }
+    buffer_free(&piece);
+}
+
 /* Everything but 101, 304 and what comes in parts says how long it is. */
 static void send_response(struct mg_connection *connection, struct http_request *request,
                           struct http_response *response)
@@ -94,6 +111,7 @@ static void send_response(struct mg_connection *connection, struct http_request 
     bool head = !strcmp(request->method, "HEAD");
     const void *body = response->fixed ? response->fixed : response->body.data;
     size_t length = response->fixed ? response->fixed_length : response->body.length;
+    bool made = response->source != NULL && response->status < 300;
     char framing[48];
     struct buffer out = {0};
     if (response->next_part) {
@@ -103,9 +121,10 @@ static void send_response(struct mg_connection *connection, struct http_request 
     if (response->status == 304) {
         length = 0;
     }
-    snprintf(framing, sizeof(framing), "Content-Length: %zu\r\n", length);
+    snprintf(framing, sizeof(framing), "Content-Length: %llu\r\n",
+             made ? (unsigned long long)response->source_length : (unsigned long long)length);
     put_head(&out, response, framing);
-    if (!head) {
+    if (!head && !made) {
         buffer_append(&out, body, length);
     }
     if (!buffer_ok(&out)) {
@@ -115,6 +134,8 @@ static void send_response(struct mg_connection *connection, struct http_request 
         response->close = true;
     } else if (!send_out(connection, &out)) {
         response->close = true;
+    } else if (made && !head) {
+        send_source(connection, request, response);
     }
     buffer_free(&out);
 }
@@ -256,6 +277,7 @@ static int begin_request(struct mg_connection *connection)
     }
     buffer_free(&response.headers);
     buffer_free(&response.body);
+    free(response.source_context);
     return response.status;
 }
 

@@ -10,7 +10,9 @@
 #include "signalbox/base/json.h"
 #include "signalbox/core/command.h"
 #include "signalbox/core/route.h"
+#include "signalbox/mail/history.h"
 #include "signalbox/role/http.h"
+#include "signalbox/share/credit.h"
 
 enum { HTTP_PATH_MAX = 1024, HTTP_PEER_SIZE = 48 };
 
@@ -33,6 +35,7 @@ struct http {
     struct mg_context *civetweb;
     atomic_int port; /* 0 until it is known: a handler may serve before http_start returns */
     atomic_bool refusing, stopping;
+    _Atomic(uint64_t) upgrades; /* so many requests for a WebSocket so far */
     atomic_uint turn; /* which socket thread takes the next WebSocket */
     struct http_logins *logins;
     struct http_failures *failures;
@@ -72,6 +75,11 @@ struct http_response {
     struct buffer body;
     const void *fixed; /* a body that is not in `body`: static */
     size_t fixed_length;
+    /* A body that is made while it is sent, `source_length` bytes in all: each call replaces what is in `piece` by the
+     * next bytes, one at least; false breaks the connection off. NULL for none. */
+    bool (*source)(struct http_request *request, void *context, struct buffer *piece);
+    void *source_context; /* malloc'd; freed with the response */
+    uint64_t source_length;
     bool close;       /* the connection cannot be used again */
     bool handed_over; /* nothing is sent: the socket belongs to somebody else */
     /* A body of any length, sent while it is made: `body` has its first part, and this puts the next one into it, emptied;
@@ -157,6 +165,11 @@ void http_rest_command(struct http_request *request, struct http_response *respo
  * problem. */
 bool http_ask_dispatcher(struct http_request *request, struct http_response *response,
                          struct command *command, char **fields);
+/* The same for a command whose blob has taken so many bytes of `credit` (the reference passes on). */
+bool http_ask_dispatcher_with(struct http_request *request, struct http_response *response, struct command *command,
+                              struct credit *credit, uint32_t credit_bytes, char **fields);
+/* The Idempotency-Key is one, or absent. False: the response says why not. */
+bool http_key_allowed(const struct http_request *request, struct http_response *response);
 /* The JSON body; an absent one is NULL and fine if `optional`. false: the response is a problem. */
 bool http_json_body(struct http_request *request, struct http_response *response, bool optional,
                     struct json_object **body);
@@ -180,6 +193,16 @@ bool http_may_connect(struct http_request *request, struct http_response *respon
 bool http_take_socket(struct http_request *request, struct http_response *response, int *fd);
 /* Gives it to one of the socket threads, in turn. Takes `take`. */
 void http_hand_over(struct http *http, struct client_take *take);
+
+/* http_blobs.c */
+void http_blob(struct http_request *request, struct http_response *response);
+void http_store_blob(struct http_request *request, struct http_response *response);
+
+/* http_lists.c: asks history (takes `question`); NULL: the response is a problem. */
+struct history_request *http_ask_history(struct http_request *request, struct http_response *response,
+                                         struct history_request *question);
+/* The store's key of the session that the path names. */
+bool http_find_key(struct http_request *request, struct http_response *response, int64_t *key);
 
 /* http_stream.c: server-sent events (SSE) of the session that the request's path names, which exists. */
 bool http_wants_stream(const struct http_request *request);

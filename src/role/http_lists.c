@@ -176,9 +176,8 @@ void http_sessions(struct http_request *request, struct http_response *response)
 
 /* ---- Events ---- */
 
-static struct history_request *ask_history(struct http_request *request,
-                                           struct http_response *response,
-                                           struct history_request *question)
+struct history_request *http_ask_history(struct http_request *request, struct http_response *response,
+                                         struct history_request *question)
 {
     struct http_handler *handler = request->handler;
     question->reply_to = handler->box;
@@ -285,8 +284,7 @@ static bool find_head(struct http_request *request, struct http_response *respon
     return fine;
 }
 
-static bool find_key(struct http_request *request, struct http_response *response,
-                     struct page *page)
+bool http_find_key(struct http_request *request, struct http_response *response, int64_t *key)
 {
     struct history_request *question;
     if (history_request_new(&question)) {
@@ -301,11 +299,11 @@ static bool find_key(struct http_request *request, struct http_response *respons
     }
     question->kind = HISTORY_SESSION;
     memcpy(question->session_id, id, strlen(id) + 1);
-    struct history_request *answer = ask_history(request, response, question);
+    struct history_request *answer = http_ask_history(request, response, question);
     if (!answer) {
         return false;
     }
-    page->key = answer->row.key;
+    *key = answer->row.key;
     history_request_free(answer);
     return true;
 }
@@ -321,7 +319,7 @@ void http_events(struct http_request *request, struct http_response *response)
         http_stream(request, response, page.after_epoch, page.after);
         return;
     }
-    if (!find_key(request, response, &page)) {
+    if (!http_find_key(request, response, &page.key)) {
         return;
     }
     /* A position of another history, or ahead of this one, is none: everything follows. */
@@ -338,7 +336,7 @@ void http_events(struct http_request *request, struct http_response *response)
     question->to = page.head;
     question->max_bytes = PAGE_BYTES;
     question->max_events = (size_t)page.limit;
-    struct history_request *answer = ask_history(request, response, question);
+    struct history_request *answer = http_ask_history(request, response, question);
     if (!answer) {
         return;
     }

@@ -17,6 +17,8 @@ const char *http_status_text(int status)
         return "Created";
     case 202:
         return "Accepted";
+    case 206:
+        return "Partial Content";
     case 304:
         return "Not Modified";
     case 400:
@@ -39,6 +41,8 @@ const char *http_status_text(int status)
         return "Content Too Large";
     case 415:
         return "Unsupported Media Type";
+    case 416:
+        return "Range Not Satisfiable";
     case 422:
         return "Unprocessable Content";
     case 429:

@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/mail/dispatch.h"
@@ -54,6 +55,7 @@ static void publish(struct journal *journal)
         struct topic *topic = journal->unpublished;
         journal->unpublished = topic->unpublished_next;
         topic->unpublished = false;
+        pause_at(PAUSE_TAIL_PUBLISH);
         topic_publish(topic, topic->appended, journal->wiring.socket_boxes);
         topic_put(topic);
     }
@@ -101,6 +103,10 @@ static void release(struct journal *journal, struct journal_item *item)
     case JOURNAL_FORGET:
         tails_forget(&journal->tails, item->topic);
         break;
+    case JOURNAL_BLOB:
+        metric_add(METRIC_BLOBS, 1);
+        metric_add(METRIC_BLOB_BYTES, (int64_t)item->blob.blob->length);
+        break;
     case JOURNAL_ROW:
     case JOURNAL_PURGE:
     case JOURNAL_ANSWER:
@@ -125,6 +131,15 @@ static struct store_write *write_of(struct store_write *write, const struct jour
                                       .ts = item->event.ts,
                                       .json = frame_json(item->event.event.frame),
                                       .json_length = frame_json_length(item->event.event.frame)};
+        return write;
+    case JOURNAL_BLOB:
+        *write = (struct store_write){.kind = STORE_BLOB,
+                                      .session_key = item->topic->session_key,
+                                      .blob = {.name = item->blob.blob->name,
+                                               .type = item->blob.blob->type,
+                                               .data = item->blob.blob->data,
+                                               .length = item->blob.blob->length,
+                                               .at = item->blob.at}};
         return write;
     case JOURNAL_ROW:
         *write = (struct store_write){.kind = STORE_SESSION, .session_key = item->row.key, .row = &item->row};
@@ -287,6 +302,7 @@ static bool commit_group(struct journal *journal)
         return false;
     }
     journal->retry_at = (struct instant){0};
+    pause_at(PAUSE_COMMIT_PUBLISH);
     release_group(journal);
     return true;
 }

@@ -71,6 +71,7 @@ struct client {
     enum client_state state;
     struct identity identity;
     bool history_none, keeps_id;
+    uint64_t arrived;      /* as in struct client_take */
     bool stream;           /* server-sent events: only written to, and `frames` is NULL */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
     uint32_t interest;     /* what epoll was told */

@@ -5,6 +5,7 @@
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "socket_internal.h"
 
 void subscription_due(struct subscription *subscription)
@@ -186,6 +187,7 @@ void subscription_begin(struct socket_thread *thread, struct subscribed_mail *ma
                 subscription->cursor = mail->from;
                 subscription->head = mail->head;
                 subscription->replay = mail->replay;
+                pause_at(PAUSE_REGISTER_READ);
                 client_send_frame(client, mail->frame); /* control messages go before events */
                 if (client->state == CLIENT_OPEN) {
                     subscription_due(subscription);

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "socket_internal.h"
 
 void partial_release(struct partial *partial)
@@ -200,6 +201,7 @@ static size_t write_subscription(struct subscription *subscription, size_t budge
         /* Sent whole before anything else of this client, as if it were one half-written frame. */
         subscription->read_back = NULL;
         subscription->cursor = read_back->last + 1;
+        pause_at(PAUSE_READ_SPLICE);
         if (subscription->client->stream) {
             size_t length = read_back->bytes.length;
             enum err err = stream_events(subscription->client, topic->epoch, read_back->bytes.data, length);

@@ -65,15 +65,23 @@ static char *path_of(const struct config_build *build, const struct config_raw *
     return absolute;
 }
 
-static enum err build_bool(struct config_build *build, enum config_option_index index,
-                           const char *text, bool *out)
+static bool parse_bool(const char *text, bool *out)
 {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
     for (size_t i = 0; i < array_size(words); i++) {
         if (strcasecmp(text, words[i]) == 0) {
             *out = i % 2 == 1;
-            return ERR_OK;
+            return true;
         }
+    }
+    return false;
+}
+
+static enum err build_bool(struct config_build *build, enum config_option_index index,
+                           const char *text, bool *out)
+{
+    if (parse_bool(text, out)) {
+        return ERR_OK;
     }
     return config_build_fail(build, index, ERR_INVAL, "%s: \"%s\" is neither true nor false",
                              config_options[index].key, text);
@@ -319,6 +327,18 @@ static enum err agent_timeout(struct config_build *build, const struct config_ra
     return err;
 }
 
+static enum err agent_wire_log(struct config_build *build, const struct config_raw_agent *raw,
+                               struct config_agent *agent)
+{
+    const struct config_raw *own = &raw->options[CONFIG_AGENT_WIRE_LOG];
+    agent->wire_log = build->config->wire_log;
+    if (!own->given || parse_bool(own->values.items[0], &agent->wire_log)) {
+        return ERR_OK;
+    }
+    return config_agent_fail(build, own->line, "agent %s: wire-log: \"%s\" is neither true nor false",
+                      raw->name, own->values.items[0]);
+}
+
 /* A program with a slash that is not absolute would mean another file in every workspace. */
 static enum err fix_program(struct config_build *build, struct config_agent *agent)
 {
@@ -364,6 +384,9 @@ static enum err build_agent(struct config_build *build, const struct config_raw_
         err = fix_program(build, agent);
     }
     if (err == ERR_OK) {
+        err = agent_wire_log(build, raw, agent);
+    }
+    if (err == ERR_OK) {
         err = agent_timeout(build, raw, agent);
     }
     return err == ERR_OK ? config_build_agent_permissions(build, raw, agent) : err;
@@ -377,6 +400,7 @@ static enum err build_shell(struct config_build *build)
     agent->name = strdup("shell");
     agent->title = strdup("Shell");
     agent->permission_timeout_ms = config->permission_timeout_ms;
+    agent->wire_log = config->wire_log;
     if (agent->name == NULL || agent->title == NULL) {
         return ERR_NOMEM;
     }

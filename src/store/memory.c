@@ -5,6 +5,7 @@
 
 #include "memory_answers.h"
 #include "memory_audit.h"
+#include "memory_blobs.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/id.h"
 #include "signalbox/store/store.h"
@@ -24,6 +25,7 @@ struct stored_session {
     struct session_row row;
     struct stored_event **events; /* by number */
     size_t count, capacity;
+    struct memory_blob *blobs;
     size_t staged; /* events of the group that is being tried */
     uint64_t staged_last;
 };
@@ -110,6 +112,7 @@ static void forget(struct stored_session *session)
         free(session->events[i]);
     }
     session->count = 0;
+    memory_blobs_free(&session->blobs);
 }
 
 static void session_free(struct stored_session *session)
@@ -126,6 +129,7 @@ struct staged {
     struct stored_event *event;
     struct session_row row;
     struct stored_answer answer;
+    struct memory_blob *blob;
 };
 
 static enum err stage_event(struct staged *staged)
@@ -175,6 +179,7 @@ static enum err stage(struct memory_store *store, struct staged *staged)
         return memory_audit_stage_entry(&store->audit, write->audit);
     case STORE_EVENT:
     case STORE_SESSION:
+    case STORE_BLOB:
     case STORE_PURGE:
         break;
     }
@@ -195,6 +200,8 @@ static enum err stage(struct memory_store *store, struct staged *staged)
             }
         }
         return session_row_copy(&staged->row, write->row);
+    case STORE_BLOB:
+        return memory_blob_new(&staged->blob, &write->blob);
     case STORE_PURGE:
         staged->session->staged_last = 0;
         return ERR_OK;
@@ -214,6 +221,9 @@ static void apply(struct memory_store *store, struct staged *staged)
         session_row_clear(&session->row);
         session->row = staged->row;
         session->has_row = true;
+        break;
+    case STORE_BLOB:
+        memory_blobs_put(&session->blobs, staged->blob);
         break;
     case STORE_PURGE:
         forget(session);
@@ -271,6 +281,7 @@ static enum err memory_append(struct store *base, const struct store_write *writ
             apply(store, &staged[i]);
         } else {
             free(staged[i].event);
+            free(staged[i].blob);
             session_row_clear(&staged[i].row);
             stored_answer_clear(&staged[i].answer);
         }
@@ -460,6 +471,17 @@ static enum err memory_list_answers(struct store_reader *reader, int64_t since,
     return ERR_OK;
 }
 
+static enum err memory_read_blob(struct store_reader *reader, int64_t session_key, const struct digest *name,
+                                 uint64_t from, size_t most, struct blob_info *info, struct buffer *bytes)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = find(store, session_key);
+    enum err err = session != NULL ? memory_blobs_read(session->blobs, name, from, most, info, bytes) : ERR_NOENT;
+    pthread_mutex_unlock(&store->mutex);
+    return err;
+}
+
 static enum err memory_list_rules(struct store_reader *reader, int64_t after_key, size_t limit,
                                   const struct rule_filter *filter, store_rule_visit *visit,
                                   void *context)
@@ -502,6 +524,7 @@ static const struct store_operations operations = {
     .list_answers = memory_list_answers,
     .list_rules = memory_list_rules,
     .list_audit = memory_list_audit,
+    .read_blob = memory_read_blob,
     .maintain = memory_maintain,
 };
 

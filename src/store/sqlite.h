@@ -13,7 +13,8 @@
 
 enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
-    SQLITE_SCHEMA_VERSION = 3,       /* user_version */
+    SQLITE_SCHEMA_VERSION = 4,       /* user_version */
+    SQLITE_BLOB_PART = 32 << 10,     /* bytes of a blob in a row; the last one of each may have fewer */
     SQLITE_BUSY_MS = 1000,
     SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
 };
@@ -24,6 +25,10 @@ enum sqlite_statement {
     STATEMENT_INSERT_EVENT,
     STATEMENT_UPDATE_SESSION,
     STATEMENT_INSERT_SESSION,
+    STATEMENT_INSERT_BLOB,
+    STATEMENT_INSERT_PART,
+    STATEMENT_DELETE_PARTS,
+    STATEMENT_DELETE_BLOBS,
     STATEMENT_DELETE_EVENTS,
     STATEMENT_DELETE_SESSION,
     STATEMENT_INSERT_ANSWER,
@@ -64,6 +69,8 @@ enum sqlite_reader_statement {
     READER_LIST_OPEN,
     READER_ANSWER,
     READER_ANSWERS,
+    READER_BLOB,
+    READER_PARTS,
     READER_COUNT
 };
 
@@ -137,6 +144,12 @@ must_check enum err sqlite_schema_end(sqlite3 *db);
 must_check enum err sqlite_append_prepare(struct sqlite_store *store);
 void sqlite_append_finish(struct sqlite_store *store);
 enum err sqlite_append(struct store *store, const struct store_write *writes);
+
+/* sqlite_blob.c */
+/* SQLite's code. */
+int sqlite_write_blob(struct sqlite_store *store, int64_t session_key, const struct stored_blob *blob);
+enum err sqlite_read_blob(struct store_reader *reader, int64_t session_key, const struct digest *name,
+                          uint64_t from, size_t most, struct blob_info *info, struct buffer *bytes);
 
 /* sqlite_read.c */
 enum err sqlite_reader_open(struct store *store, struct store_reader **out);

@@ -22,6 +22,12 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_INSERT_SESSION] = "INSERT INTO sessions (key, " SESSION_COLUMNS ") VALUES"
                                  " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
                                  "?15, ?16, ?17, ?18, ?19, ?20)",
+    [STATEMENT_INSERT_BLOB] = "INSERT OR IGNORE INTO blobs (session, name, type, bytes, at) VALUES"
+                              " (?1, ?2, ?3, ?4, ?5)",
+    [STATEMENT_INSERT_PART] = "INSERT INTO blob_parts (blob, part, data) VALUES (?1, ?2, ?3)",
+    [STATEMENT_DELETE_PARTS] =
+        "DELETE FROM blob_parts WHERE blob IN (SELECT key FROM blobs WHERE session = ?1)",
+    [STATEMENT_DELETE_BLOBS] = "DELETE FROM blobs WHERE session = ?1",
     [STATEMENT_DELETE_EVENTS] = "DELETE FROM events WHERE session = ?1",
     [STATEMENT_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1",
     [STATEMENT_INSERT_ANSWER] = "INSERT OR REPLACE INTO answers (name, body, at, code, message,"
@@ -134,7 +140,8 @@ static int write_session(struct sqlite_store *store, const struct session_row *r
 
 static int purge(struct sqlite_store *store, int64_t session_key)
 {
-    static const enum sqlite_statement all[] = {STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
+    static const enum sqlite_statement all[] = {STATEMENT_DELETE_PARTS, STATEMENT_DELETE_BLOBS,
+                                                STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
                                                 STATEMENT_DELETE_SESSION_RULES};
     int code = SQLITE_OK;
     for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
@@ -223,6 +230,8 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
         return write_event(store, write);
     case STORE_SESSION:
         return write_session(store, write->row);
+    case STORE_BLOB:
+        return sqlite_write_blob(store, write->session_key, &write->blob);
     case STORE_PURGE:
         return purge(store, write->session_key);
     case STORE_ANSWER:

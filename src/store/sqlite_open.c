@@ -445,5 +445,6 @@ const struct store_operations sqlite_operations = {
     .list_answers = sqlite_list_answers,
     .list_rules = sqlite_list_rules,
     .list_audit = sqlite_list_audit,
+    .read_blob = sqlite_read_blob,
     .maintain = sqlite_maintain,
 };

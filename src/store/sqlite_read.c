@@ -27,6 +27,9 @@ static const char *const sql[READER_COUNT] = {
     [READER_ANSWER] = "SELECT body, at, code, message, fields FROM answers WHERE name = ?1",
     [READER_ANSWERS] =
         "SELECT at, name FROM answers WHERE (at, name) > (?1, ?2) ORDER BY at, name LIMIT ?3",
+    [READER_BLOB] = "SELECT key, type, bytes FROM blobs WHERE session = ?1 AND name = ?2",
+    [READER_PARTS] =
+        "SELECT part, data FROM blob_parts WHERE blob = ?1 AND part >= ?2 ORDER BY part",
 };
 
 static struct sqlite_reader *reader_of(struct store_reader *reader)

@@ -66,6 +66,9 @@ static const char schema[] =
  * the file leave a hole. The triggers also hold for whoever opens the file with another program.
  * REPLACE deletes without telling a trigger of deletions, so one looks at insertions; it sees a
  * number that is not given as one below zero, which the CHECK keeps free.
+ *
+ * 3: A blob's bytes are in rows of SQLITE_BLOB_PART bytes, so that reading a piece of a large one
+ * reads those rows only.
  */
 static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
     [1] = "BEGIN IMMEDIATE;"
@@ -134,9 +137,25 @@ static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
           " SELECT RAISE(ABORT, 'the audit is append-only'); END;"
           "PRAGMA user_version = 3;"
           "COMMIT;",
+    [3] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE blobs ("
+          " key INTEGER PRIMARY KEY,"
+          " session INTEGER NOT NULL,"
+          " name BLOB NOT NULL,"
+          " type TEXT NOT NULL,"
+          " bytes INTEGER NOT NULL,"
+          " at INTEGER NOT NULL);"
+          "CREATE UNIQUE INDEX blobs_by_name ON blobs (session, name);"
+          "CREATE TABLE blob_parts ("
+          " blob INTEGER NOT NULL,"
+          " part INTEGER NOT NULL,"
+          " data BLOB NOT NULL);"
+          "CREATE UNIQUE INDEX blob_parts_by_number ON blob_parts (blob, part);"
+          "PRAGMA user_version = 4;"
+          "COMMIT;",
 };
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 3,
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 4,
                "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)

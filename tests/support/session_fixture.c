@@ -146,6 +146,7 @@ static void sink_order(void *context, struct session *session, enum agent_order_
 {
     struct fixture *fixture = context;
     RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
+    kind = kind == ORDER_PROMPT_BLOBS ? ORDER_PROMPT : kind;
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);
     RULE((kind == ORDER_PROMPT || kind == ORDER_CANCEL) == (turn_id != NULL));
     if (kind == ORDER_PROMPT) {
@@ -361,7 +362,7 @@ struct fixture *fixture_new(void)
     CHECK(fixture);
     fixture->limits = (struct session_limits){.permission_timeout_ms = 60000, .cancel_timeout_ms = 10000,
                                               .start_timeout_ms = 30000, .max_queued = 3, .max_pending = 4,
-                                              .max_rules = 10};
+                                              .max_rules = 10, .max_event_bytes = 65536};
     fixture->now = (struct session_now){.at = {5000000000}, .wall_ms = 1700000000000, .limits = &fixture->limits};
     fixture->sink = (struct session_sink){.context = fixture,
                                           .event = sink_event,

@@ -641,6 +641,26 @@ static void the_docs_are_those_of_the_table(void)
     buffer_free(&docs);
 }
 
+static void an_agent_has_a_wire_log_of_its_own(void)
+{
+    struct fixture fixture = load("wire-log = yes\nagent a { command = {'x'} }\n"
+                                  "agent b { command = {'x'}\n wire-log = off }\n");
+    CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
+    CU_ASSERT(config_agent(fixture.config, "a")->wire_log);
+    CU_ASSERT_FALSE(config_agent(fixture.config, "b")->wire_log);
+    finish(&fixture);
+    fixture = load("agent a { command = {'x'}\n wire-log = true }\nagent b { command = {'x'}\n}\n");
+    CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
+    CU_ASSERT(config_agent(fixture.config, "a")->wire_log);
+    CU_ASSERT_FALSE(config_agent(fixture.config, "b")->wire_log);
+    finish(&fixture);
+    fixture = load("agent a { command = {'x'}\n wire-log = perhaps }\n");
+    CU_ASSERT_EQUAL(fixture.err, ERR_INVAL);
+    CU_ASSERT_EQUAL(fixture.error.line, 2);
+    TEST_TEXT(fixture.error.reason, "agent a: wire-log: \"perhaps\" is neither true nor false");
+    finish(&fixture);
+}
+
 TEST_MAIN("config", TEST(the_defaults_are_those_of_the_table),
           TEST(the_data_folder_follows_the_environment), TEST(every_kind_of_value_is_read),
           TEST(errors_name_the_line), TEST(what_is_not_closed_is_an_error_where_it_begins),
@@ -650,4 +670,5 @@ TEST_MAIN("config", TEST(the_defaults_are_those_of_the_table),
           TEST(a_reload_cannot_open_the_server_to_everybody), TEST(themes_are_json_objects),
           TEST(workspaces_lie_under_a_root), TEST(programs_are_found_by_the_agents_path),
           TEST(environments_are_laid_over_each_other), TEST(snapshots_are_exchanged_under_readers),
-          TEST(the_shipped_configuration_is_fine), TEST(the_docs_are_those_of_the_table))
+          TEST(the_shipped_configuration_is_fine), TEST(the_docs_are_those_of_the_table),
+          TEST(an_agent_has_a_wire_log_of_its_own))

@@ -227,6 +227,41 @@ static void what_cannot_be_looked_up_is_denied(void)
     fixture_free(fixture);
 }
 
+/* A command of which a part is missing may have anything in it. */
+static void a_command_that_is_cut_is_denied(void)
+{
+    char *commands[] = {"rm *"};
+    for (int cut = 0; cut < 2; cut++) {
+        struct fixture *fixture = in_turn();
+        fixture->limits.deny_commands = (struct session_words){commands, 1};
+        struct permission_ask *ask = calloc(1, sizeof(*ask));
+        *ask = (struct permission_ask){.request_id = strdup("p1"), .tool_use_id = strdup("t"), .tool_name = strdup("n"),
+                                       .command = strdup("ls"), .description = strdup("d"), .kind = strdup("execute"),
+                                       .command_cut = cut};
+        struct agent_notice notice = {.kind = NOTICE_PERMISSION, .ask = ask};
+        session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
+        CU_ASSERT_EQUAL(fixture->session->pending_count, cut ? 0 : 1);
+        fixture_free(fixture);
+    }
+}
+
+/* The event stays as short as it must be: what does not fit is not offered. */
+static void rules_that_do_not_fit_are_not_offered(void)
+{
+    static const size_t rooms[] = {65536, 1100, 600};
+    static const size_t offered[] = {3, 1, 0};
+    for (size_t i = 0; i < array_size(rooms); i++) {
+        struct fixture *fixture = in_turn();
+        fixture->limits.max_event_bytes = rooms[i];
+        fixture_ask_command(fixture, "p1", "npm test");
+        struct json_object *request = json_get(fixture_last_event(fixture, "permission_request"), "request");
+        struct json_object *options = json_get(request, "rememberOptions");
+        CU_ASSERT_EQUAL(options ? json_object_array_length(options) : 0, offered[i]);
+        CU_ASSERT_EQUAL(fixture->session->pending->remember_count, offered[i]);
+        fixture_free(fixture);
+    }
+}
+
 static void patterns(void)
 {
     static const struct {
@@ -499,7 +534,7 @@ static void the_limit_is_in_the_audit(void)
 TEST_MAIN("judge", TEST(each_policy_decides_by_kind), TEST(a_change_of_policy_settles_what_waits),
           TEST(what_passes_is_shown), TEST(without_an_allow_once_a_person_is_asked), TEST(a_policy_can_be_forbidden),
           TEST(nobody_overrides_the_operator), TEST(a_rule_does_not_override_the_operator),
-          TEST(what_cannot_be_looked_up_is_denied), TEST(patterns), TEST(a_remembered_yes_is_a_rule),
+          TEST(what_cannot_be_looked_up_is_denied), TEST(a_command_that_is_cut_is_denied), TEST(rules_that_do_not_fit_are_not_offered), TEST(patterns), TEST(a_remembered_yes_is_a_rule),
           TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers),
           TEST(what_cannot_be_remembered_leaves_it_open), TEST(the_same_rule_is_made_once),
           TEST(what_is_being_looked_up_ends_like_all_else), TEST(a_path_is_judged_by_where_it_leads),

@@ -616,6 +616,96 @@ static void test_answers_grow_old(void)
     stored_answer_clear(&got);
 }
 
+static struct store_write blob_of(int64_t key, uint8_t name, const char *data, size_t length, struct store_write *next)
+{
+    struct store_write write = {.kind = STORE_BLOB, .session_key = key, .next = next};
+    memset(write.blob.name.bytes, name, DIGEST_SIZE);
+    write.blob.type = "image/png";
+    write.blob.data = data;
+    write.blob.length = length;
+    return write;
+}
+
+static enum err read_blob(int64_t key, uint8_t name, uint64_t from, size_t most, struct blob_info *info,
+                          struct buffer *bytes)
+{
+    struct digest digest;
+    memset(digest.bytes, name, DIGEST_SIZE);
+    buffer_reset(bytes);
+    return reader->operations->read_blob(reader, key, &digest, from, most, info, bytes);
+}
+
+static char content[300001];
+
+static void fill_content(void)
+{
+    uint32_t state = 1;
+    for (size_t i = 0; i < sizeof(content); i++) {
+        state = state * 1664525 + 1013904223;
+        content[i] = (char)(state >> 24);
+    }
+}
+
+static void test_blobs(void)
+{
+    static const size_t lengths[] = {0, 1, 32767, 32768, 32769, 65536, sizeof(content)};
+    struct buffer bytes = {0};
+    struct blob_info info;
+    fill_content();
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct store_write write = blob_of(1, (uint8_t)(i + 1), content, lengths[i], NULL);
+        CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+    }
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        CU_ASSERT_EQUAL(read_blob(1, (uint8_t)(i + 1), 0, SIZE_MAX, &info, &bytes), ERR_OK);
+        CU_ASSERT_EQUAL(info.bytes, lengths[i]);
+        CU_ASSERT_STRING_EQUAL(info.type, "image/png");
+        CU_ASSERT_TRUE(bytes.length == lengths[i] && (!bytes.length || !memcmp(bytes.data, content, bytes.length)));
+        uint32_t state = 7;
+        for (int tries = 0; tries < 50 && lengths[i]; tries++) {
+            state = state * 1664525 + 1013904223;
+            size_t from = (state >> 8) % lengths[i];
+            state = state * 1664525 + 1013904223;
+            size_t most = (state >> 8) % 70000;
+            size_t wanted = lengths[i] - from < most ? lengths[i] - from : most;
+            CU_ASSERT_EQUAL(read_blob(1, (uint8_t)(i + 1), from, most, &info, &bytes), ERR_OK);
+            CU_ASSERT_TRUE(bytes.length == wanted && (!wanted || !memcmp(bytes.data, content + from, wanted)));
+        }
+        CU_ASSERT_EQUAL(read_blob(1, (uint8_t)(i + 1), lengths[i], 10, &info, &bytes), ERR_OK);
+        CU_ASSERT_EQUAL(bytes.length, 0);
+        CU_ASSERT_EQUAL(reader->operations->read_blob(reader, 1, &(struct digest){{0}}, 0, 0, &info, NULL), ERR_NOENT);
+    }
+    CU_ASSERT_EQUAL(read_blob(2, 1, 0, 0, &info, &bytes), ERR_NOENT); /* of another session */
+
+    /* What is there stays as it is. */
+    struct store_write again = blob_of(1, 2, "zz", 2, NULL);
+    CU_ASSERT_EQUAL(store->operations->append(store, &again), ERR_OK);
+    CU_ASSERT_EQUAL(read_blob(1, 2, 0, 10, &info, &bytes), ERR_OK);
+    CU_ASSERT_EQUAL(info.bytes, 1);
+
+    /* With its event or not at all; twice in a group is once. */
+    CU_ASSERT_EQUAL(append_event(1, 5, "{}"), ERR_OK);
+    struct store_write wrong = event_of(1, 5, "{}", NULL);
+    struct store_write twice = blob_of(1, 99, content, 40000, &wrong);
+    struct store_write blob = blob_of(1, 99, content, 40000, &twice);
+    CU_ASSERT_EQUAL(store->operations->append(store, &blob), ERR_EXIST);
+    CU_ASSERT_EQUAL(read_blob(1, 99, 0, 0, &info, &bytes), ERR_NOENT);
+    wrong.seq = 6;
+    CU_ASSERT_EQUAL(store->operations->append(store, &blob), ERR_OK);
+    CU_ASSERT_EQUAL(read_blob(1, 99, 39999, 10, &info, &bytes), ERR_OK);
+    CU_ASSERT_TRUE(bytes.length == 1 && bytes.data[0] == content[39999]);
+
+    /* They go with their session, and only with it. */
+    struct store_write other = blob_of(2, 99, content, 100, NULL);
+    CU_ASSERT_EQUAL(store->operations->append(store, &other), ERR_OK);
+    struct store_write purge = {.kind = STORE_PURGE, .session_key = 1};
+    CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
+    CU_ASSERT_EQUAL(read_blob(1, 99, 0, 0, &info, &bytes), ERR_NOENT);
+    CU_ASSERT_EQUAL(read_blob(2, 99, 0, SIZE_MAX, &info, &bytes), ERR_OK);
+    CU_ASSERT_TRUE(bytes.length == 100 && !memcmp(bytes.data, content, 100));
+    buffer_free(&bytes);
+}
+
 static int pick_sqlite(void)
 {
     backend = &backends[0];
@@ -643,6 +733,7 @@ int main(void)
         {"answers", test_answers},
         {"an answer and its events are one", test_answer_and_events_are_one},
         {"answers grow old", test_answers_grow_old},
+        {"blobs", test_blobs},
         {"reading while writing", test_reading_while_writing},
         {"memory fails at will", test_memory_fails_at_will},
         CU_TEST_INFO_NULL,

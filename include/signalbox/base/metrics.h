@@ -18,6 +18,8 @@
     X(GAUGE, TAIL_BYTES, "signalbox_tail_bytes", "Memory of all tails of recent events")           \
     X(COUNTER, EVENTS, "signalbox_events_total", "Session events committed")                       \
     X(COUNTER, EVENT_BYTES, "signalbox_event_bytes_total", "Bytes of session events committed")    \
+    X(COUNTER, BLOBS, "signalbox_blobs_total", "Blobs committed")                                  \
+    X(COUNTER, BLOB_BYTES, "signalbox_blob_bytes_total", "Bytes of blobs committed")               \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \
@@ -34,6 +36,8 @@
     X(COUNTER, AGENT_LINES, "signalbox_agent_lines_total", "Lines read from agents")               \
     X(COUNTER, AGENT_GARBAGE, "signalbox_agent_garbage_total", "Lines of agents that were no JSON-RPC") \
     X(COUNTER, AGENT_STALLS, "signalbox_agent_stalls_total", "Times an agent was not read because its credit was used up") \
+    X(COUNTER, WIRELOG_BYTES, "signalbox_wire_log_bytes_total", "Bytes written to the wire log")   \
+    X(COUNTER, WIRELOG_LOST, "signalbox_wire_log_lines_lost_total", "Lines that the wire log misses: its disk is slow, or fails") \
     X(GAUGE, CREDIT_BYTES, "signalbox_credit_bytes", "Bytes of agents' events not yet committed")  \
     X(COUNTER, PERMISSIONS_ASKED, "signalbox_permissions_requested_total", "Permission requests")  \
     X(GAUGE, PERMISSIONS_PENDING, "signalbox_permissions_pending", "Permission requests that wait for an answer") \

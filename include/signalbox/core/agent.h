@@ -29,10 +29,13 @@ struct permission_ask {
     char *tool_input;   /* JSON text of an object */
     char *locations;    /* JSON text of an array, or NULL */
     char *plan_content; /* JSON text, "null" when there is none */
+    /* What was cut: elements of a `refs` array, with paths within the request; NULL when it is whole. */
+    char *refs, *event_refs; /* the second with paths within its event */
     struct permission_option *options;
     size_t option_count;
 
     /* What rules look at (core/rule.h); the first part as the agent's side found it in the request. */
+    bool command_cut;    /* `command` is not all of it */
     char *rule_command;  /* the command, where the request is known to be no more than it, in its workspace; else NULL */
     char **paths;        /* what it names, absolute, `..` and links as they were written; RULE_PATHS_MAX at most */
     size_t path_count;
@@ -86,6 +89,7 @@ void agent_notice_clear(struct agent_notice *notice);
 
 enum agent_order_kind {
     ORDER_PROMPT,     /* `turn_id`, `content` */
+    ORDER_PROMPT_BLOBS, /* the same; its content names blobs, whose data it gets before it reaches the agent */
     ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
     ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
     ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */

@@ -64,6 +64,7 @@ struct prompt {
     struct prompt *next;
     char *message_id, *text, *content; /* content: JSON text, the user's blocks */
     char *user, *client_id, *cause_id;
+    bool names_blobs; /* its content does */
 };
 
 enum permission_outcome { OUTCOME_PENDING, OUTCOME_ALLOWED, OUTCOME_REJECTED, OUTCOME_TIMEOUT, OUTCOME_CANCELLED };
@@ -138,6 +139,8 @@ struct session {
     size_t pending_count;
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
+    size_t uploads;    /* blobs that clients sent up */
+    int64_t upload_bytes;
     char *agent_session; /* the agent's own id of the session; NULL: it never had one */
     bool can_known;      /* `can` is what an agent said */
     unsigned can;        /* enum agent_can */
@@ -158,7 +161,7 @@ struct session_limits {
     struct session_words timeout_kinds; /* kinds of tool that have a deadline of their own, */
     const int64_t *timeouts_ms;         /* and how long it is; 0 for ever */
     bool timeout_cancels;               /* the agent is answered `cancelled` then, instead of no */
-    size_t max_queued, max_pending, max_rules;
+    size_t max_queued, max_pending, max_rules, max_event_bytes;
     /* What is rejected, whoever says yes: patterns of commands, kinds of tool, folders. */
     struct session_words deny_commands, deny_kinds, deny_paths;
     bool policy_forbidden[POLICY_COUNT];

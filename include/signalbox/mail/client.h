@@ -50,6 +50,7 @@ struct client_take {
     char session_id[SESSION_ID_MAX + 1], after_epoch[EPOCH_MAX + 1];
     uint64_t after_seq;
     bool keeps_id;     /* the client id is of its own making, and a second connection with it replaces the first */
+    uint64_t arrived;  /* counts upgrades in the order of their requests: which connection is the newer one */
 };
 
 /* Where an answer goes: a client's socket thread, or a handler thread's mailbox. */

@@ -7,6 +7,7 @@
 #include "signalbox/base/heap.h"
 #include "signalbox/base/mailbox.h"
 #include "signalbox/core/agent.h"
+#include "signalbox/core/blob.h"
 #include "signalbox/core/command.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/client.h"
@@ -26,6 +27,8 @@ enum dispatch_mail_kind {
     DISPATCH_ANSWER,       /* struct history_request, on its way back: whether a command was answered before */
     DISPATCH_EXPIRE,       /* struct expire_note */
     DISPATCH_LOOKED,       /* struct look_request (mail/list.h), on its way back */
+    DISPATCH_AGENT_BLOBS,  /* struct agent_blobs_mail */
+    DISPATCH_CHECKED,      /* struct history_request, on its way back: whether the blobs of a prompt are there */
 };
 
 /* How long an answer is remembered. */
@@ -52,8 +55,12 @@ struct dispatch_command {
     bool history_none; /* what `subscribe` without `history` means for this client */
     enum remember remember;  /* with `name` and `body`: dispatch_command_remember */
     struct digest name, body;
-    bool checked;            /* maintenance has looked at a create_session, and refuses it if `refusal` is not OK */
+    /* Maintenance has looked at a create_session, or history at the blobs of a prompt, and refuses it if `refusal` is not
+     * OK. */
+    bool checked;
     struct answer refusal;   /* owned */
+    struct credit *credit;   /* COMMAND_STORE_BLOB: referenced; so many bytes of it were taken */
+    uint32_t credit_bytes;
     struct dispatch_command *parked_next; /* the dispatcher's */
     struct remembered *entry;             /* the dispatcher's: where its answer is to be remembered; NULL: nowhere */
 };
@@ -71,6 +78,16 @@ struct agent_event_mail {
     struct credit *credit; /* referenced; `credit_bytes` of it were taken */
     uint32_t credit_bytes;
 };
+/* What the agent's next event or notice refers to. */
+struct agent_blobs_mail {
+    struct mail mail;
+    struct topic *topic; /* referenced */
+    uint64_t run;
+    struct blob *blob;     /* one, owned */
+    struct credit *credit; /* as above */
+    uint32_t credit_bytes;
+};
+void agent_blobs_mail_free(struct agent_blobs_mail *mail); /* without giving the credit back */
 struct agent_notice_mail {
     struct mail mail;
     struct topic *topic; /* referenced */
@@ -126,5 +143,6 @@ struct client_note {
     struct identity identity;
     struct mailbox *box; /* of its socket thread */
     uint64_t serial;
+    uint64_t arrived; /* as in struct client_take */
     bool gone;
 };

@@ -16,6 +16,9 @@ enum history_request_kind {
     HISTORY_JSON,    /* events as the elements of a JSON array, commas between them, in `bytes` */
     HISTORY_SESSION, /* the session's row */
     HISTORY_ANSWER,  /* a remembered answer */
+    HISTORY_BLOB,    /* what is known of a blob, and a piece of it */
+    HISTORY_CHECK,   /* whether blobs are there */
+    HISTORY_PROMPT,  /* a prompt's content with the data of the blobs that it names, as the agent is to get it */
 };
 
 struct history_request {
@@ -30,15 +33,25 @@ struct history_request {
     char session_id[48];       /* HISTORY_SESSION */
     struct digest answer_name; /* HISTORY_ANSWER */
     int64_t session_key;       /* the others */
-    uint64_t from, to;         /* numbers, both included */
-    size_t max_bytes;          /* stops behind the event that reaches it: at least one event */
+    uint64_t from, to;         /* numbers, both included; `from` of HISTORY_BLOB: a byte, from 0 */
+    /* Stops behind the event that reaches it: at least one event. HISTORY_BLOB: of the piece; 0 for none.
+     * HISTORY_CHECK: of all blobs together. */
+    size_t max_bytes;
     size_t max_events;         /* 0: no limit */
+    struct digest blob;        /* HISTORY_BLOB */
+    struct digest *blobs;      /* HISTORY_CHECK: so many; owned */
+    size_t blob_count;
+    char *content;             /* HISTORY_PROMPT: the JSON text of an array of content blocks; owned */
 
     /* The answer. */
-    enum err result;           /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING */
-    uint64_t last;             /* the last number in `bytes`; from - 1 if there was none */
+    /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING; of HISTORY_CHECK ERR_TOOBIG too */
+    enum err result;
+    /* The last number in `bytes`; from - 1 if there was none. HISTORY_CHECK: which of the blobs it is that is not there, or
+     * with which they become too much. */
+    uint64_t last;
     size_t events;             /* how many are in `bytes` */
-    struct buffer bytes;
+    struct buffer bytes;       /* HISTORY_PROMPT: the content, with data */
+    struct blob_info blob_info; /* HISTORY_BLOB */
     struct session_row row;
     struct stored_answer answer;
 };

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/mailbox.h"
+#include "signalbox/core/blob.h"
 #include "signalbox/core/event.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
@@ -20,6 +21,7 @@ enum journal_mail_kind {
 struct journal_item {
     enum journal_item_kind {
         JOURNAL_EVENT,   /* a numbered event of `topic` */
+        JOURNAL_BLOB,    /* a blob of `topic`, stored with, or before, what refers to it */
         JOURNAL_FEED,    /* an event of the feed of all sessions: sent, not recorded */
         JOURNAL_ROW,     /* a session's row */
         JOURNAL_FORWARD, /* mail for somebody, released after the commit */
@@ -42,6 +44,12 @@ struct journal_item {
             struct credit *credit; /* referenced, or NULL */
             uint32_t credit_bytes;
         } event;
+        struct {
+            struct blob *blob; /* one, owned */
+            int64_t at;        /* wall ms */
+            struct credit *credit; /* referenced, or NULL */
+            uint32_t credit_bytes;
+        } blob;
         struct session_row row; /* owned */
         struct {
             struct mail *mail;

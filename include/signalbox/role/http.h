@@ -11,6 +11,7 @@
 #include "signalbox/base/mailbox.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/share/config.h"
+#include "signalbox/share/credit.h"
 
 struct http_wiring {
     struct config_store *config;
@@ -19,6 +20,7 @@ struct http_wiring {
     struct mailbox *history;     /* struct history_request */
     struct mailbox *const *socket_boxes; /* CLIENT_MAIL_TAKE, in turn */
     uint32_t socket_threads;
+    struct credit_pool *uploads; /* of the content that is sent up and not committed yet */
     const char *version;
     /* The wiring's, called by handler threads with `context`: */
     void *context;

@@ -132,8 +132,16 @@
     X(BYTES, max_agent_line_bytes, "max-agent-line-bytes", "64M", 65536, 1073741824, RELOAD,       \
       "The longest line (one JSON-RPC message) of an agent; one that sends a longer line is "      \
       "ended.")                                                                                    \
-    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 4096, 16777216, RELOAD,                    \
-      "The longest event that is not message text; longer strings in tool calls are cut.")         \
+    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 16384, 16777216, RELOAD,                   \
+      "The longest event that is not message text. What is too long in a larger one is stored "    \
+      "by itself, and cut in the event. An agent that runs keeps the value of its start.")         \
+    X(BYTES, max_blob_bytes, "max-blob-bytes", "16M", 1024, 268435456, RELOAD,                     \
+      "The longest content that a client sends up, and the most that the blobs of a prompt have "  \
+      "together.")                                                                                 \
+    X(COUNT, max_session_blobs, "max-session-blobs", "1000", 0, 1000000, RELOAD,                   \
+      "How many pieces of content clients may send up to a session.")                              \
+    X(BYTES, max_session_blob_bytes, "max-session-blob-bytes", "256M", 0, 1099511627776, RELOAD,   \
+      "How long they may be together.")                                                            \
     X(BYTES, max_message_text, "max-message-text", "256K", 1024, 16777216, RELOAD,                 \
       "The longest text of one message of an agent; what follows is a new message.")               \
     X(BYTES, tail_bytes, "tail-bytes", "256K", 4096, 1073741824, RESTART,                          \
@@ -150,6 +158,16 @@
       "Bytes of a session's events on their way to the journal before its agent is not read.")     \
     X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
       "The same over all sessions.")                                                               \
+    X(BOOL, wire_log, "wire-log", "false", 0, 0, RELOAD,                                           \
+      "Keep everything that the server and the agents say to each other, as files in DATA/wire "   \
+      "that `signalbox replay-agent` plays. Off, since they hold what people and agents wrote, "   \
+      "beside the session's own log. An agent may have its own.")                                  \
+    X(BYTES, wire_log_file_bytes, "wire-log-file-bytes", "16M", 65536, 1073741824, RELOAD,         \
+      "A file of the wire log that has grown to this goes on in another one.")                     \
+    X(BYTES, wire_log_total_bytes, "wire-log-total-bytes", "1G", 65536, 1099511627776, RELOAD,     \
+      "All files of the wire log together; the oldest go.")                                        \
+    X(MS, wire_log_keep_ms, "wire-log-keep-ms", "604800000", 1000, 31536000000, RELOAD,            \
+      "A file of the wire log that was not written to for this time goes.")                        \
     X(MS, reconnect_spread_ms, "reconnect-spread-ms", "5000", 0, 600000, RELOAD,                   \
       "When the server stops, clients are told to come back at a moment within this time, each "   \
       "at another, so that they do not all arrive at once.")
@@ -174,7 +192,8 @@
     Y("permission-timeouts", "list", "permission-timeouts",                                        \
       "As the option of this name, for this agent.")                                               \
     Y("permission-timeout-action", "reject or cancel", "permission-timeout-action",                \
-      "As the option of this name, for this agent.")
+      "As the option of this name, for this agent.")                                               \
+    Y("wire-log", "true or false", "wire-log", "As the option of this name, for this agent.")
 
 /* clang-format on */
 
@@ -209,6 +228,7 @@ struct config_agent {
     int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
     struct config_timeouts timeouts; /* in effect, by kind of tool */
     enum config_action permission_timeout_action; /* in effect */
+    bool wire_log;                  /* in effect: its own or the general one */
     int line;                       /* of its command in the file; 0 for the built-in one */
 };
 

@@ -53,12 +53,28 @@ void stored_answer_clear(struct stored_answer *answer);
 /* A copy with texts of its own. ERR_NOMEM leaves `to` all zero. */
 must_check enum err stored_answer_copy(struct stored_answer *to, const struct stored_answer *from);
 
+/* Content that is kept beside a session's log (core/blob.h). Texts are borrowed when writing. */
+struct stored_blob {
+    struct digest name; /* of type and bytes */
+    const char *type;   /* for Content-Type */
+    const char *data;
+    size_t length;
+    int64_t at; /* wall ms */
+};
+enum { STORED_TYPE_MAX = 127 };
+/* What is known of one without its bytes. */
+struct blob_info {
+    char type[STORED_TYPE_MAX + 1];
+    uint64_t bytes;
+};
+
 /* One write of a group. Everything in it is borrowed for the call. */
 struct store_write {
     enum {
         STORE_EVENT,
         STORE_SESSION, /* the row, inserted or replaced, by its key */
-        STORE_PURGE,   /* removes the row, all events and the rules of session_key; its audit stays */
+        STORE_BLOB,    /* the blob of session_key; nothing if there is one of its name */
+        STORE_PURGE,   /* removes the row, all events, the blobs and the rules of session_key; its audit stays */
         STORE_ANSWER,  /* the answer, inserted, or in the place of an older one with its name */
         STORE_EXPIRE,  /* removes at most `limit` answers from before `before`, the oldest first */
         STORE_RULE,        /* a new rule; its key is the store's to give */
@@ -74,6 +90,8 @@ struct store_write {
     size_t json_length;
     /* STORE_SESSION */
     const struct session_row *row;
+    /* STORE_BLOB */
+    struct stored_blob blob;
     /* STORE_ANSWER */
     const struct stored_answer *answer;
     /* STORE_EXPIRE */
@@ -139,6 +157,10 @@ struct store_operations {
      * among them. A page that begins where the one before ended neither skips nor repeats an entry. */
     enum err (*list_audit)(struct store_reader *reader, int64_t after, bool newest_first, size_t limit,
                            const struct audit_filter *filter, store_audit_visit *visit, void *context);
+    /* What is known of the session's blob of this name, and its bytes from `from` on, at most `most` of them, appended
+     * to `bytes` (which may be NULL where `most` is 0). Reads no more of it than that. ERR_NOENT if there is none. */
+    enum err (*read_blob)(struct store_reader *reader, int64_t session_key, const struct digest *name, uint64_t from,
+                          size_t most, struct blob_info *info, struct buffer *bytes);
     /* PASSIVE checkpoint and the like; delays no append. Nothing to do costs nothing. */
     enum err (*maintain)(struct store_reader *reader);
 };
