@@ -351,6 +351,7 @@ static enum err start_http(struct server *server)
         .dispatch = dispatch_inbox(server->dispatch),
         .maintenance = maintenance_mailbox(server->maintenance),
         .history = history_mailbox(server->history),
+        .topics = server->topics,
         .socket_boxes = server->socket_boxes,
         .socket_threads = server->limits.socket_threads,
         .uploads = server->uploads,

@@ -72,6 +72,7 @@ struct watcher {
     uint64_t head;  // of the last subscribe: what comes up to it is not live
     uint64_t bytes; // of messages since it was opened
     uint64_t events;
+    uint64_t folded; // of them: those that stand for more than themselves
     int64_t opened; // when it subscribed, and when it was live
     int64_t lived;
     long retries;

@@ -422,6 +422,7 @@ enum progress steps_play(struct turn *t, json_object *step, int64_t now)
         {"exit", exit_step},
         {"kill", kill_step},
         {"spawn", spawn},
+        {"strain", strain_step},
         {"error", error_step},
         {"stop", stop},
         {"result", result},

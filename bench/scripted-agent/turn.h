@@ -114,8 +114,9 @@ void turn_say(struct turn *t, const char *text);
 // steps.c: plays one step.
 enum progress steps_play(struct turn *t, json_object *step, int64_t now);
 
-// stream.c and tool.c: the larger steps.
+// stream.c, tool.c and strain.c: the larger steps.
 enum progress stream_step(struct turn *t, json_object *value, json_object *step, int64_t now);
 enum progress stream_big_line(struct turn *t, json_object *value, json_object *step, int64_t now);
 enum progress tool_step(struct turn *t, json_object *value, json_object *step, int64_t now);
+enum progress strain_step(struct turn *t, json_object *value, json_object *step, int64_t now);
 enum progress permission_step(struct turn *t, json_object *value, json_object *step, int64_t now);

@@ -353,6 +353,24 @@ bool acp_peer_in_turn(const struct acp_peer *peer)
     return peer->turn_id != NULL;
 }
 
+size_t acp_peer_asks(const struct acp_peer *peer)
+{
+    return peer->asks.open_count;
+}
+
+const char *acp_peer_waits_for(const struct acp_peer *peer)
+{
+    const char *method = NULL;
+    for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
+        const struct acp_outstanding *call = &peer->calls[i];
+        if (call->call == ACP_CALL_PROMPT) {
+            return call->method;
+        }
+        method = call->call != ACP_CALL_NONE && method == NULL ? call->method : method;
+    }
+    return method;
+}
+
 enum err acp_peer_error(const struct acp_peer *peer)
 {
     return peer->error;

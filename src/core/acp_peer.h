@@ -54,6 +54,7 @@ enum { ACP_CALLS_MAX = 32 };
 /* One that has no answer yet. */
 struct acp_outstanding {
     enum acp_call call; /* ACP_CALL_NONE: the place is free */
+    const char *method; /* a constant */
     int64_t id;
     char *token; /* of a change of settings: whose it is; NULL for none */
     char *what;  /* of one: the mode or the model that is to be */

@@ -91,7 +91,7 @@ static void tell_agent(struct step *step, struct setting_waiter *waiter)
 }
 
 void session_set(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                 const struct caller *caller, const char *option_id, const char *value, bool agent_may_start)
+                 const struct caller *caller, const char *option_id, const char *value)
 {
     struct step step = STEP(session, sink, now);
     size_t waiting = 0;
@@ -107,8 +107,9 @@ void session_set(struct session *session, const struct session_sink *sink, const
         answer_refuse(&step, caller, ANSWER_BUSY, "the agent has not answered earlier changes yet");
         return;
     }
-    if (session->life == AGENT_NONE && !agent_may_start) {
-        answer_refuse(&step, caller, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)");
+    const struct place_answer place = step_ask_place(&step, caller->user);
+    if (place.kind == PLACE_REFUSED) {
+        answer_refuse_place(&step, caller, &place);
         return;
     }
     char token[32];
@@ -121,7 +122,7 @@ void session_set(struct session *session, const struct session_sink *sink, const
     if (session->life == AGENT_READY) {
         tell_agent(&step, waiter);
     } else {
-        step_start_agent(&step); /* one that is ending is started by nobody: its end answers */
+        step_start_agent(&step, &place); /* of one that is ending, its end answers, or has it started again */
     }
     step_end(&step);
 }

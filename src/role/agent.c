@@ -132,6 +132,19 @@ static void take_start(struct agent_stream *stream, const struct agent_start *st
     agent_settle(agent);
 }
 
+/* What it was waited for in vain. */
+static void killed_why(const struct agent *agent, char *out, size_t size)
+{
+    const char *method = acp_peer_waits_for(agent->peer);
+    if (method && acp_peer_in_turn(agent->peer)) {
+        snprintf(out, size, "The agent did not end its cancelled turn in time and was killed.");
+    } else if (method) {
+        snprintf(out, size, "The agent did not answer %s in time and was killed.", method);
+    } else {
+        snprintf(out, size, "The agent did not react in time and was killed.");
+    }
+}
+
 /* How it ends is known already if it ended by itself before. */
 static void ended_by_order(struct agent *agent, const char *why)
 {
@@ -175,10 +188,13 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
         ended_by_order(agent, "The agent was stopped.");
         agent_process_stop(agent, stream->config->agent_stop_grace_ms);
         break;
-    case ORDER_KILL:
-        ended_by_order(agent, "The agent did not react in time and was killed.");
+    case ORDER_KILL: {
+        char why[sizeof(agent->why)];
+        killed_why(agent, why, sizeof(why));
+        ended_by_order(agent, why);
         agent_process_kill(agent);
         break;
+    }
     }
     agent_settle(agent);
 }
@@ -320,6 +336,12 @@ static void take_deadlines(struct agent_stream *stream)
         agent_process_overdue(agent);
         agent_settle(agent);
     }
+    while ((node = due(&stream->hushes, stream->now))) {
+        struct agent *agent = container_of(node, struct agent, hush);
+        heap_remove(&stream->hushes, node);
+        agent_silent(agent);
+        agent_settle(agent);
+    }
 }
 
 static void free_dead(struct agent_stream *stream)
@@ -334,7 +356,8 @@ static void free_dead(struct agent_stream *stream)
 static int timeout(const struct agent_stream *stream)
 {
     struct instant at = stream->stopping ? stream->stop_by : INSTANT_NEVER;
-    const struct heap_node *nodes[] = {heap_first(&stream->ticks), heap_first(&stream->ends)};
+    const struct heap_node *nodes[] = {heap_first(&stream->ticks), heap_first(&stream->ends),
+                                       heap_first(&stream->hushes)};
     for (size_t i = 0; i < array_size(nodes); i++) {
         at = nodes[i] ? instant_earlier(at, nodes[i]->at) : at;
     }
@@ -383,6 +406,7 @@ static void stream_free(struct agent_stream *stream)
 {
     heap_free(&stream->ticks);
     heap_free(&stream->ends);
+    heap_free(&stream->hushes);
     json_parser_free(stream->parser);
     fd_close(stream->epoll);
     mailbox_free(stream->box);

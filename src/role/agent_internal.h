@@ -7,6 +7,7 @@
  *   agent_stream.c   stdin and stdout
  *   agent_errors.c   stderr
  *   agent_wirelog.c  what the wirelog thread is told
+ *   agent_limits.c   what its processes may use (agent_limits.h)
  * Everything here belongs to the thread.
  */
 #include <stdbool.h>
@@ -21,6 +22,7 @@
 #include "signalbox/base/log.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/core/acp.h"
+#include "signalbox/core/silence.h"
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/dispatch.h"
 #include "signalbox/mail/wirelog.h"
@@ -70,7 +72,7 @@ struct agent_stream {
     const struct config *config; /* the snapshot of this wake-up */
     struct instant now;          /* when this wake-up, or the last read in it, was */
     int64_t wall_ms;
-    struct heap ticks, ends; /* of agents' tick and end nodes */
+    struct heap ticks, ends, hushes; /* of agents' tick, end and hush nodes */
     struct agent *buckets[AGENT_BUCKETS]; /* by topic */
     struct agent *dead; /* buried in this wake-up; an event of it may still name them */
     size_t count, paused;
@@ -102,6 +104,10 @@ struct agent {
     struct agent_notice_mail *last; /* made at the start, so that no lack of memory can lose the last notice */
     struct heap_node tick;          /* acp_peer_deadline */
     struct heap_node end;           /* what is to be done about a guard that does not end */
+    struct heap_node hush;          /* silence_deadline */
+    struct silence silence;
+    char *name;                     /* of its configuration */
+    struct config_limits limits;    /* that it was started with */
 
     /* stdin: queue[written..] waits to be written */
     struct agent_source input;
@@ -171,6 +177,10 @@ void agent_end_peer(struct agent *agent);
 void agent_bury(struct agent *agent);
 /* Looks what became of the agent and does what follows; after every call that may have changed anything. */
 void agent_settle(struct agent *agent);
+/* A line of it was read: a sign of life. */
+void agent_heard(struct agent *agent);
+/* The `hush` node is due. */
+void agent_silent(struct agent *agent);
 /* It is to be killed, for this reason (the first one counts), and not to be heard any more. Done by agent_settle. */
 void agent_doom(struct agent *agent, const char *why);
 

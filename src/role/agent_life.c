@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/metrics.h"
@@ -107,6 +108,8 @@ void agent_free(struct agent *agent)
     agent_wirelog_end(agent);
     heap_remove(&agent->stream->ticks, &agent->tick);
     heap_remove(&agent->stream->ends, &agent->end);
+    heap_remove(&agent->stream->hushes, &agent->hush);
+    free(agent->name);
     acp_peer_free(agent->peer);
     buffer_free(&agent->queue);
     buffer_free(&agent->pending);
@@ -154,7 +157,8 @@ enum err agent_new(struct agent **out, struct agent_stream *stream, const struct
     agent->lifeline = (struct agent_source){AGENT_SOURCE_LIFELINE, -1, agent};
     agent->guard = (struct agent_source){AGENT_SOURCE_GUARD, -1, agent};
     agent->last = malloc(sizeof(*agent->last));
-    enum err err = agent->last ? peer_new(agent, start) : ERR_NOMEM;
+    agent->name = strdup(start->agent);
+    enum err err = agent->last && agent->name ? peer_new(agent, start) : ERR_NOMEM;
     if (!err) {
         err = credit_new(&agent->credit, stream->wiring.credit, stream->credit_bytes, stream->box);
     }
@@ -164,6 +168,9 @@ enum err agent_new(struct agent **out, struct agent_stream *stream, const struct
     }
     if (!err) {
         err = heap_reserve(&stream->ends, stream->count + 1 - stream->ends.count);
+    }
+    if (!err) {
+        err = heap_reserve(&stream->hushes, stream->count + 1 - stream->hushes.count);
     }
     if (err) {
         agent_free(agent);
@@ -206,6 +213,7 @@ void agent_bury(struct agent *agent)
     agent_output_close(agent); /* counts it out of the paused ones */
     heap_remove(&stream->ticks, &agent->tick);
     heap_remove(&stream->ends, &agent->end);
+    heap_remove(&stream->hushes, &agent->hush);
     agent->buried = true;
     agent->next = stream->dead;
     stream->dead = agent;
@@ -213,19 +221,63 @@ void agent_bury(struct agent *agent)
     metric_add(METRIC_AGENTS_RUNNING, -1);
 }
 
-static void schedule(struct agent *agent)
+static void schedule(struct heap *heap, struct heap_node *node, struct instant at)
 {
-    struct heap *ticks = &agent->stream->ticks;
-    struct instant at = acp_peer_deadline(agent->peer);
-    bool armed = agent->tick.index != 0;
-    if (armed && agent->tick.at.ns == at.ns) {
+    bool armed = node->index != 0;
+    if (armed && node->at.ns == at.ns) {
         return;
     }
-    heap_remove(ticks, &agent->tick);
-    agent->tick.at = at;
+    heap_remove(heap, node);
+    node->at = at;
     if (at.ns != INSTANT_NEVER.ns) {
-        CHECK(heap_add(ticks, &agent->tick) == ERR_OK); /* reserved in agent_new */
+        CHECK(heap_add(heap, node) == ERR_OK); /* reserved in agent_new */
     }
+}
+
+/* ---- Silence ---- */
+
+static void tell_silence(struct agent *agent, enum silence_news news, int64_t ms)
+{
+    static const enum agent_notice_kind kinds[] = {
+        [SILENCE_BEGAN] = NOTICE_SILENT, [SILENCE_HANGS] = NOTICE_HANGS, [SILENCE_ENDED] = NOTICE_HEARD};
+    if (news == SILENCE_NONE) {
+        return;
+    }
+    struct agent_notice notice = {.kind = kinds[news], .silent_ms = ms};
+    sink_notice(agent, &notice);
+}
+
+/* What its configuration says now. */
+static void silence_times(const struct agent *agent, int64_t *silence_ms, int64_t *hang_ms)
+{
+    const struct config *config = agent->stream->config;
+    const struct config_agent *own = config_agent(config, agent->name);
+    *silence_ms = own ? own->silence_ms : config->agent_silence_ms;
+    *hang_ms = own ? own->hang_ms : config->agent_hang_ms;
+}
+
+void agent_heard(struct agent *agent)
+{
+    tell_silence(agent, silence_heard(&agent->silence, agent->stream->now), 0);
+}
+
+void agent_silent(struct agent *agent)
+{
+    int64_t silence_ms, hang_ms;
+    silence_times(agent, &silence_ms, &hang_ms);
+    enum silence_news news = silence_look(&agent->silence, agent->stream->now, silence_ms, hang_ms);
+    tell_silence(agent, news, news == SILENCE_HANGS ? hang_ms : silence_ms);
+}
+
+static void watch_silence(struct agent *agent)
+{
+    int64_t silence_ms, hang_ms;
+    /* One that is not read cannot be heard, and one that waits for a person has nothing to say. */
+    bool expected = !agent->peer_ended && !agent->doomed && !agent->paused && acp_peer_in_turn(agent->peer) &&
+                    !acp_peer_asks(agent->peer);
+    tell_silence(agent, silence_expect(&agent->silence, expected, agent->stream->now), 0);
+    silence_times(agent, &silence_ms, &hang_ms);
+    schedule(&agent->stream->hushes, &agent->hush, silence_deadline(&agent->silence, silence_ms, hang_ms));
 }
 
 void agent_settle(struct agent *agent)
@@ -252,7 +304,8 @@ void agent_settle(struct agent *agent)
             agent_end_peer(agent);
         }
     }
-    schedule(agent);
+    schedule(&agent->stream->ticks, &agent->tick, acp_peer_deadline(agent->peer));
+    watch_silence(agent);
     if (agent->peer_ended && agent->gone && agent->reaped) {
         agent_bury(agent);
     }

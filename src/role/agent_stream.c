@@ -176,6 +176,7 @@ static void take_line(struct agent *agent, const char *line, size_t length)
         return;
     }
     metric_add(METRIC_AGENT_LINES, 1);
+    agent_heard(agent);
     struct json_object *message = NULL;
     enum err err = json_parse(stream->parser, line, length, &message);
     if (err == ERR_NOMEM) {

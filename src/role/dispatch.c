@@ -69,7 +69,7 @@ static void take_client(struct dispatch *dispatch, struct client_note *note)
 static void take_agent_event(struct dispatch *dispatch, struct agent_event_mail *mail)
 {
     struct held *held = mail->topic->session;
-    if (held && held->session->run == mail->run && held->session->life != AGENT_NONE) {
+    if (held && held->session->run == mail->run && session_has_agent(held->session)) {
         dispatch_record(dispatch, held, &mail->event, mail->credit, mail->credit_bytes);
     } else {
         /* Of a process that this session has already buried. */
@@ -150,6 +150,8 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         if (!dispatch->ending) {
             dispatch_rules_expire(dispatch);
         }
+    } else if (deadline->what == DEADLINE_KEEP) {
+        dispatch_keep_tick(dispatch);
     } else if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
         begin_again(dispatch, held, deadline);
     } else if (held && !dispatch->ending) {
@@ -174,8 +176,15 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         case DEADLINE_FEED:
             held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
             break;
+        case DEADLINE_AGENT_IDLE:
+            session_idle_expired(session, &dispatch->sink, &dispatch->now);
+            break;
+        case DEADLINE_PROOF:
+            session_proof_expired(session, &dispatch->sink, &dispatch->now);
+            break;
         case DEADLINE_IDLE:
         case DEADLINE_RULES:
+        case DEADLINE_KEEP:
             break;
         }
     }
@@ -203,6 +212,17 @@ static void begin_drain(struct dispatch *dispatch)
         dispatch_step(dispatch, held);
         session_stop(held->session, &dispatch->sink, &dispatch->now);
     }
+}
+
+/* A session that comes back to memory later needs no note: no position below its head counts as whole. */
+static void take_fold(struct dispatch *dispatch, struct fold_note *note)
+{
+    struct held *held = dispatch_find(dispatch, note->session_id);
+    if (held) {
+        topic_whole_from(held->topic, note->whole_from);
+    }
+    note->mail.kind = JOURNAL_FOLD;
+    mailbox_push(dispatch->wiring.journal, &note->mail);
 }
 
 static void take_mail(struct dispatch *dispatch, struct mail *mail)
@@ -252,6 +272,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     case DISPATCH_LOOKED:
         dispatch_looked(dispatch, container_of(mail, struct look_request, mail));
         break;
+    case DISPATCH_FOLD:
+        take_fold(dispatch, container_of(mail, struct fold_note, mail));
+        break;
     case DISPATCH_STOP:
         begin_drain(dispatch);
         break;
@@ -273,6 +296,10 @@ static void dispatch_run(void *context)
         mailbox_wait(dispatch->inbox, INSTANT_NEVER);
         dispatch->config = config_current_get(dispatch->wiring.config);
         dispatch->now.limits = &dispatch->limits;
+        dispatch->now.at = clock_now();
+        dispatch->now.wall_ms = clock_wall_ms();
+        dispatch_keep_config(dispatch);
+        dispatch_flush(dispatch);
         for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
             dispatch->now.at = clock_now();
             dispatch->now.wall_ms = clock_wall_ms();
@@ -300,6 +327,8 @@ enum err dispatch_new(struct dispatch **out, size_t rest_places)
     dispatch->stop_note.mail.kind = DISPATCH_END;
     dispatch->drain_note.mail.kind = DISPATCH_STOP;
     dispatch_effects_init(dispatch);
+    dispatch_keep_init(dispatch);
+    dispatch_places_init(dispatch);
     enum err err = mailbox_new(&dispatch->inbox, "dispatch", rest_places);
     if (!err) {
         err = rcu_map_new(&dispatch->clients, 16384);
@@ -408,6 +437,7 @@ static void discard(struct dispatch *dispatch, bool tell)
         case DISPATCH_STOP:
         case DISPATCH_END:
         case DISPATCH_EXPIRE:
+        case DISPATCH_FOLD:
             break;
         default:
             take_mail(dispatch, mail); /* frees only: deadlines, notes of clients and of the store */
@@ -469,6 +499,7 @@ void dispatch_free(struct dispatch *dispatch)
         rcu_read_unlock();
         rcu_map_free(dispatch->clients);
     }
+    dispatch_keep_free(dispatch);
     journal_batch_free(dispatch->batch);
     dispatch_answers_free(dispatch->answers);
     rule_set_free(dispatch->now.rules);

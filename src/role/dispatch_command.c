@@ -49,26 +49,6 @@ static bool session_of_request(const char *request_id, char session_id[SESSION_I
     return true;
 }
 
-static void agent_states(struct dispatch *dispatch, struct dispatch_command *command)
-{
-    struct buffer fields = {0};
-    json_key(&fields, "running");
-    buffer_byte(&fields, '{');
-    for (size_t i = 0; i < dispatch->config->agent_count; i++) {
-        const char *name = dispatch->config->agents[i].name;
-        int64_t running = 0;
-        for (const struct held *held = dispatch->sessions; held; held = held->next) {
-            running += held->session->life != AGENT_NONE && !strcmp(held->session->agent, name);
-        }
-        json_field_i64(&fields, name, running); /* names are plain: the configuration sees to it */
-    }
-    buffer_byte(&fields, '}');
-    char *text = buffer_take(&fields);
-    need_ok(text ? ERR_OK : ERR_NOMEM);
-    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
-    free(text);
-}
-
 static void get_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
 {
     struct buffer fields = {0};
@@ -98,6 +78,8 @@ static void limits_for(struct dispatch *dispatch, const struct session *session)
         .timeout_cancels = action == ACTION_CANCEL,
         .cancel_timeout_ms = config->cancel_timeout_ms,
         .start_timeout_ms = config->agent_start_timeout_ms,
+        .idle_ms = agent ? agent->idle_ms : config->agent_idle_ms,
+        .proof_ms = config->agent_proof_ms,
         .max_queued = (size_t)config->max_queued_prompts,
         .max_pending = (size_t)config->max_pending_permissions,
         .max_rules = (size_t)config->max_rules,
@@ -124,7 +106,7 @@ void dispatch_step(struct dispatch *dispatch, struct held *held)
 }
 
 static void prompt(struct dispatch *dispatch, struct held *held, struct dispatch_command *command,
-                   const struct caller *caller, bool agent_may_start)
+                   const struct caller *caller)
 {
     struct command *given = command->command;
     const struct answer *refusal = &command->refusal;
@@ -133,7 +115,7 @@ static void prompt(struct dispatch *dispatch, struct held *held, struct dispatch
         return;
     }
     uint64_t head = held->session->head;
-    session_prompt(held->session, &dispatch->sink, &dispatch->now, caller, given, agent_may_start);
+    session_prompt(held->session, &dispatch->sink, &dispatch->now, caller, given);
     /* In the transaction of the events that name them. */
     while (given->blobs && held->session->head > head) {
         struct blob *blob = given->blobs;
@@ -143,14 +125,13 @@ static void prompt(struct dispatch *dispatch, struct held *held, struct dispatch
     }
 }
 
-static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode,
-                     bool agent_may_start)
+static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode)
 {
     struct buffer value = {0};
     json_put_string(&value, mode, strlen(mode));
     char *text = buffer_take(&value);
     need_ok(text ? ERR_OK : ERR_NOMEM);
-    session_set(session, &dispatch->sink, &dispatch->now, caller, NULL, text, agent_may_start);
+    session_set(session, &dispatch->sink, &dispatch->now, caller, NULL, text);
     free(text);
 }
 
@@ -161,7 +142,6 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     const struct session_sink *sink = &dispatch->sink;
     const struct session_now *now = &dispatch->now;
     const struct caller caller = dispatch_caller(command);
-    bool agent_may_start = dispatch->agents_running < (size_t)dispatch->config->max_agents;
     dispatch_step(dispatch, held);
 
     switch (given->type) {
@@ -178,22 +158,22 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
         dispatch_store_blob(dispatch, held, command);
         break;
     case COMMAND_PROMPT:
-        prompt(dispatch, held, command, &caller, agent_may_start);
+        prompt(dispatch, held, command, &caller);
         break;
     case COMMAND_WITHDRAW:
         session_withdraw(session, sink, now, &caller, given->message_id);
         break;
     case COMMAND_RESUME_QUEUE:
-        session_resume_queue(session, sink, now, &caller, agent_may_start);
+        session_resume_queue(session, sink, now, &caller);
         break;
     case COMMAND_CANCEL:
         session_cancel(session, sink, now, &caller, given->all == FLAG_YES);
         break;
     case COMMAND_SET_MODE:
-        set_mode(dispatch, session, &caller, given->mode_id, agent_may_start);
+        set_mode(dispatch, session, &caller, given->mode_id);
         break;
     case COMMAND_SET_CONFIG_OPTION:
-        session_set(session, sink, now, &caller, given->config_id, given->value, agent_may_start);
+        session_set(session, sink, now, &caller, given->config_id, given->value);
         break;
     case COMMAND_PERMISSION_RESPONSE:
         session_permission_response(session, sink, now, &caller, given);
@@ -290,7 +270,7 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
             dispatch_rule_delete(dispatch, command);
             break;
         case COMMAND_AGENT_STATES:
-            agent_states(dispatch, command);
+            dispatch_agent_states(dispatch, command);
             break;
         default:
             CHECK(false && "a command that is answered where it was read");

@@ -339,11 +339,7 @@ void dispatch_effects_init(struct dispatch *dispatch)
 static void settle(struct dispatch *dispatch, struct held *held)
 {
     struct session *session = held->session;
-    bool running = session->life != AGENT_NONE;
-    if (running != held->counted) {
-        held->counted = running;
-        dispatch->agents_running += running ? 1 : (size_t)-1;
-    }
+    dispatch_count_agent(dispatch, held);
     if (session->pending_count != held->pending_told) {
         held->pending_told = session->pending_count;
         struct journal_item *item = dispatch_out(dispatch, JOURNAL_PENDING, held->topic);
@@ -372,9 +368,11 @@ bool dispatch_settled(const struct dispatch *dispatch, const struct held *held)
 
 void dispatch_flush(struct dispatch *dispatch)
 {
-    for (struct held *held = dispatch->touched; held; held = held->touched_next) {
-        settle(dispatch, held);
-    }
+    do {
+        for (struct held *held = dispatch->touched; held; held = held->touched_next) {
+            settle(dispatch, held);
+        }
+    } while (dispatch_places_look(dispatch));
     dispatch->batches += dispatch->batch ? 1 : 0;
     while (dispatch->touched) {
         struct held *held = dispatch->touched;

@@ -67,15 +67,14 @@ void http_store_problem(struct http_response *response, enum err err)
 /* ---- Agents ---- */
 
 static void write_agent(struct buffer *out, const struct config *config,
-                        const struct config_agent *agent, struct json_object *running,
-                        struct json_object *until)
+                        const struct config_agent *agent, struct json_object *known)
 {
     char reason[CONFIG_REASON_SIZE];
     bool available = config_agent_available(config, agent, reason);
-    struct json_object *open = json_get(until, agent->name);
-    int64_t count = 0;
-    if (!json_get_i64(running, agent->name, &count)) {
-        count = 0;
+    const char *state = json_get_string(known, "state");
+    int64_t running = 0, waiting = 0;
+    if (!json_get_i64(known, "running", &running) || !json_get_i64(known, "waiting", &waiting)) {
+        running = waiting = 0; /* it was configured between the two looks */
     }
     buffer_byte(out, '{');
     json_field_string(out, "name", agent->name);
@@ -83,9 +82,11 @@ static void write_agent(struct buffer *out, const struct config *config,
     json_field_bool(out, "available", available);
     json_field_string(out, "reason", available ? NULL : reason);
     json_field_string(out, "install", available ? NULL : agent->install);
-    json_field_string(out, "state", !available ? "unavailable" : open ? "open" : "ready");
-    json_field_i64(out, "running", count);
-    json_field_object(out, "until", open);
+    json_field_i64(out, "running", running);
+    json_field_i64(out, "waiting", waiting);
+    json_field_string(out, "state", state ? state : "closed");
+    json_field_object(out, "until", json_get(known, "until"));
+    json_field_object(out, "lastError", json_get(known, "lastError"));
     buffer_byte(out, '}');
 }
 
@@ -117,8 +118,8 @@ void http_agents(struct http_request *request, struct http_response *response)
     buffer_text(out, "{\"agents\":[");
     for (size_t i = 0; i < config->agent_count; i++) {
         buffer_text(out, i ? "," : "");
-        write_agent(out, config, &config->agents[i], json_get(states, "running"),
-                    json_get(states, "until"));
+        write_agent(out, config, &config->agents[i],
+                    json_get(json_get(states, "agents"), config->agents[i].name));
     }
     buffer_text(out, "],\"workspaceRoots\":[");
     for (size_t i = 0; i < config->workspace_roots.count; i++) {
@@ -308,6 +309,18 @@ bool http_find_key(struct http_request *request, struct http_response *response,
     return true;
 }
 
+/* The last number of a page is a position, and may not be a whole one. A session that is not in memory needs no note:
+ * when it comes back, none below its head counts as whole. */
+static void note_page(struct http_request *request, const struct history_request *answer)
+{
+    struct topic_map *topics = request->http->wiring.topics;
+    struct topic *topic = topics ? topic_map_find(topics, request->match.values[0]) : NULL;
+    if (topic) {
+        topic_whole_from(topic, answer->whole_from);
+        topic_put(topic);
+    }
+}
+
 void http_events(struct http_request *request, struct http_response *response)
 {
     struct page page = {.after = 0};
@@ -332,14 +345,17 @@ void http_events(struct http_request *request, struct http_response *response)
     }
     question->kind = HISTORY_JSON;
     question->session_key = page.key;
+    question->began = page.after;
     question->from = page.after + 1;
     question->to = page.head;
+    question->whole = page.after == 0;
     question->max_bytes = PAGE_BYTES;
     question->max_events = (size_t)page.limit;
     struct history_request *answer = http_ask_history(request, response, question);
     if (!answer) {
         return;
     }
+    note_page(request, answer);
     struct buffer *out = &response->body;
     buffer_byte(out, '{');
     json_field_string(out, "epoch", page.epoch);

@@ -1,8 +1,11 @@
 /* Problem documents (RFC 9457), with the codes that nacks have. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "http_internal.h"
+
+#include "signalbox/base/clock.h"
 
 enum { RETRY_AFTER_SECONDS = 2 };
 
@@ -54,6 +57,18 @@ const char *http_status_text(int status)
     }
 }
 
+/* In seconds; as the fields say by `until`, where they do. */
+static int64_t retry_after(const char *fields)
+{
+    static const char key[] = ",\"until\":";
+    const char *until = fields ? strstr(fields, key) : NULL;
+    if (!until) {
+        return RETRY_AFTER_SECONDS;
+    }
+    int64_t left_ms = strtoll(until + strlen(key), NULL, 10) - clock_wall_ms();
+    return left_ms > 0 ? (left_ms + 999) / 1000 : 1;
+}
+
 static void write_problem(struct http_response *response, int status, enum answer_code code,
                           const char *message, const char *field, const char *fields)
 {
@@ -79,7 +94,7 @@ static void write_problem(struct http_response *response, int status, enum answe
     }
     if (status == 503 ||
         (status == 429 && code != ANSWER_RATE_LIMITED)) { /* that one says by itself how long */
-        buffer_format(&response->headers, "Retry-After: %d\r\n", RETRY_AFTER_SECONDS);
+        buffer_format(&response->headers, "Retry-After: %lld\r\n", (long long)retry_after(fields));
     }
 }
 

@@ -32,6 +32,7 @@ struct journal {
     const struct store_write *list; /* the group's: into `writes`, or NULL when it records nothing */
     struct topic *unpublished;
     struct tails tails;
+    struct fold_note *fold; /* to be written after the next group */
     bool stopping, failing;
     /* Shared: */
     _Atomic(uint64_t) released;
@@ -307,11 +308,28 @@ static bool commit_group(struct journal *journal)
     return true;
 }
 
+/* No part of a group: where it cannot be written, it is left out, and no commit waits for it. */
+static void write_fold(struct journal *journal)
+{
+    struct fold_note *note = journal->fold;
+    journal->fold = NULL;
+    note->result = ERR_AGAIN;
+    if (!journal->failing) {
+        note->result = journal->wiring.store->operations->fold(journal->wiring.store, &note->fold);
+    }
+    note->mail.kind = note->reply_kind;
+    mailbox_push(note->reply_to, &note->mail);
+}
+
 static void take_mail(struct journal *journal)
 {
     for (struct mail *mail; (mail = mailbox_take(journal->box));) {
         if (mail->kind == JOURNAL_STOP) {
             journal->stopping = true;
+            continue;
+        }
+        if (mail->kind == JOURNAL_FOLD) {
+            journal->fold = container_of(mail, struct fold_note, mail);
             continue;
         }
         CHECK(mail->kind == JOURNAL_BATCH);
@@ -332,6 +350,11 @@ static void journal_run(void *context)
             if (!commit_group(journal) && journal->stopping) {
                 break;
             }
+        }
+        if (journal->fold && !journal->stopping) {
+            write_fold(journal);
+        } else if (journal->waiting && again) {
+            continue;
         } else if (!journal->stopping) {
             mailbox_wait(journal->box, journal->waiting ? journal->retry_at : INSTANT_NEVER);
         }

@@ -7,6 +7,7 @@
 
 #include "maintenance_audit.h"
 #include "maintenance_create.h"
+#include "maintenance_fold.h"
 #include "maintenance_look.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
@@ -29,6 +30,8 @@ struct maintenance {
     struct log_limit failures;
     struct expire_note expire;
     bool expiring; /* `expire` is under way: one at a time */
+    struct folding *folding;
+    bool fold_more; /* there is more of it to look at, when nothing else waits */
 
     struct thread thread;
 };
@@ -180,6 +183,19 @@ static void expire_answers(struct maintenance *maintenance)
     mailbox_push(maintenance->dispatch, &maintenance->expire.mail);
 }
 
+/* ---- Closed turns ---- */
+
+static void fold_turns(struct maintenance *maintenance)
+{
+    if (!maintenance->dispatch || !maintenance->config || atomic_load(&maintenance->stopping)) {
+        return;
+    }
+    const struct config *config = config_current_get(maintenance->config);
+    int64_t after_ms = config->fold_after_ms;
+    config_put(config);
+    maintenance->fold_more = folding_go_on(maintenance->folding, after_ms, clock_wall_ms());
+}
+
 static void answer_all(struct maintenance *maintenance)
 {
     struct mail *mail;
@@ -195,6 +211,11 @@ static void answer_all(struct maintenance *maintenance)
         if (mail->kind == MAINTENANCE_EXPIRED) {
             maintenance->expiring = false;
             expire_answers(maintenance);
+            continue;
+        }
+        if (mail->kind == MAINTENANCE_FOLDED) {
+            folding_written(maintenance->folding);
+            fold_turns(maintenance);
             continue;
         }
         CHECK(mail->kind == MAINTENANCE_LIST);
@@ -232,15 +253,21 @@ static void run(void *context)
         if (instant_reached(due, now)) {
             maintain_store(maintenance);
             expire_answers(maintenance);
+            fold_turns(maintenance);
             due = instant_after_ms(clock_now(), STORE_EVERY_MS);
         }
-        mailbox_wait(maintenance->box, due);
+        if (maintenance->fold_more) {
+            fold_turns(maintenance);
+        } else {
+            mailbox_wait(maintenance->box, due);
+        }
     }
     answer_all(maintenance);
 }
 
 static void maintenance_free(struct maintenance *maintenance)
 {
+    folding_free(maintenance->folding);
     if (maintenance->reader) {
         maintenance->reader->operations->reader_close(maintenance->reader);
     }
@@ -260,6 +287,9 @@ enum err maintenance_start(struct maintenance **out, struct store *store, struct
     enum err err = mailbox_new(&maintenance->box, "maintenance", 0);
     if (err == ERR_OK) {
         err = store->operations->reader_open(store, &maintenance->reader);
+    }
+    if (err == ERR_OK) {
+        err = folding_new(&maintenance->folding, maintenance->reader, dispatch, maintenance->box);
     }
     if (err == ERR_OK) {
         err = thread_start(&maintenance->thread, THREAD_MAINTENANCE, -1, true, run, maintenance);

@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 
 struct stored_event {
     uint64_t seq;
+    int64_t ts;
+    bool begins_turn, ends_turn;
     size_t length;
     char json[];
 };
@@ -26,6 +29,7 @@ struct stored_session {
     struct stored_event **events; /* by number */
     size_t count, capacity;
     struct memory_blob *blobs;
+    uint64_t folded; /* up to this number */
     size_t staged; /* events of the group that is being tried */
     uint64_t staged_last;
 };
@@ -113,6 +117,7 @@ static void forget(struct stored_session *session)
     }
     session->count = 0;
     memory_blobs_free(&session->blobs);
+    session->folded = 0;
 }
 
 static void session_free(struct stored_session *session)
@@ -155,6 +160,9 @@ static enum err stage_event(struct staged *staged)
         return ERR_NOMEM;
     }
     event->seq = write->seq;
+    event->ts = write->ts;
+    event->begins_turn = strcmp(write->event_kind, "turn_started") == 0;
+    event->ends_turn = strcmp(write->event_kind, "complete") == 0;
     event->length = write->json_length;
     memcpy(event->json, write->json, write->json_length);
     event->json[event->length] = '\0';
@@ -292,6 +300,80 @@ static enum err memory_append(struct store *base, const struct store_write *writ
     return err;
 }
 
+/* Where the event with this number is, or the next one. */
+static size_t place_of_event(const struct stored_session *session, uint64_t seq)
+{
+    size_t low = 0;
+    size_t high = session->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (session->events[middle]->seq < seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void fold_away(struct stored_session *session, const struct store_fold_range *gone)
+{
+    size_t from = place_of_event(session, gone->from);
+    size_t to = place_of_event(session, gone->to + 1);
+    for (size_t i = from; i < to; i++) {
+        free(session->events[i]);
+    }
+    memmove(&session->events[from], &session->events[to],
+            (session->count - to) * sizeof(*session->events));
+    session->count -= to - from;
+}
+
+static enum err memory_fold(struct store *base, const struct store_fold *fold)
+{
+    struct memory_store *store = store_of(base);
+    enum err err = (enum err)atomic_load(&store->fail);
+    struct stored_event **made = calloc(fold->event_count + 1, sizeof(struct stored_event *));
+    if (err == ERR_OK && made == NULL) {
+        err = ERR_NOMEM;
+    }
+    for (size_t i = 0; i < fold->event_count && err == ERR_OK; i++) {
+        const struct store_fold_event *event = &fold->events[i];
+        made[i] = calloc(1, sizeof(**made) + event->json_length + 1);
+        if (made[i] == NULL) {
+            err = ERR_NOMEM;
+        } else {
+            made[i]->seq = event->seq;
+            made[i]->length = event->json_length;
+            memcpy(made[i]->json, event->json, event->json_length);
+        }
+    }
+    pthread_mutex_lock(&store->mutex);
+    struct stored_session *session = err == ERR_OK ? find(store, fold->session_key) : NULL;
+    for (size_t i = 0; session != NULL && i < fold->gone_count; i++) {
+        fold_away(session, &fold->gone[i]);
+    }
+    for (size_t i = 0; session != NULL && i < fold->event_count; i++) {
+        size_t at = place_of_event(session, made[i]->seq);
+        if (at < session->count && session->events[at]->seq == made[i]->seq) {
+            struct stored_event *old = session->events[at];
+            made[i]->ts = old->ts;
+            made[i]->begins_turn = old->begins_turn;
+            made[i]->ends_turn = old->ends_turn;
+            session->events[at] = made[i];
+            made[i] = old;
+        }
+    }
+    if (session != NULL && fold->done_to > 0) {
+        session->folded = fold->done_to;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    for (size_t i = 0; made != NULL && i < fold->event_count; i++) {
+        free(made[i]);
+    }
+    free(made);
+    return err;
+}
+
 static enum err memory_reader_open(struct store *store, struct store_reader **out)
 {
     struct memory_reader *reader = calloc(1, sizeof *reader);
@@ -331,16 +413,7 @@ static enum err memory_read_events(struct store_reader *reader, int64_t session_
     struct memory_store *store = store_read(reader);
     pthread_mutex_lock(&store->mutex);
     const struct stored_session *session = find(store, session_key);
-    size_t low = 0;
-    size_t high = session != NULL ? session->count : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (session->events[middle]->seq < from) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
+    size_t low = session != NULL ? place_of_event(session, from) : 0;
     for (; session != NULL && low < session->count && session->events[low]->seq <= to; low++) {
         const struct stored_event *event = session->events[low];
         if (!visit(context, event->seq, event->json, event->length)) {
@@ -349,6 +422,51 @@ static enum err memory_read_events(struct store_reader *reader, int64_t session_
     }
     pthread_mutex_unlock(&store->mutex);
     return ERR_OK;
+}
+
+static enum err memory_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq,
+                                 uint64_t *out)
+{
+    struct memory_store *store = store_read(reader);
+    enum err err = ERR_NOENT;
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = find(store, session_key);
+    size_t at = session != NULL ? place_of_event(session, seq + 1) : 0;
+    while (at-- > 0 && err == ERR_NOENT) {
+        if (session->events[at]->begins_turn) {
+            *out = session->events[at]->seq;
+            err = ERR_OK;
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return err;
+}
+
+static enum err memory_find_unfolded(struct store_reader *reader, int64_t ended_by,
+                                     struct store_unfolded *out)
+{
+    struct memory_store *store = store_read(reader);
+    int64_t oldest = INT64_MAX;
+    pthread_mutex_lock(&store->mutex);
+    for (size_t i = 0; i < store->count; i++) {
+        const struct stored_session *session = store->sessions[i];
+        size_t at = place_of_event(session, session->folded + 1);
+        while (at < session->count && !session->events[at]->ends_turn) {
+            at++;
+        }
+        if (at < session->count && session->events[at]->ts <= ended_by &&
+            session->events[at]->ts < oldest) {
+            oldest = session->events[at]->ts;
+            *out = (struct store_unfolded){.session_key = session->key,
+                                           .from = session->folded + 1,
+                                           .to = session->events[at]->seq};
+            if (session->has_row) {
+                snprintf(out->session_id, sizeof(out->session_id), "%s", session->row.id);
+            }
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return oldest < INT64_MAX ? ERR_OK : ERR_NOENT;
 }
 
 /* The stored row with its head brought up to the log; its texts are the store's. */
@@ -513,10 +631,13 @@ static enum err memory_maintain(struct store_reader *reader)
 static const struct store_operations operations = {
     .name = "memory",
     .append = memory_append,
+    .fold = memory_fold,
     .reader_open = memory_reader_open,
     .close = memory_close,
     .reader_close = memory_reader_close,
     .read_events = memory_read_events,
+    .find_turn = memory_find_turn,
+    .find_unfolded = memory_find_unfolded,
     .read_session = memory_read_session,
     .read_open = memory_read_open,
     .list_sessions = memory_list_sessions,

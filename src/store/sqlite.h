@@ -13,7 +13,7 @@
 
 enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
-    SQLITE_SCHEMA_VERSION = 4,       /* user_version */
+    SQLITE_SCHEMA_VERSION = 5,       /* user_version */
     SQLITE_BLOB_PART = 32 << 10,     /* bytes of a blob in a row; the last one of each may have fewer */
     SQLITE_BUSY_MS = 1000,
     SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
@@ -33,6 +33,11 @@ enum sqlite_statement {
     STATEMENT_DELETE_SESSION,
     STATEMENT_INSERT_ANSWER,
     STATEMENT_EXPIRE_ANSWERS,
+    STATEMENT_TURN_ENDED,
+    STATEMENT_FOLD_EVENT,
+    STATEMENT_FOLD_RANGE,
+    STATEMENT_FOLDED,
+    STATEMENT_DELETE_FOLD,
     STATEMENT_INSERT_RULE,
     STATEMENT_DELETE_RULE,
     STATEMENT_DELETE_SESSION_RULES,
@@ -63,6 +68,8 @@ struct sqlite_store {
 
 enum sqlite_reader_statement {
     READER_EVENTS,
+    READER_TURN,
+    READER_UNFOLDED,
     READER_SESSION,
     READER_LIVE,
     READER_LIST,
@@ -144,6 +151,7 @@ must_check enum err sqlite_schema_end(sqlite3 *db);
 must_check enum err sqlite_append_prepare(struct sqlite_store *store);
 void sqlite_append_finish(struct sqlite_store *store);
 enum err sqlite_append(struct store *store, const struct store_write *writes);
+enum err sqlite_fold(struct store *store, const struct store_fold *fold);
 
 /* sqlite_blob.c */
 /* SQLite's code. */
@@ -156,6 +164,10 @@ enum err sqlite_reader_open(struct store *store, struct store_reader **out);
 void sqlite_reader_close(struct store_reader *reader);
 enum err sqlite_read_events(struct store_reader *reader, int64_t session_key, uint64_t from,
                             uint64_t to, store_event_visit *visit, void *context);
+enum err sqlite_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq,
+                          uint64_t *out);
+enum err sqlite_find_unfolded(struct store_reader *reader, int64_t ended_by,
+                              struct store_unfolded *out);
 enum err sqlite_read_session(struct store_reader *reader, const char *id, struct session_row *out);
 enum err sqlite_read_open(struct store_reader *reader, store_row_visit *visit, void *context);
 enum err sqlite_list_sessions(struct store_reader *reader, int64_t before_updated_at,

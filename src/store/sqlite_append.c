@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "signalbox/base/check.h"
 #include "sqlite.h"
 
@@ -34,6 +36,14 @@ static const char *const sql[STATEMENT_COUNT] = {
                                 " fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_EXPIRE_ANSWERS] = "DELETE FROM answers WHERE rowid IN"
                                  " (SELECT rowid FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
+    [STATEMENT_TURN_ENDED] = "INSERT INTO folds (session, upto, due) VALUES (?1, 0, ?2)"
+                             " ON CONFLICT (session) DO UPDATE SET due = coalesce(due, excluded.due)",
+    [STATEMENT_FOLD_EVENT] = "UPDATE events SET body = ?3 WHERE session = ?1 AND seq = ?2",
+    [STATEMENT_FOLD_RANGE] = "DELETE FROM events WHERE session = ?1 AND seq BETWEEN ?2 AND ?3",
+    [STATEMENT_FOLDED] = "UPDATE folds SET upto = ?2, due = (SELECT ts FROM events WHERE session = ?1"
+                         " AND seq > ?2 AND kind = 'complete' ORDER BY seq LIMIT 1)"
+                         " WHERE session = ?1",
+    [STATEMENT_DELETE_FOLD] = "DELETE FROM folds WHERE session = ?1",
     [STATEMENT_INSERT_RULE] =
         "INSERT INTO rules (session, created_at, expires_at, id, user, scope, session_id,"
         " workspace, matches, command, tool_kind, path, label, request_id) VALUES"
@@ -101,7 +111,14 @@ static int write_event(struct sqlite_store *store, const struct store_write *wri
     also(&code, sqlite3_bind_int64(statement, 4, write->ts));
     also(&code, sqlite3_bind_text64(statement, 5, write->json, write->json_length, SQLITE_STATIC,
                                     SQLITE_UTF8));
-    return code == SQLITE_OK ? run(statement) : code;
+    also(&code, code == SQLITE_OK ? run(statement) : code);
+    if (code == SQLITE_OK && strcmp(write->event_kind, "complete") == 0) {
+        statement = store->statements[STATEMENT_TURN_ENDED];
+        code = sqlite3_bind_int64(statement, 1, write->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, write->ts));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    return code;
 }
 
 static int write_row(sqlite3_stmt *statement, const struct session_row *row)
@@ -142,6 +159,7 @@ static int purge(struct sqlite_store *store, int64_t session_key)
 {
     static const enum sqlite_statement all[] = {STATEMENT_DELETE_PARTS, STATEMENT_DELETE_BLOBS,
                                                 STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
+                                                STATEMENT_DELETE_FOLD,
                                                 STATEMENT_DELETE_SESSION_RULES};
     int code = SQLITE_OK;
     for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
@@ -277,17 +295,19 @@ static void restart_log(struct sqlite_store *store)
     }
 }
 
-enum err sqlite_append(struct store *base, const struct store_write *writes)
+static int write_all(struct sqlite_store *store, const struct store_write *writes)
 {
-    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
-    int code = run(store->statements[STATEMENT_BEGIN]);
-    if (code != SQLITE_OK) {
-        return sqlite_err(store->db, code);
-    }
+    int code = SQLITE_OK;
     for (const struct store_write *write = writes; write != NULL && code == SQLITE_OK;
          write = write->next) {
         code = write_one(store, write);
     }
+    return code;
+}
+
+/* Between BEGIN and COMMIT; `code` is what came of it. */
+static enum err commit(struct sqlite_store *store, int code)
+{
     also(&code, code == SQLITE_OK ? run(store->statements[STATEMENT_COMMIT]) : code);
     if (code != SQLITE_OK) {
         enum err err = sqlite_err(store->db, code);
@@ -306,4 +326,53 @@ enum err sqlite_append(struct store *base, const struct store_write *writes)
         restart_log(store);
     }
     return ERR_OK;
+}
+
+enum err sqlite_append(struct store *base, const struct store_write *writes)
+{
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    int code = run(store->statements[STATEMENT_BEGIN]);
+    if (code != SQLITE_OK) {
+        return sqlite_err(store->db, code);
+    }
+    return commit(store, write_all(store, writes));
+}
+
+/* Rows keep their place (rowid), so that events stay in the order of their commit. */
+static int fold_rows(struct sqlite_store *store, const struct store_fold *fold)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < fold->gone_count && code == SQLITE_OK; i++) {
+        sqlite3_stmt *statement = store->statements[STATEMENT_FOLD_RANGE];
+        code = sqlite3_bind_int64(statement, 1, fold->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->gone[i].from));
+        also(&code, sqlite3_bind_int64(statement, 3, (int64_t)fold->gone[i].to));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    for (size_t i = 0; i < fold->event_count && code == SQLITE_OK; i++) {
+        const struct store_fold_event *event = &fold->events[i];
+        sqlite3_stmt *statement = store->statements[STATEMENT_FOLD_EVENT];
+        code = sqlite3_bind_int64(statement, 1, fold->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)event->seq));
+        also(&code, sqlite3_bind_text64(statement, 3, event->json, event->json_length,
+                                        SQLITE_STATIC, SQLITE_UTF8));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    if (fold->done_to > 0 && code == SQLITE_OK) {
+        sqlite3_stmt *statement = store->statements[STATEMENT_FOLDED];
+        code = sqlite3_bind_int64(statement, 1, fold->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->done_to));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    return code;
+}
+
+enum err sqlite_fold(struct store *base, const struct store_fold *fold)
+{
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    int code = run(store->statements[STATEMENT_BEGIN]);
+    if (code != SQLITE_OK) {
+        return sqlite_err(store->db, code);
+    }
+    return commit(store, fold_rows(store, fold));
 }

@@ -434,10 +434,13 @@ static void sqlite_close(struct store *base)
 const struct store_operations sqlite_operations = {
     .name = "sqlite",
     .append = sqlite_append,
+    .fold = sqlite_fold,
     .reader_open = sqlite_reader_open,
     .close = sqlite_close,
     .reader_close = sqlite_reader_close,
     .read_events = sqlite_read_events,
+    .find_turn = sqlite_find_turn,
+    .find_unfolded = sqlite_find_unfolded,
     .read_session = sqlite_read_session,
     .read_open = sqlite_read_open,
     .list_sessions = sqlite_list_sessions,

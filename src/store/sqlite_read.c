@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,13 @@ enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256, STEP_ANSWERS 
 static const char *const sql[READER_COUNT] = {
     [READER_EVENTS] =
         "SELECT seq, body FROM events WHERE session = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+    [READER_TURN] = "SELECT max(seq) FROM events WHERE session = ?1 AND seq <= ?2"
+                    " AND kind = 'turn_started'",
+    [READER_UNFOLDED] = "SELECT f.session, coalesce(s.id, ''), f.upto,"
+                        " (SELECT min(e.seq) FROM events e WHERE e.session = f.session"
+                        "  AND e.seq > f.upto AND e.kind = 'complete')"
+                        " FROM folds f LEFT JOIN sessions s ON s.key = f.session"
+                        " WHERE f.due <= ?1 ORDER BY f.due LIMIT 1",
     [READER_SESSION] = "SELECT " ROW_COLUMNS " FROM sessions WHERE id = ?1",
     [READER_LIVE] =
         "SELECT " ROW_COLUMNS " FROM sessions WHERE live = 1 AND key > ?1 ORDER BY key LIMIT ?2",
@@ -130,6 +138,51 @@ enum err sqlite_read_events(struct store_reader *base, int64_t session_key, uint
         sqlite3_reset(statement);
     }
     return sqlite_err(reader->db, code);
+}
+
+enum err sqlite_find_turn(struct store_reader *base, int64_t session_key, uint64_t seq,
+                          uint64_t *out)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_TURN];
+    int code = sqlite3_bind_int64(statement, 1, session_key);
+    if (code == SQLITE_OK) {
+        code = sqlite3_bind_int64(statement, 2, clamp(seq));
+    }
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    enum err err = sqlite_err(reader->db, code);
+    if (code == SQLITE_ROW) {
+        *out = (uint64_t)sqlite3_column_int64(statement, 0);
+        err = sqlite3_column_type(statement, 0) == SQLITE_NULL ? ERR_NOENT : ERR_OK;
+    }
+    sqlite3_reset(statement);
+    return err;
+}
+
+enum err sqlite_find_unfolded(struct store_reader *base, int64_t ended_by,
+                              struct store_unfolded *out)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_UNFOLDED];
+    int code = sqlite3_bind_int64(statement, 1, ended_by);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    enum err err = code == SQLITE_DONE ? ERR_NOENT : sqlite_err(reader->db, code);
+    if (code == SQLITE_ROW) {
+        *out = (struct store_unfolded){
+            .session_key = sqlite3_column_int64(statement, 0),
+            .from = (uint64_t)sqlite3_column_int64(statement, 2) + 1,
+            .to = (uint64_t)sqlite3_column_int64(statement, 3),
+        };
+        const char *id = (const char *)sqlite3_column_text(statement, 1);
+        snprintf(out->session_id, sizeof(out->session_id), "%s", id ? id : "");
+        err = id == NULL ? ERR_NOMEM : out->to < out->from ? ERR_CORRUPT : ERR_OK;
+    }
+    sqlite3_reset(statement);
+    return err;
 }
 
 bool sqlite_text_column(sqlite3_stmt *statement, int at, char **out)

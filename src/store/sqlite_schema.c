@@ -69,6 +69,9 @@ static const char schema[] =
  *
  * 3: A blob's bytes are in rows of SQLITE_BLOB_PART bytes, so that reading a piece of a large one
  * reads those rows only.
+ *
+ * 4: Of a session whose turns end, how far its log is folded, and when the first turn behind that
+ * ended (NULL: there is none).
  */
 static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
     [1] = "BEGIN IMMEDIATE;"
@@ -153,9 +156,21 @@ static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
           "CREATE UNIQUE INDEX blob_parts_by_number ON blob_parts (blob, part);"
           "PRAGMA user_version = 4;"
           "COMMIT;",
+    [4] = "BEGIN IMMEDIATE;"
+          "CREATE INDEX events_turns ON events (session, seq)"
+          " WHERE kind = 'turn_started' OR kind = 'complete';"
+          "CREATE TABLE folds ("
+          " session INTEGER PRIMARY KEY,"
+          " upto INTEGER NOT NULL,"
+          " due INTEGER);"
+          "CREATE INDEX folds_due ON folds (due) WHERE due IS NOT NULL;"
+          "INSERT INTO folds SELECT session, 0, min(ts) FROM events WHERE kind = 'complete'"
+          " GROUP BY session;"
+          "PRAGMA user_version = 5;"
+          "COMMIT;",
 };
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 4,
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 5,
                "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)

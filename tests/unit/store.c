@@ -282,6 +282,101 @@ static void test_purge(void)
     CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
 }
 
+static enum err append_of(int64_t key, uint64_t seq, const char *kind, int64_t ts)
+{
+    struct store_write write = event_of(key, seq, "{x}", NULL);
+    write.event_kind = kind;
+    write.ts = ts;
+    return store->operations->append(store, &write);
+}
+
+static enum err fold_part(int64_t key, uint64_t seq, const char *json, uint64_t from, uint64_t to,
+                          uint64_t done_to)
+{
+    struct store_fold_event event = {.seq = seq, .json = json, .json_length = strlen(json)};
+    struct store_fold_range gone = {.from = from, .to = to};
+    struct store_fold fold = {.session_key = key,
+                              .events = &event,
+                              .event_count = 1,
+                              .gone = &gone,
+                              .gone_count = 1,
+                              .done_to = done_to};
+    return store->operations->fold(store, &fold);
+}
+
+static void expect_unfolded(int64_t ended_by, int64_t key, const char *id, uint64_t from,
+                            uint64_t to)
+{
+    struct store_unfolded got = {0};
+    CU_ASSERT_EQUAL_FATAL(reader->operations->find_unfolded(reader, ended_by, &got), ERR_OK);
+    CU_ASSERT_EQUAL(got.session_key, key);
+    CU_ASSERT_STRING_EQUAL(got.session_id, id);
+    CU_ASSERT_EQUAL(got.from, from);
+    CU_ASSERT_EQUAL(got.to, to);
+}
+
+static void test_turns_are_found(void)
+{
+    struct store_unfolded none;
+    uint64_t turn = 0;
+    struct session_row row = row_of(2, "two");
+    CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 100, &turn), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_of(2, 1, "session_created", 10), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 2, "turn_started", 10), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 3, "text_delta", 10), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &none), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_of(2, 4, "complete", 500), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(1, 1, "complete", 600), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 5, "turn_started", 700), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 6, "complete", 700), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 1, &turn), ERR_NOENT);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 2, &turn), ERR_OK);
+    CU_ASSERT_EQUAL(turn, 2);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 4, &turn), ERR_OK);
+    CU_ASSERT_EQUAL(turn, 2);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, UINT64_MAX - 1, &turn), ERR_OK);
+    CU_ASSERT_EQUAL(turn, 5);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 1, 100, &turn), ERR_NOENT);
+
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, 499, &none), ERR_NOENT);
+    expect_unfolded(500, 2, "two", 1, 4);
+    expect_unfolded(INT64_MAX, 2, "two", 1, 4); /* its turn ended first */
+    CU_ASSERT_EQUAL(fold_part(2, 4, "{f}", 3, 3, 4), ERR_OK);
+    expect_unfolded(INT64_MAX, 1, "", 1, 1); /* a session without its row has no name */
+    CU_ASSERT_EQUAL(fold_part(1, 1, "{f}", 9, 9, 1), ERR_OK);
+    expect_unfolded(INT64_MAX, 2, "two", 5, 6);
+    CU_ASSERT_EQUAL(fold_part(2, 6, "{f}", 9, 9, 6), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &none), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_of(2, 7, "complete", 800), ERR_OK);
+    expect_unfolded(INT64_MAX, 2, "two", 7, 7);
+    struct store_write purge = {.kind = STORE_PURGE, .session_key = 2};
+    CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &none), ERR_NOENT);
+}
+
+static void test_fold(void)
+{
+    for (uint64_t seq = 1; seq <= 6; seq++) {
+        CU_ASSERT_EQUAL(append_event(1, seq, "{raw}"), ERR_OK);
+        CU_ASSERT_EQUAL(append_event(2, seq, "{kept}"), ERR_OK);
+    }
+    CU_ASSERT_EQUAL(fold_part(1, 4, "{four, for two of them}", 2, 3, 0), ERR_OK);
+    struct seen seen = read_range(1, 1, 9, 0);
+    CU_ASSERT_STRING_EQUAL(seen.text, "{raw}{four, for two of them}{raw}{raw}");
+    CU_ASSERT_EQUAL(seen.last, 6);
+    CU_ASSERT_EQUAL(read_range(1, 2, 3, 0).count, 0);
+    CU_ASSERT_EQUAL(read_range(1, 3, 9, 1).first, 4);
+    CU_ASSERT_EQUAL(read_range(2, 1, 9, 0).count, 6);
+    CU_ASSERT_EQUAL(append_event(1, 7, "{raw}"), ERR_OK);
+    CU_ASSERT_EQUAL(append_event(1, 6, "{raw}"), ERR_EXIST);
+    /* What is not there, nor its session, is left out. */
+    CU_ASSERT_EQUAL(fold_part(1, 3, "{three}", 20, 30, 0), ERR_OK);
+    CU_ASSERT_EQUAL(fold_part(9, 3, "{three}", 1, 2, 3), ERR_OK);
+    CU_ASSERT_EQUAL(read_range(1, 1, 9, 0).count, 5);
+    CU_ASSERT_EQUAL(read_range(9, 1, 9, 0).count, 0);
+}
+
 struct keys {
     int64_t key[16];
     size_t count, stop_after;
@@ -469,6 +564,7 @@ static void test_memory_fails_at_will(void)
     CU_ASSERT_EQUAL(append_event(1, 1, "{a}"), ERR_OK);
     store_memory_fail(store, ERR_NOSPC);
     CU_ASSERT_EQUAL(append_event(1, 2, "{b}"), ERR_NOSPC);
+    CU_ASSERT_EQUAL(fold_part(1, 1, "{f}", 5, 5, 0), ERR_NOSPC);
     CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}");
     store_memory_fail(store, ERR_OK);
     CU_ASSERT_EQUAL(append_event(1, 2, "{b}"), ERR_OK);
@@ -727,6 +823,8 @@ int main(void)
         {"a group is whole or not there", test_group_is_whole},
         {"rows", test_rows},
         {"purge", test_purge},
+        {"turns are found", test_turns_are_found},
+        {"fold", test_fold},
         {"open ones", test_open_ones},
         {"list", test_list},
         {"long list", test_long_list},

@@ -89,6 +89,11 @@ void acp_peer_end(struct acp_peer *peer, const char *why);
 /* True while a prompt's answer is outstanding, and after acp_peer_end if it never came. */
 bool acp_peer_in_turn(const struct acp_peer *peer);
 
+/* How many of its permission requests wait for an answer. */
+size_t acp_peer_asks(const struct acp_peer *peer);
+/* The method of our request that it has not answered yet, the prompt's before others; NULL: it owes us nothing. */
+const char *acp_peer_waits_for(const struct acp_peer *peer);
+
 /* ERR_NOMEM once memory ran out within any call: something did not go out, so the peer says nothing more, and the
  * process is to be ended (acp_peer_end still tells the watchers what it can). */
 enum err acp_peer_error(const struct acp_peer *peer);

@@ -65,6 +65,9 @@ enum agent_notice_kind {
     NOTICE_PERMISSION_WITHDRAWN, /* `request_id`: the agent gave it up ($/cancel_request) */
     NOTICE_TURN_ENDED,          /* `turn_id`, `stop_reason`, `usage`; with `message` when the agent answered by an error */
     NOTICE_TITLE,               /* `title` (NULL clears): the title event itself was sent before */
+    NOTICE_SILENT,              /* nothing was heard of it for `silent_ms`, in a turn, though nobody is asked */
+    NOTICE_HANGS,               /* nor for this time, after which its turn is to be cancelled */
+    NOTICE_HEARD,               /* after NOTICE_SILENT: a sign of life, or nothing is expected of it any more */
     NOTICE_SETTING,             /* a change of settings: done, or refused with `code` and `message`. `request_id` is
                                    the order's; NULL: nobody waits, and it was refused */
     NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
@@ -81,6 +84,7 @@ struct agent_notice {
     char *message;       /* for people */
     char *title;
     char *acp_session_id;
+    int64_t silent_ms;
     enum agent_memory memory;
     unsigned can; /* enum agent_can */
     bool auth_required;  /* of NOTICE_FAILED, and of a turn's error: a login is missing; `message` names the ways */

@@ -78,6 +78,7 @@ struct subscribed_mail {
     uint64_t head;         /* committed */
     uint64_t from;         /* the first number that the client gets: head + 1 when nothing is to be replayed */
     bool replay;           /* `replay_complete` follows when `head` was sent */
+    bool came_back;        /* with a position of this log: a short gap is filled with the events as they were */
     struct frame *frame;   /* the `subscribed` message */
 };
 

@@ -11,6 +11,7 @@
 #include "signalbox/core/command.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/client.h"
+#include "signalbox/mail/journal.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
 
@@ -29,6 +30,7 @@ enum dispatch_mail_kind {
     DISPATCH_LOOKED,       /* struct look_request (mail/list.h), on its way back */
     DISPATCH_AGENT_BLOBS,  /* struct agent_blobs_mail */
     DISPATCH_CHECKED,      /* struct history_request, on its way back: whether the blobs of a prompt are there */
+    DISPATCH_FOLD,         /* struct fold_note (mail/journal.h) */
 };
 
 /* How long an answer is remembered. */
@@ -105,9 +107,12 @@ enum deadline_what {
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
     DEADLINE_SETTING = ARM_SETTING,   /* an agent did not answer a change of settings */
+    DEADLINE_AGENT_IDLE = ARM_AGENT_IDLE, /* an agent has had nothing to do */
+    DEADLINE_PROOF = ARM_PROOF,           /* an agent has been ready for a time */
     DEADLINE_LOOK = ARM_LOOK,         /* the disk did not tell in time where a request's paths lead */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
     DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
+    DEADLINE_KEEP,                    /* of no session: which agents may be started is looked at */
     DEADLINE_RULES,                   /* of no session: a rule expires */
 };
 struct deadline {
@@ -117,7 +122,7 @@ struct deadline {
     struct instant at;
     bool cancelled;            /* the dispatcher's: set when it asked for that */
     enum deadline_what what;
-    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_RULES */
+    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE, DEADLINE_KEEP and DEADLINE_RULES */
     uint64_t run;              /* which agent run or turn it was for */
     char *request_id;          /* DEADLINE_PERMISSION, DEADLINE_LOOK; DEADLINE_SETTING: its token */
 };

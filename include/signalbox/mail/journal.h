@@ -16,6 +16,22 @@
 enum journal_mail_kind {
     JOURNAL_BATCH = 1, /* struct journal_batch */
     JOURNAL_STOP,
+    JOURNAL_FOLD,      /* struct fold_note */
+};
+
+/*
+ * Maintenance's: a part of a closed turn, folded, to be written between two groups. It goes to the dispatcher first, who
+ * has the session's topic in memory if anybody has, then to the journal, and comes back to `reply_to` as `reply_kind`,
+ * unless the server stops. It is a part of who sends it, and nobody else frees it; one at a time.
+ */
+struct fold_note {
+    struct mail mail;
+    struct mailbox *reply_to;
+    uint32_t reply_kind;
+    char session_id[64];
+    uint64_t whole_from; /* the end of the turn: once a part of it is folded, lower positions may not be whole */
+    struct store_fold fold;
+    enum err result;     /* nothing was written: ERR_AGAIN while the store does not record, or what it says */
 };
 
 struct journal_item {

@@ -14,6 +14,7 @@ enum maintenance_mail_kind {
                              and its agent's program are looked up in the file system, then it goes back, `checked` */
     MAINTENANCE_LOOK,     /* struct look_request */
     MAINTENANCE_EXPIRED,  /* struct expire_note (mail/dispatch.h), on its way back */
+    MAINTENANCE_FOLDED,   /* struct fold_note (mail/journal.h), on its way back */
 };
 
 /*

@@ -18,6 +18,7 @@ struct http_wiring {
     struct mailbox *dispatch;    /* DISPATCH_COMMAND, each after a reservation of one place */
     struct mailbox *maintenance; /* MAINTENANCE_LIST */
     struct mailbox *history;     /* struct history_request */
+    struct topic_map *topics;    /* read only; NULL in tests: no session is in memory */
     struct mailbox *const *socket_boxes; /* CLIENT_MAIL_TAKE, in turn */
     uint32_t socket_threads;
     struct credit_pool *uploads; /* of the content that is sent up and not committed yet */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/buffer.h"
+#include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
 #include "signalbox/base/log.h"
 #include "signalbox/share/tokens.h"
@@ -100,6 +101,31 @@
       "How long an agent may take from its start to its session.")                                 \
     X(MS, agent_stop_grace_ms, "agent-stop-grace-ms", "2500", 0, 60000, RELOAD,                    \
       "How long an agent that is told to end is waited for before it is killed.")                  \
+    X(MS, agent_idle_ms, "agent-idle-ms", "3600000", 0, 2592000000, RELOAD,                        \
+      "An agent whose session has had no turn, no open permission request and no waiting prompt "  \
+      "for this time is stopped; the next prompt starts it again. 0: never. An agent may have "    \
+      "its own.")                                                                                  \
+    X(MS, agent_room_idle_ms, "agent-room-idle-ms", "60000", 0, 2592000000, RELOAD,                \
+      "Where sessions wait for max-agents, agents that have been idle for this time are stopped "  \
+      "to make room for them, those first that have been idle longest; 0: none is.")               \
+    X(MS, agent_silence_ms, "agent-silence-ms", "120000", 0, 86400000, RELOAD,                     \
+      "An agent that says nothing for this time in a turn, though nobody is asked, is shown as "   \
+      "silent; 0: it is not. An agent may have its own.")                                          \
+    X(MS, agent_hang_ms, "agent-hang-ms", "0", 0, 604800000, RELOAD,                               \
+      "A turn in which the agent says nothing for this time is cancelled; 0: it is not. An agent " \
+      "may have its own.")                                                                         \
+    X(COUNT, agent_breaker_failures, "agent-breaker-failures", "5", 0, 20, RELOAD,                 \
+      "So many failed starts or crashes within agent-breaker-window-ms, and an agent is not "      \
+      "started for a while; 0: it always is.")                                                     \
+    X(MS, agent_breaker_window_ms, "agent-breaker-window-ms", "600000", 100, 86400000, RELOAD,     \
+      "How long a failure counts for that.")                                                       \
+    X(MS, agent_breaker_pause_ms, "agent-breaker-pause-ms", "5000", 100, 86400000, RELOAD,         \
+      "How long it is not started then. If the one try after that fails too, it is twice as long.") \
+    X(MS, agent_breaker_pause_max_ms, "agent-breaker-pause-max-ms", "300000", 100, 86400000,       \
+      RELOAD, "The longest such pause.")                                                           \
+    X(MS, agent_proof_ms, "agent-proof-ms", "30000", 100, 86400000, RELOAD,                        \
+      "An agent that has ended a turn, or was ready for this time, works: earlier failures do "    \
+      "not count any more.")                                                                       \
     X(MS, ping_interval_ms, "ping-interval-ms", "25000", 100, 3600000, RELOAD,                     \
       "A client that was silent for this time is pinged; two pings without an answer close it.")   \
     X(MS, stall_timeout_ms, "stall-timeout-ms", "60000", 100, 3600000, RELOAD,                     \
@@ -118,7 +144,9 @@
     X(COUNT, max_clients, "max-clients", "20000", 1, 1000000, RELOAD,                              \
       "Connections (WebSockets and event streams) at a time.")                                     \
     X(COUNT, max_agents, "max-agents", "256", 1, 100000, RELOAD,                                   \
-      "Agent processes that run at a time.")                                                       \
+      "Agent processes that run at a time. Past it, sessions wait for a free place.")              \
+    X(COUNT, max_waiting_agents, "max-waiting-agents", "256", 0, 100000, RELOAD,                   \
+      "Sessions that wait for max-agents; further starts are refused.")                            \
     X(COUNT, max_pending_permissions, "max-pending-permissions", "64", 1, 10000, RELOAD,           \
       "Permission requests of a session that wait at a time; further ones are rejected.")          \
     X(COUNT, max_queued_prompts, "max-queued-prompts", "100", 0, 10000, RELOAD,                    \
@@ -154,6 +182,9 @@
     X(MS, session_idle_ms, "session-idle-ms", "600000", 0, 604800000, RELOAD,                      \
       "A session without an agent, watchers and open work leaves memory after this time, and "     \
       "comes back when it is asked for; 0: it stays.")                                             \
+    X(MS, fold_after_ms, "fold-after-ms", "600000", 0, 31536000000, RELOAD,                         \
+      "A turn that ended this long ago is folded in the store: what a replay would leave out is "  \
+      "removed from it; 0: never.")                                                                \
     X(BYTES, credit_session_bytes, "credit-session-bytes", "1M", 65536, 1073741824, RESTART,       \
       "Bytes of a session's events on their way to the journal before its agent is not read.")     \
     X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
@@ -193,7 +224,28 @@
       "As the option of this name, for this agent.")                                               \
     Y("permission-timeout-action", "reject or cancel", "permission-timeout-action",                \
       "As the option of this name, for this agent.")                                               \
-    Y("wire-log", "true or false", "wire-log", "As the option of this name, for this agent.")
+    Y("wire-log", "true or false", "wire-log", "As the option of this name, for this agent.")      \
+    Y("agent-idle-ms", "milliseconds", "agent-idle-ms",                                            \
+      "As the option of this name, for this agent.")                                               \
+    Y("agent-silence-ms", "milliseconds", "agent-silence-ms",                                      \
+      "As the option of this name, for this agent.")                                               \
+    Y("agent-hang-ms", "milliseconds", "agent-hang-ms",                                            \
+      "As the option of this name, for this agent.")                                               \
+    Y("memory-limit", "bytes", "",                                                                 \
+      "Address space of each of its processes (RLIMIT_AS), 16M to 1024G. What a program reserves " \
+      "counts, used or not: docs/operation.md says what that means for Node.")                     \
+    Y("cpu-limit-seconds", "seconds", "",                                                          \
+      "Processor time of each of its processes (RLIMIT_CPU), 1 to 31536000. Past it the process "  \
+      "gets SIGXCPU, five seconds later SIGKILL.")                                                 \
+    Y("open-files-limit", "number", "",                                                            \
+      "Open descriptors of each of its processes (RLIMIT_NOFILE), 16 to 1048576.")                 \
+    Y("file-size-limit", "bytes", "",                                                              \
+      "The longest file that one of its processes may write (RLIMIT_FSIZE), 4K to 1024G.")         \
+    Y("nice", "number", "",                                                                        \
+      "How far its processes stand back for others' on the processor, 0 to 19.")                   \
+    Y("oom-score-adj", "number", "",                                                               \
+      "How much rather than others its processes are ended when the machine runs out of memory, "  \
+      "0 to 1000.")
 
 /* clang-format on */
 
@@ -218,6 +270,12 @@ struct config_timeouts {
     int64_t *ms; /* one for each kind; 0: for ever */
 };
 
+/* What the processes of an agent may use; -1 where the configuration says nothing. */
+struct config_limits {
+    int64_t memory_bytes, cpu_seconds, open_files, file_bytes; /* of each process */
+    int64_t nice, oom_score_adj;
+};
+
 struct config_agent {
     char *name;                     /* letters, digits, - _ . */
     char *title;                    /* never NULL */
@@ -225,10 +283,12 @@ struct config_agent {
     struct config_list environment; /* KEY=VALUE */
     char *install;                  /* NULL if not given */
     char *login;                    /* ACP authMethod id; NULL if not given */
-    int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
+    /* In effect: its own or the general one; 0 for none. */
+    int64_t permission_timeout_ms, idle_ms, silence_ms, hang_ms;
     struct config_timeouts timeouts; /* in effect, by kind of tool */
     enum config_action permission_timeout_action; /* in effect */
-    bool wire_log;                  /* in effect: its own or the general one */
+    bool wire_log; /* in effect: its own or the general one */
+    struct config_limits limits;
     int line;                       /* of its command in the file; 0 for the built-in one */
 };
 
@@ -364,6 +424,8 @@ bool config_agent_available(const struct config *config, const struct config_age
  * frees with free(). */
 must_check enum err config_agent_environment(const struct config *config,
                                              const struct config_agent *agent, char ***environment);
+/* Equal for agents that are started in the same way. Any thread. */
+void config_agent_digest(const struct config_agent *agent, struct digest *out);
 
 /* ---- Workspaces ---- */
 

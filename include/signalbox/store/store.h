@@ -106,6 +106,33 @@ struct store_write {
     struct store_write *next;
 };
 
+/*
+ * A part of a log, folded (core/fold.h): rows with these numbers get other JSON, rows in these ranges go. What is not
+ * there any more (a session that was purged) is left out. Everything in it is borrowed for the call.
+ */
+struct store_fold {
+    int64_t session_key;
+    struct store_fold_event {
+        uint64_t seq;
+        const char *json;
+        size_t json_length;
+    } *events;
+    size_t event_count;
+    struct store_fold_range {
+        uint64_t from, to; /* both included */
+    } *gone;
+    size_t gone_count;
+    uint64_t done_to; /* the log is folded up to here, and is not looked at again; 0: that stays as it was */
+};
+
+/* What is to be folded next: a session, and its numbers from behind what is folded to the end of its oldest turn that is
+ * not. */
+struct store_unfolded {
+    int64_t session_key;
+    char session_id[64];
+    uint64_t from, to;
+};
+
 /* Readers lend what they found for the length of the callback. Return false to stop. It must not call the store. */
 typedef bool store_event_visit(void *context, uint64_t seq, const char *json, size_t length);
 typedef bool store_row_visit(void *context, const struct session_row *row);
@@ -128,15 +155,22 @@ struct store_operations {
      * ERR_NOSPC, ERR_IO, ERR_NOMEM, ERR_AGAIN (another program holds the file), ERR_CORRUPT; ERR_EXIST (a number, a
      * session's id or a rule's is there already) is the caller's mistake and will not pass by itself. */
     enum err (*append)(struct store *store, const struct store_write *writes);
+    /* Applies it as one transaction, by the thread that appends. On any error nothing of it was stored. */
+    enum err (*fold)(struct store *store, const struct store_fold *fold);
     /* Any thread. */
     enum err (*reader_open)(struct store *store, struct store_reader **out);
     /* A clean stop: marks it and frees the store. All readers are closed before. */
     void (*close)(struct store *store);
 
     void (*reader_close)(struct store_reader *reader);
-    /* Events from `from` to `to`, both included, in order, in short transactions. */
+    /* Events from `from` to `to`, both included, in order, in short transactions, between which the log may be folded. */
     enum err (*read_events)(struct store_reader *reader, int64_t session_key, uint64_t from, uint64_t to,
                             store_event_visit *visit, void *context);
+    /* The number of the last turn_started at or before `seq`; ERR_NOENT if there is none. */
+    enum err (*find_turn)(struct store_reader *reader, int64_t session_key, uint64_t seq, uint64_t *out);
+    /* The session whose oldest turn that is not folded ended first, if it ended at or before `ended_by` (wall ms); else
+     * ERR_NOENT. */
+    enum err (*find_unfolded)(struct store_reader *reader, int64_t ended_by, struct store_unfolded *out);
     /* ERR_NOENT if there is none. The caller clears *out. */
     enum err (*read_session)(struct store_reader *reader, const char *id, struct session_row *out);
     /* Sessions for which session_row_live holds, by key. */
