@@ -298,7 +298,7 @@ static void finish(struct fixture *fixture)
 
 struct reply {
     int status;
-    char text[16384];
+    char text[32768];
 };
 
 static int dial(const struct fixture *fixture)
