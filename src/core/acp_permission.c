@@ -342,7 +342,7 @@ void acp_permission_request(struct acp_peer *peer, struct json_object *id,
     if (peer->error != ERR_OK) {
         return;
     }
-    if (session == NULL || peer->agent_session == NULL ||
+    if (session == NULL || peer->state != ACP_READY || /* also one that is still being loaded */
         strcmp(session, peer->agent_session) != 0) {
         wrong = "Invalid params: unknown session";
     } else if (json_get_string(call, "toolCallId") == NULL) {
