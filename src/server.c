@@ -18,6 +18,7 @@
 #include "signalbox/mail/client.h"
 #include "signalbox/role/agent.h"
 #include "signalbox/role/dispatch.h"
+#include "signalbox/role/files.h"
 #include "signalbox/role/history.h"
 #include "signalbox/role/http.h"
 #include "signalbox/role/journal.h"
@@ -35,6 +36,7 @@ enum {
     /* The parts of a stop; together under five seconds. The agents' share is their grace, then signals. */
     DRAIN_MS = 3600,
     SOCKET_GRACE_MS = 800,
+    FILES_GRACE_MS = 200, /* for a file system that hangs; mostly it is not needed at all */
     DRAIN_POLL_MS = 50,
     ANSWERS_IN_MEMORY = 65536,
 };
@@ -56,6 +58,7 @@ struct server {
     struct journal *journal;
     struct history *history;
     struct maintenance *maintenance;
+    struct files *files;
     struct agent_stream *agents;
     struct http *http;
     struct watch *watch;
@@ -78,8 +81,9 @@ static void write_metrics(void *context, struct buffer *out)
         dispatch_inbox(server->dispatch),        timer_mailbox(server->timer),
         journal_mailbox(server->journal),        history_mailbox(server->history),
         maintenance_mailbox(server->maintenance), agent_stream_mailbox(server->agents),
+        files_mailbox(server->files),
     };
-    size_t count = 6;
+    size_t threads = 7, count = threads;
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         boxes[count++] = server->socket_boxes[i];
     }
@@ -96,8 +100,8 @@ static void write_metrics(void *context, struct buffer *out)
         for (size_t i = 0; i < count; i++) {
             struct mailbox_stats stats = mailbox_stats(boxes[i]);
             char name[48];
-            if (i >= 6) {
-                snprintf(name, sizeof(name), "%s/%zu", stats.name, i - 6);
+            if (i >= threads) {
+                snprintf(name, sizeof(name), "%s/%zu", stats.name, i - threads);
             } else {
                 snprintf(name, sizeof(name), "%s", stats.name);
             }
@@ -257,7 +261,11 @@ static enum err start_threads(struct server *server)
         err = timer_start(&server->timer, inbox);
     }
     if (!err) {
-        const struct agent_wiring agents = {.config = server->config, .dispatch = inbox, .credit = server->credit,
+        err = files_start(&server->files);
+    }
+    if (!err) {
+        const struct agent_wiring agents = {.config = server->config, .dispatch = inbox,
+                                            .files = files_mailbox(server->files), .credit = server->credit,
                                             .guard_path = server->guard_path, .version = SIGNALBOX_VERSION};
         err = agent_stream_start(&server->agents, &agents);
     }
@@ -409,6 +417,7 @@ void server_stop(struct server *server, volatile const int *hurry)
         drain_agents(server, hurry);
     }
     agent_stream_stop(server->agents);
+    files_stop(server->files, FILES_GRACE_MS);
     if (server->dispatch_started) {
         dispatch_stop(server->dispatch);
     }
@@ -422,6 +431,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     http_stop(server->http);
     maintenance_stop(server->maintenance);
     history_stop(server->history);
+    files_free(server->files);
     agent_stream_free(server->agents);
     dispatch_free(server->dispatch);
     http_free(server->http);

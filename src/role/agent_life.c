@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/metrics.h"
@@ -48,6 +49,21 @@ static void sink_event(void *context, struct event *event)
     mailbox_push(agent->stream->wiring.dispatch, &mail->mail);
 }
 
+static enum err sink_file(void *context, uint64_t serial, struct file_call *call)
+{
+    return agent_file_ask(context, serial, call);
+}
+
+static enum err sink_terminal_start(void *context, uint64_t number, const struct terminal_command *command, char *why)
+{
+    return agent_terminal_start(context, number, command, why);
+}
+
+static void sink_terminal_end(void *context, uint64_t number, bool at_once)
+{
+    agent_terminal_end(context, number, at_once);
+}
+
 static void sink_notice(void *context, struct agent_notice *notice)
 {
     struct agent *agent = context;
@@ -84,6 +100,8 @@ void agent_free(struct agent *agent)
     buffer_free(&agent->queue);
     buffer_free(&agent->pending);
     free(agent->fate_text);
+    free(agent->name);
+    free(agent->workspace);
     free(agent->last);
     credit_put(agent->credit);
     topic_put(agent->topic);
@@ -104,8 +122,12 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .keep_title = start->titled,
         .resume = start->resume,
         .login = about != NULL ? about->login : NULL,
+        .offers = (about != NULL && about->offers_fs ? (unsigned)ACP_OFFER_FS : 0u) |
+                  (about != NULL && about->offers_terminal ? (unsigned)ACP_OFFER_TERMINAL : 0u),
     };
-    const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .notice = sink_notice};
+    const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .notice = sink_notice,
+                                  .file = sink_file, .terminal_start = sink_terminal_start,
+                                  .terminal_end = sink_terminal_end};
     return acp_peer_new(&agent->peer, &options, &sink);
 }
 
@@ -123,8 +145,10 @@ enum err agent_new(struct agent **out, struct agent_stream *stream, const struct
     agent->errors = (struct agent_source){AGENT_SOURCE_ERRORS, -1, agent};
     agent->lifeline = (struct agent_source){AGENT_SOURCE_LIFELINE, -1, agent};
     agent->guard = (struct agent_source){AGENT_SOURCE_GUARD, -1, agent};
+    agent->name = strdup(start->agent);
+    agent->workspace = strdup(start->workspace);
     agent->last = malloc(sizeof(*agent->last));
-    enum err err = agent->last ? peer_new(agent, start) : ERR_NOMEM;
+    enum err err = agent->last && agent->name && agent->workspace ? peer_new(agent, start) : ERR_NOMEM;
     if (!err) {
         err = credit_new(&agent->credit, stream->wiring.credit, stream->credit_bytes, stream->box);
     }
@@ -154,6 +178,7 @@ void agent_doom(struct agent *agent, const char *why)
 void agent_end_peer(struct agent *agent)
 {
     agent_input_close(agent);
+    agent_terminals_end(agent);
     agent_errors_drain(agent);
     char *words = agent_last_words(agent);
     const char *why = words ? words : "The agent ended.";
@@ -223,7 +248,7 @@ void agent_settle(struct agent *agent)
         }
     }
     schedule(agent);
-    if (agent->peer_ended && agent->gone && agent->reaped) {
+    if (agent->peer_ended && agent->gone && agent->reaped && !agent->terminals) {
         agent_bury(agent);
     }
 }

@@ -15,6 +15,7 @@
     X(SOCKET, "socket")                                                                            \
     X(DISPATCH, "dispatch")                                                                        \
     X(AGENT, "agent")                                                                              \
+    X(FILES, "files")                                                                              \
     X(TIMER, "timer")                                                                              \
     X(JOURNAL, "journal")                                                                          \
     X(HISTORY, "history")                                                                          \
