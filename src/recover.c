@@ -17,7 +17,16 @@ struct ended {
     enum err err;
     struct event *events;
     size_t count, capacity;
+    struct blob *blobs; /* by `next` */
 };
+
+static enum err keep_blob(void *context, struct blob *blob)
+{
+    struct ended *ended = context;
+    blob->next = ended->blobs;
+    ended->blobs = blob;
+    return ERR_OK;
+}
 
 static enum err keep(void *context, struct event *event)
 {
@@ -59,9 +68,21 @@ static bool read_event(void *context, uint64_t seq, const char *json, size_t len
 
 static enum err write_group(struct store *store, struct ended *ended)
 {
-    struct store_write *writes = calloc(ended->count + 1, sizeof(*writes));
-    if (!writes) {
+    size_t blobs = 0;
+    for (const struct blob *blob = ended->blobs; blob; blob = blob->next) {
+        blobs++;
+    }
+    struct store_write *all = calloc(blobs + ended->count + 1, sizeof(*all));
+    if (!all) {
         return ERR_NOMEM;
+    }
+    struct store_write *writes = all;
+    for (const struct blob *blob = ended->blobs; blob; blob = blob->next, writes++) {
+        *writes = (struct store_write){.kind = STORE_BLOB,
+                                       .session_key = ended->row.key,
+                                       .blob = {.name = blob->name, .type = blob->type, .data = blob->data,
+                                                .length = blob->length, .at = ended->last_ts},
+                                       .next = writes + 1};
     }
     for (size_t i = 0; i < ended->count; i++) {
         const struct event *event = &ended->events[i];
@@ -75,13 +96,14 @@ static enum err write_group(struct store *store, struct ended *ended)
                                          .next = &writes[i + 1]};
     }
     writes[ended->count] = (struct store_write){.kind = STORE_SESSION, .session_key = ended->row.key, .row = &ended->row};
-    enum err err = store->operations->append(store, writes);
-    free(writes);
+    enum err err = store->operations->append(store, all);
+    free(all);
     return err;
 }
 
 /* Takes the row. */
-static enum err end_session(struct store *store, struct store_reader *reader, struct session_row *row)
+static enum err end_session(struct store *store, struct store_reader *reader, struct session_row *row,
+                            size_t max_event_bytes)
 {
     struct ended ended = {.row = *row, .last_ts = row->updated_at};
     enum err err = recovery_new(&ended.recovery, ended.row.id);
@@ -94,7 +116,8 @@ static enum err end_session(struct store *store, struct store_reader *reader, st
         err = err ? err : ended.err;
     }
     if (!err) {
-        err = recovery_finish(ended.recovery, clock_wall_ms(), keep, &ended);
+        const struct recovery_sink sink = {.context = &ended, .event = keep, .blob = keep_blob};
+        err = recovery_finish(ended.recovery, clock_wall_ms(), max_event_bytes, &sink);
     }
     if (!err) {
         free(ended.row.phase);
@@ -113,6 +136,7 @@ static enum err end_session(struct store *store, struct store_reader *reader, st
         event_discard(&ended.events[i]);
     }
     free(ended.events);
+    blobs_free(ended.blobs);
     recovery_free(ended.recovery);
     json_parser_free(ended.parser);
     session_row_clear(&ended.row);
@@ -144,7 +168,7 @@ static bool keep_row(void *context, const struct session_row *row)
     return !open->err;
 }
 
-enum err recover_sessions(struct store *store, size_t *ended)
+enum err recover_sessions(struct store *store, size_t max_event_bytes, size_t *ended)
 {
     struct store_reader *reader = NULL;
     struct open_rows open = {0};
@@ -159,7 +183,7 @@ enum err recover_sessions(struct store *store, size_t *ended)
             session_row_clear(&open.rows[i]);
             continue;
         }
-        err = end_session(store, reader, &open.rows[i]);
+        err = end_session(store, reader, &open.rows[i], max_event_bytes);
         done += !err;
     }
     free(open.rows);

@@ -3,5 +3,6 @@
 #include "signalbox/base/err.h"
 #include "signalbox/store/store.h"
 
-/* Main. Blocks on the store. *ended gets the number of sessions that were open. */
-must_check enum err recover_sessions(struct store *store, size_t *ended);
+/* Main. Blocks on the store. `max_event_bytes` as of the configuration. *ended gets the number of sessions that were
+ * open. */
+must_check enum err recover_sessions(struct store *store, size_t max_event_bytes, size_t *ended);

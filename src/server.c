@@ -14,6 +14,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/rcu.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/role/agent.h"
@@ -26,6 +27,7 @@
 #include "signalbox/role/socket.h"
 #include "signalbox/role/timer.h"
 #include "signalbox/role/watch.h"
+#include "signalbox/role/wirelog.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
 #include "signalbox/store/store.h"
@@ -39,6 +41,7 @@ enum {
     FILES_GRACE_MS = 200, /* for a file system that hangs; mostly it is not needed at all */
     DRAIN_POLL_MS = 50,
     ANSWERS_IN_MEMORY = 65536,
+    UPLOADS_BYTES = 64 << 20, /* of content that is being sent up; or one, if that is longer */
 };
 
 struct server {
@@ -48,7 +51,7 @@ struct server {
     struct topic_limits limits;
     struct topic_map *topics;
     struct topic *feed;
-    struct credit_pool *credit;
+    struct credit_pool *credit, *uploads;
     struct mailbox *socket_boxes[SOCKET_THREADS_MAX];
     struct socket_thread *sockets[SOCKET_THREADS_MAX];
     uint32_t sockets_started;
@@ -59,6 +62,7 @@ struct server {
     struct history *history;
     struct maintenance *maintenance;
     struct files *files;
+    struct wirelog *wirelog;
     struct agent_stream *agents;
     struct http *http;
     struct watch *watch;
@@ -81,9 +85,10 @@ static void write_metrics(void *context, struct buffer *out)
         dispatch_inbox(server->dispatch),        timer_mailbox(server->timer),
         journal_mailbox(server->journal),        history_mailbox(server->history),
         maintenance_mailbox(server->maintenance), agent_stream_mailbox(server->agents),
-        files_mailbox(server->files),
+        wirelog_mailbox(server->wirelog),         files_mailbox(server->files),
     };
-    size_t threads = 7, count = threads;
+    enum { OTHERS = 8 };
+    size_t count = OTHERS;
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         boxes[count++] = server->socket_boxes[i];
     }
@@ -100,14 +105,15 @@ static void write_metrics(void *context, struct buffer *out)
         for (size_t i = 0; i < count; i++) {
             struct mailbox_stats stats = mailbox_stats(boxes[i]);
             char name[48];
-            if (i >= threads) {
-                snprintf(name, sizeof(name), "%s/%zu", stats.name, i - threads);
+            if (i >= OTHERS) {
+                snprintf(name, sizeof(name), "%s/%zu", stats.name, i - OTHERS);
             } else {
                 snprintf(name, sizeof(name), "%s", stats.name);
             }
             write_mailbox(out, families[f].family, name, f == 0 ? stats.depth : f == 1 ? stats.pushed : stats.refused);
         }
     }
+    pauses_write(out);
 }
 
 static bool is_ready(void *context, struct buffer *reasons)
@@ -150,6 +156,8 @@ static void broadcast(struct server *server, enum broadcast_slot slot, const cha
 
 static void config_changed(void *context, enum watch_change what)
 {
+    struct server *server = context;
+    mailbox_poke(wirelog_mailbox(server->wirelog)); /* it looks at its limits */
     bool theme = what == WATCH_THEME;
     metric_add(METRIC_CONFIG_RELOADS, 1);
     broadcast(context, theme ? BROADCAST_THEME : BROADCAST_CONFIG,
@@ -177,7 +185,7 @@ static enum err open_store(struct server *server, const struct config *config)
         }
     }
     size_t ended = 0;
-    err = recover_sessions(server->store, &ended);
+    err = recover_sessions(server->store, (size_t)config->max_event_bytes, &ended);
     if (err) {
         log_error("what the last run left open cannot be ended", "data", "%s", config->data, "reason", "%s",
                   err_text(err), NULL);
@@ -233,6 +241,9 @@ static enum err make_shared(struct server *server, const struct config *config)
         err = credit_pool_new(&server->credit, config->credit_total_bytes);
     }
     if (!err) {
+        err = credit_pool_new(&server->uploads, UPLOADS_BYTES);
+    }
+    if (!err) {
         err = dispatch_new(&server->dispatch, (size_t)config->max_http_commands);
     }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
@@ -261,12 +272,16 @@ static enum err start_threads(struct server *server)
         err = timer_start(&server->timer, inbox);
     }
     if (!err) {
+        err = wirelog_start(&server->wirelog, server->config, SIGNALBOX_VERSION);
+    }
+    if (!err) {
         err = files_start(&server->files);
     }
     if (!err) {
         const struct agent_wiring agents = {.config = server->config, .dispatch = inbox,
                                             .files = files_mailbox(server->files), .credit = server->credit,
-                                            .guard_path = server->guard_path, .version = SIGNALBOX_VERSION};
+                                            .guard_path = server->guard_path, .version = SIGNALBOX_VERSION,
+                                            .wirelog = wirelog_mailbox(server->wirelog)};
         err = agent_stream_start(&server->agents, &agents);
     }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
@@ -315,8 +330,10 @@ static enum err start_http(struct server *server)
         .dispatch = dispatch_inbox(server->dispatch),
         .maintenance = maintenance_mailbox(server->maintenance),
         .history = history_mailbox(server->history),
+        .topics = server->topics,
         .socket_boxes = server->socket_boxes,
         .socket_threads = server->limits.socket_threads,
+        .uploads = server->uploads,
         .version = SIGNALBOX_VERSION,
         .context = server,
         .metrics = write_metrics,
@@ -430,6 +447,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     }
     http_stop(server->http);
     maintenance_stop(server->maintenance);
+    wirelog_stop(server->wirelog);
     history_stop(server->history);
     files_free(server->files);
     agent_stream_free(server->agents);
@@ -445,6 +463,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     config_store_free(server->config);
     rcu_barrier();
     credit_pool_free(server->credit);
+    credit_pool_free(server->uploads);
     if (server->store) {
         server->store->operations->close(server->store);
     }

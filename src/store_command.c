@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "signalbox/share/config.h"
+#include "data_folder.h"
 #include "signalbox/store/store.h"
 
 enum { EXIT_USAGE = 2 };
@@ -23,28 +23,6 @@ static const char usage[] =
     "  --help            print this\n"
     "\n"
     "Exit status: 0 if it is fine, 1 if it is not or cannot be used, 2 for wrong usage.\n";
-
-/* The folder of a configuration; the caller frees it. NULL: it was said why not. */
-static char *configured_folder(const char *file)
-{
-    struct config_source source = {0};
-    struct config *config = NULL;
-    struct config_error error = {0};
-    enum err err = config_source_init(&source, file);
-    if (!err) {
-        err = config_load(&config, &source, NULL, &error);
-    }
-    char *folder = err ? NULL : strdup(config->data);
-    if (!folder) {
-        char *text = config_error_text(&error);
-        fprintf(stderr, "signalbox: %s\n", text ? text : "out of memory");
-        free(text);
-    }
-    config_error_free(&error);
-    config_put(config);
-    config_source_free(&source);
-    return folder;
-}
 
 static void tell(void *context, const char *problem)
 {
@@ -93,7 +71,7 @@ static int compact(const char *folder)
 
 static int run(const char *action, const char *file, const char *data)
 {
-    char *folder = data ? strdup(data) : configured_folder(file);
+    char *folder = data ? strdup(data) : data_folder(file);
     if (!folder) {
         return EXIT_FAILURE;
     }

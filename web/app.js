@@ -173,7 +173,7 @@ async function loadAgents() {
   try {
     const { agents = [], workspaceRoots = [] } = await call("GET", "/v1/agents");
     const known = agents.map((a) => ({
-      ...a, available: a.available ?? a.state !== "unavailable",
+      ...a, available: a.available ?? true,
     }));
     view.agents({ agents: known, workspaceRoots });
     view.banner("agents", "");

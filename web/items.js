@@ -142,21 +142,66 @@ function drawText(node, text) {
   }
 }
 
-// What was too large for an event is fetched whole when somebody asks for it.
+// What was too large for an event is fetched whole when somebody asks for it, once for each content:
+// the same output stands in several events.
 function drawRefs(node, item, before, me) {
   if (item.refs === before?.refs) {
     return;
   }
   node.querySelector(":scope > .refs")?.remove();
-  if (item.refs?.length) {
-    node.append(h("p.refs.quiet", null, "Cut here, whole: ", ...item.refs.flatMap((ref) => {
-      const path = `/v1/sessions/${encodeURIComponent(me.sessionId)}/blobs/`;
-      const words = `${ref.path ?? "content"} (${count(ref.bytes, "byte")})`;
-      return [h("a", {
-        href: path + encodeURIComponent(ref.blob), target: "_blank", rel: "noopener",
-      }, words), " "];
-    })));
+  const parts = cutParts(item.refs, me.sessionId);
+  if (parts) {
+    node.append(parts);
   }
+}
+
+export function cutParts(refs, sessionId) {
+  const once = [...new Map((refs ?? []).map((ref) => [ref.blob, ref])).values()];
+  return once.length === 0 ? null
+    : h("div.refs", { dataset: { testid: "refs" } }, ...once.map((ref) => cutPart(ref, sessionId)));
+}
+
+const MOST_FETCHED = 4_000_000; // bytes that are shown here; of what is longer, the beginning
+
+function cutPart(ref, sessionId) {
+  const path = `/v1/sessions/${encodeURIComponent(sessionId)}/blobs/${encodeURIComponent(ref.blob)}`;
+  const where = (ref.path ?? "").slice(1).replaceAll("/", " › ") || "content";
+  const button = h("button.quiet", { type: "button" }, `Show all of ${where} (${size(ref.bytes)})`);
+  const save = h("a.quiet", { href: path, download: "" }, "Save");
+  const whole = h("pre.whole", { tabIndex: 0, hidden: true, dataset: { testid: "whole" } });
+  button.addEventListener("click", async () => {
+    if (!whole.hidden) {
+      whole.hidden = true;
+      setText(button, `Show all of ${where} (${size(ref.bytes)})`);
+      return;
+    }
+    button.disabled = true;
+    setText(whole, whole.textContent || await fetched(path, ref.bytes));
+    button.disabled = false;
+    whole.hidden = false;
+    setText(button, `Hide ${where}`);
+  });
+  return h("div", null, button, save, whole);
+}
+
+async function fetched(path, bytes) {
+  try {
+    const headers = bytes > MOST_FETCHED ? { Range: `bytes=0-${MOST_FETCHED - 1}` } : {};
+    const answer = await fetch(path, { headers });
+    if (!answer.ok) {
+      throw new Error(`HTTP ${answer.status}`);
+    }
+    const text = terminalText(await answer.text());
+    return bytes > MOST_FETCHED ? `${text}\n… (save it to see all of it)` : text;
+  } catch (error) {
+    return `It cannot be read: ${error.message}`;
+  }
+}
+
+function size(bytes) {
+  const units = ["bytes", "KB", "MB"];
+  const step = bytes < 1000 ? 0 : bytes < 999_950 ? 1 : 2;
+  return step ? `${(bytes / 1000 ** step).toFixed(1)} ${units[step]}` : count(bytes, "byte");
 }
 
 // ---- tools ----

@@ -1,6 +1,7 @@
 // The requests that wait for an answer, in a place where they cannot scroll away.
 
 import { duration, h, keyed, setText } from "./dom.js";
+import { cutParts } from "./items.js";
 
 const MARGIN = 1_500; // the server's clock decides; ours is only about right
 
@@ -64,6 +65,7 @@ export class Permissions {
       h("span.left", { role: "timer", "aria-live": "off" })),
     said ? h("p", null, request.description) : null,
     h("pre.command", { tabIndex: 0 }, request.command ?? ""),
+    cutParts(request.refs, request.sessionId),
     where ? h("p.quiet", null, where) : null,
     request.planContent ? h("div.text", null, request.planContent) : null,
     h("div.options", null, ...(request.acpOptions ?? []).map((option) => h("button", {

@@ -130,6 +130,13 @@ function given(event, fields) {
   return Object.fromEntries(fields.filter((f) => event[f] !== undefined).map((f) => [f, event[f]]));
 }
 
+// What an event gives anew replaces what was cut of it before; a result has what its output had.
+function outdated(ref, event) {
+  const field = ref.path?.split("/")[1];
+  return event.type === "tool_result" ? field === "delta" || field in event
+    : event.type !== "tool_output" && field in event;
+}
+
 function tool(state, event, fields) {
   const key = `tool:${event.toolUseId}`;
   const known = item(state, key);
@@ -137,8 +144,9 @@ function tool(state, event, fields) {
     kind: "tool", toolUseId: event.toolUseId, turnId: event.turnId, ts: event.ts,
     status: "pending", output: "", content: [], done: false,
   };
-  if (event.refs) {
-    fields.refs = [...(known?.refs ?? []), ...event.refs];
+  const refs = [...(known?.refs ?? []).filter((ref) => !outdated(ref, event)), ...(event.refs ?? [])];
+  if (refs.length || known?.refs?.length) {
+    fields.refs = refs;
   }
   return put(state, key, { ...start, ...fields });
 }
@@ -202,7 +210,10 @@ const handlers = {
       "parentToolUseId"]),
     toolKind: e.kind ?? "other",
   }),
-  tool_output: (s, e) => delta(s, e, `tool:${e.toolUseId}`, "output", null),
+  tool_output(s, e) {
+    const next = delta(s, e, `tool:${e.toolUseId}`, "output", null);
+    return e.refs && next !== s && !next.hole ? tool(next, e, {}) : next;
+  },
   tool_update(s, e) {
     const fields = given(e, ["status", "title", "content", "locations", "toolInput"]);
     return tool(s, e, e.kind === undefined ? fields : { ...fields, toolKind: e.kind });

@@ -194,6 +194,9 @@ export class View {
       if (agent.install) {
         words.push("Install it there with ", h("code", null, agent.install));
       }
+    } else if (agent.state === "open") {
+      words.push(`It failed again and again and is not started before ${new Date(agent.until).toLocaleTimeString()}`,
+        agent.lastError ? `: ${agent.lastError.message}` : ".");
     }
     $("agent-note").replaceChildren(...words);
     $("create-button").disabled = !agent?.available;
@@ -250,7 +253,7 @@ export class View {
     setText($("send"), busy ? "Queue" : "Send");
     $("prompt").placeholder = closed ? "This session is closed."
       : busy ? "Ask next…" : "Ask the agent…";
-    const detail = ["failed", "stopped", "starting"].includes(state.phase) && state.detail;
+    const detail = ["failed", "stopped", "starting", "running"].includes(state.phase) && state.detail;
     setText($("session-note"), this.note || detail || "");
   }
 

@@ -323,15 +323,16 @@ static bool bind_source(int fd, uint32_t source)
            bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
 }
 
-static void queue_upgrade(struct connection *c, const struct target *target)
+static void queue_upgrade(struct connection *c, const struct target *target, const char *client)
 {
     char *request = NULL;
     int length =
         asprintf(&request,
-                 "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "GET /ws%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
                  "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s\r\n",
-                 target->host, key, target->token != NULL ? "Authorization: Bearer " : "",
+                 client != NULL ? "?client=" : "", client != NULL ? client : "", target->host, key,
+                 target->token != NULL ? "Authorization: Bearer " : "",
                  target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
     if (length < 0) {
         die("out of memory");
@@ -361,7 +362,7 @@ bool connection_connect(struct connection *c, const struct target *target,
     c->generation++;
     c->paused = false;
     c->interest = EPOLLIN | EPOLLOUT;
-    queue_upgrade(c, target); // goes out when the socket can be written
+    queue_upgrade(c, target, options->client); // goes out when the socket can be written
     struct epoll_event event = {.events = c->interest, .data.ptr = &c->source};
     if (epoll_ctl(c->loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         die("epoll_ctl: %s", strerror(errno));

@@ -62,6 +62,24 @@ static const struct {
       .seconds = 20,
       .churn = 60,
       .permissions = 1}},
+    {"torture",
+     "connections that break at every moment, and a server that is killed",
+     scenario_torture,
+     {.watchers = 200,
+      .sessions = 50,
+      .rate = 40,
+      .seconds = 60,
+      .churn = 60,
+      .kills = 10,
+      .pauses = "100:15"}},
+    {"storm",
+     "everybody comes back after a restart",
+     scenario_storm,
+     {.watchers = 9000, .sessions = 10, .rate = 10}},
+    {"soak",
+     "does the server grow, when all comes and goes?",
+     scenario_soak,
+     {.watchers = 100, .sessions = 20, .rate = 40, .seconds = 600, .churn = 20}},
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
@@ -89,6 +107,8 @@ static const struct option table[] = {
     {"gap", required_argument, NULL, 'g'},
     {"churn", required_argument, NULL, 'x'},
     {"permissions", required_argument, NULL, 'p'},
+    {"kills", required_argument, NULL, 'k'},
+    {"pauses", required_argument, NULL, 'P'},
     {"addresses", required_argument, NULL, 'a'},
     {"handshakes", required_argument, NULL, 'i'},
     {"seed", required_argument, NULL, 'e'},
@@ -116,8 +136,10 @@ static void usage(FILE *to)
         "  --warmup S          what is due in the first S seconds is not measured (1)\n"
         "  --stalled N --stall S              stalled: so many do not read for so long\n"
         "  --joins N --deltas N --tools N --gap N   join; --deltas also ring: events in all\n"
-        "  --churn N --permissions 0|1        reconnect: drops a minute of a watcher; permission "
-        "requests\n"
+        "  --churn N --permissions 0|1        reconnect, torture, soak: drops a minute of a watcher; "
+        "permission requests\n"
+        "  --kills N           torture: how often the server is killed\n"
+        "  --pauses PER_MILLE:MS              torture: of a server that was built with pauses\n"
         "  --rounds N          stalled, ring: how often each, in turn (1)\n"
         "  --addresses N       so many source addresses from 127.0.1.1 on (100)\n"
         "  --handshakes N      at most so many upgrades at a time (32)\n"
@@ -178,6 +200,8 @@ static long *number_of(struct options *o, int option)
         return &o->churn;
     case 'p':
         return &o->permissions;
+    case 'k':
+        return &o->kills;
     case 'a':
         return &o->addresses;
     case 'i':
@@ -192,7 +216,7 @@ static void take_option(struct options *o, int option, const char *name, const c
 {
     long *number = number_of(o, option);
     if (number != NULL) {
-        *number = whole(name, optarg, option == 'n' || option == 'p' || option == 'c' ? 0 : 1);
+        *number = whole(name, optarg, strchr("npck", option) != NULL ? 0 : 1);
         return;
     }
     switch (option) {
@@ -227,6 +251,9 @@ static void take_option(struct options *o, int option, const char *name, const c
         break;
     case 'l':
         o->stall = seconds(name, optarg);
+        break;
+    case 'P':
+        o->pauses = optarg;
         break;
     case 'e':
         o->seed = (uint32_t)whole(name, optarg, 0);

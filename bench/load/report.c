@@ -181,7 +181,7 @@ static void print_table(const struct report *r)
         fprintf(stderr, "aim: %s: %s (%s %s): %s\n", json_object_get_string(find(aim, "aim")),
                 json_object_get_string(find(aim, "value")), least ? "at least" : "at most",
                 json_object_get_string(bound),
-                json_object_get_boolean(find(aim, "met")) ? "met" : "not met");
+                json_object_get_boolean(find(aim, "met")) ? "PASS" : "aim missed");
     }
     fprintf(stderr, "%s\n", r->errors == 0 ? "nothing was wrong" : "SOMETHING WAS WRONG");
 }

@@ -8,6 +8,9 @@ int scenario_stalled(const struct options *o);
 int scenario_join(const struct options *o);
 int scenario_ring(const struct options *o);
 int scenario_reconnect(const struct options *o);
+int scenario_torture(const struct options *o);
+int scenario_storm(const struct options *o);
+int scenario_soak(const struct options *o);
 
 // What several share: one stream of stamped chunks.
 struct stream_run {

@@ -56,11 +56,13 @@ int scenario_join(const struct options *o)
     // Back after a gap: a position that far behind the head.
     uint64_t gap = (uint64_t)o->gap;
     uint64_t behind = 0;
+    uint64_t unfolded = 0;
     if (w->errors == 0 && record->next > gap + 1) {
         fresh->next = record->next - gap;
         fresh->text = record->length; // the stream ends with events that have no text
         join(w, fresh);
         behind = fresh->events;
+        unfolded = behind - fresh->folded;
         watcher_drop(fresh, false);
     }
     uint64_t bound = record->content_bytes + EVENT_BYTES * record->staying;
@@ -78,6 +80,8 @@ int scenario_join(const struct options *o)
                (double)bytes.max / (double)bound, 1, false);
     report_aim(&r, "events after a gap in the tail, / the gap", (double)behind / (double)gap, 1,
                false);
+    report_aim(&r, "those that came as they were, / the gap", (double)unfolded / (double)gap, 1,
+               true);
     world_close(w);
     free(w);
     return report_close(&r);

@@ -51,18 +51,25 @@ static void write_configuration(const struct server *s, const char *program)
     if (file == NULL || programs == NULL) {
         die("%s: %s", path, strerror(errno));
     }
-    fprintf(file, "agent scripted {\n    command = {\"%s/signalbox-scripted-agent\"}\n}\n",
-            dirname(programs));
+    const char *folder = dirname(programs);
+    fprintf(file, "agent scripted {\n    command = {\"%s/signalbox-scripted-agent\"}\n}\n", folder);
+    fprintf(file,
+            "agent impatient {\n    command = {\"%s/signalbox-scripted-agent\"}\n"
+            "    permission-timeout-ms = 400\n}\n",
+            folder);
     fclose(file);
     free(programs);
 }
 
-static bool read_address(const char *log, char *address, size_t size)
+static bool read_address(const char *log, long begin, char *address, size_t size)
 {
     static const char ready[] = "msg=\"ready to serve\" address=http://";
     char line[4096];
     bool found = false;
     FILE *file = fopen(log, "r");
+    if (file != NULL && fseek(file, begin, SEEK_SET) != 0) {
+        rewind(file);
+    }
     while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
         char *at = strstr(line, ready);
         if (at != NULL) {
@@ -105,7 +112,7 @@ static void spawn(struct server *s, const char *program, const char *log, char *
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     int error = posix_spawn(&s->pid, program, &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) {
@@ -162,18 +169,77 @@ void server_start(struct server *s, const char *program, const char *const *sett
     arguments[count++] = text_of("--set=workspace-roots=%s", workspace);
     count = add_settings(arguments, count, settings);
     add_settings(arguments, count, more);
+    unlink(log); // of an earlier run, where the folder was kept
     spawn(s, path, log, arguments);
-    for (size_t i = 0; arguments[i] != NULL; i++) {
-        free(arguments[i]);
-    }
+    snprintf(s->program, sizeof s->program, "%s", path);
+    s->arguments = take(NULL, sizeof arguments);
+    memcpy(s->arguments, arguments, sizeof arguments);
     free(workspace);
-    for (int waited = 0; !read_address(log, s->address, sizeof s->address); waited += STEP_MS) {
+    for (int waited = 0; !read_address(log, 0, s->address, sizeof s->address); waited += STEP_MS) {
         if (waited > START_MS || waitpid(s->pid, NULL, WNOHANG) != 0) {
             print_log(log);
             die("the server does not start");
         }
         pause_ms(STEP_MS);
     }
+}
+
+// ---- Again ----
+
+static void log_path(const struct server *s, char *path)
+{
+    snprintf(path, PATH_MAX, "%s/log", s->folder);
+}
+
+void server_print_log(const struct server *s)
+{
+    char log[PATH_MAX];
+    log_path(s, log);
+    print_log(log);
+}
+
+void server_kill(struct server *s)
+{
+    kill(s->pid, SIGKILL);
+    waitpid(s->pid, NULL, 0);
+}
+
+void server_terminate(struct server *s)
+{
+    kill(s->pid, SIGTERM);
+}
+
+bool server_ended(struct server *s, bool *good)
+{
+    int status = -1;
+    if (waitpid(s->pid, &status, WNOHANG) == 0) {
+        return false;
+    }
+    *good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return true;
+}
+
+void server_start_again(struct server *s)
+{
+    char log[PATH_MAX];
+    struct stat status;
+    log_path(s, log);
+    s->log_begin = stat(log, &status) == 0 ? (long)status.st_size : 0;
+    for (size_t i = 0; s->arguments[i] != NULL; i++) {
+        if (strncmp(s->arguments[i], "--listen=", 9) == 0) {
+            free(s->arguments[i]);
+            s->arguments[i] = text_of("--listen=%s", s->address);
+        }
+    }
+    spawn(s, s->program, log, s->arguments);
+}
+
+bool server_is_ready(const struct server *s)
+{
+    char log[PATH_MAX];
+    char address[sizeof s->address];
+    log_path(s, log);
+    return read_address(log, s->log_begin, address, sizeof address);
 }
 
 // ---- Stop ----
@@ -206,10 +272,12 @@ bool server_stop(struct server *s)
     }
     bool good = ended == s->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!good) {
-        char log[PATH_MAX];
-        snprintf(log, sizeof log, "%s/log", s->folder);
-        print_log(log);
+        server_print_log(s);
     }
+    for (size_t i = 0; s->arguments[i] != NULL; i++) {
+        free(s->arguments[i]);
+    }
+    free(s->arguments);
     if (!s->keep) {
         nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     }

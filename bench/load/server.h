@@ -12,6 +12,9 @@ struct server {
     char folder[128]; // data, log, workspace
     bool keep;
     char address[64]; // HOST:PORT
+    char program[4096];
+    char **arguments; // of ours, to start it again
+    long log_begin;   // where its last start begins in the log
 };
 
 enum { SAMPLE_THREADS = 24 };
@@ -39,6 +42,18 @@ void server_start(struct server *s, const char *program, const char *const *sett
                   const char *const *more, const char *keep);
 // A running one: finds the process that listens there, if it may be looked at.
 void server_find(struct server *s, const char *address);
+// SIGKILL, and waits for its end.
+void server_kill(struct server *s);
+// SIGTERM only; `server_ended` says when it has ended.
+void server_terminate(struct server *s);
+// False while it runs. `*good`: with status 0.
+bool server_ended(struct server *s, bool *good);
+// Starts it again on its folder and its port, and does not wait.
+void server_start_again(struct server *s);
+// Whether it serves, after server_start_again.
+bool server_is_ready(const struct server *s);
+// Its log, on stderr.
+void server_print_log(const struct server *s);
 // Ends it in order. False when it did not end by itself, or with an error.
 bool server_stop(struct server *s);
 void server_sample(const struct server *s, struct sample *out);

@@ -60,6 +60,7 @@ void watcher_connect(struct watcher *w)
     w->queued = NULL;
     w->bytes = 0;
     w->events = 0;
+    w->folded = 0;
     *world->queue_last = w;
     world->queue_last = &w->queued;
     watcher_connect_next(world);
@@ -249,6 +250,7 @@ static void message(struct connection *c, const char *text, size_t length, int64
     world->deliveries++;
     world->delivered_bytes += length;
     w->events++;
+    w->folded += facts.from < facts.seq;
     if (!take_event(w, &facts)) {
         watcher_drop(w, false);
         return;

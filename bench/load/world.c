@@ -184,13 +184,18 @@ static void create_sessions(struct world *w)
     }
 }
 
-void world_open(struct world *w, const struct options *o, const char *const *settings)
+void world_begin(struct world *w, const struct options *o, const char *const *settings)
 {
     *w = (struct world){.options = o, .measure_to = INT64_MAX, .random = o->seed};
     w->queue_last = &w->queue;
     open_server(w, settings);
     set_target(w);
     loop_open(&w->loop);
+}
+
+void world_open(struct world *w, const struct options *o, const char *const *settings)
+{
+    world_begin(w, o, settings);
     connection_init(&w->control, &w->loop, &control_events);
     struct connect_options plain = {0};
     if (!connection_connect(&w->control, &w->target, &plain)) {

@@ -17,7 +17,8 @@ struct options {
     const char *const *settings; // KEY=VALUE for the server, NULL at the end
     const char *keep;            // a folder for data and log that is left behind
     long watchers, sessions, rate, size, addresses, handshakes, stalled, joins, rounds, deltas,
-        tools, churn, gap, permissions;
+        tools, churn, gap, permissions, kills;
+    const char *pauses; // SIGNALBOX_PAUSES of the server
     double seconds, warmup, stall;
     uint32_t seed;
     bool json_only;
@@ -71,6 +72,7 @@ struct watcher {
     uint64_t head;  // of the last subscribe: what comes up to it is not live
     uint64_t bytes; // of messages since it was opened
     uint64_t events;
+    uint64_t folded; // of them: those that stand for more than themselves
     int64_t opened; // when it subscribed, and when it was live
     int64_t lived;
     long retries;
@@ -105,8 +107,9 @@ struct world {
     uint64_t random;
 };
 
-// Starts the server (or takes the running one), opens the control connection and makes the
-// sessions.
+// Starts the server (or takes the running one).
+void world_begin(struct world *w, const struct options *o, const char *const *settings);
+// The same, opens the control connection and makes the sessions.
 void world_open(struct world *w, const struct options *o, const char *const *settings);
 void world_close(struct world *w);
 

@@ -277,7 +277,7 @@ static void prompt(struct session *s, json_object *id, json_object *params)
         rpc_error(rpc, id, RPC_INTERNAL_ERROR, "Out of memory");
         return;
     }
-    turn_begin(s, id, text, length);
+    turn_begin(s, id, blocks, text, length);
     free(text);
 }
 

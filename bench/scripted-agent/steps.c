@@ -25,6 +25,34 @@ static enum progress text(struct turn *t, json_object *value, json_object *step,
     return TURN_NEXT;
 }
 
+// The prompt's blocks that are no text, as the agent got them.
+static enum progress blocks(struct turn *t, json_object *value, json_object *step, int64_t now)
+{
+    static const char prefix[] = "blocks:";
+    (void)value;
+    (void)step;
+    (void)now;
+    json_object *others = json_object_new_array();
+    for (size_t i = 0; i < json_object_array_length(t->blocks); i++) {
+        json_object *block = json_object_array_get_idx(t->blocks, i);
+        if (strcmp(rpc_text(block, "type", NULL), "text") != 0) {
+            json_object_array_add(others, json_object_get(block));
+        }
+    }
+    size_t length;
+    const char *json = json_object_to_json_string_length(
+        others, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+    char *said = malloc(sizeof prefix + length);
+    if (said != NULL) {
+        memcpy(said, prefix, sizeof prefix - 1);
+        memcpy(said + sizeof prefix - 1, json, length);
+        turn_text(t, "agent_message_chunk", t->message_id, said, sizeof prefix - 1 + length);
+        free(said);
+    }
+    json_object_put(others);
+    return TURN_NEXT;
+}
+
 // An update with one member, whose name is not that of the step.
 static enum progress simple(struct turn *t, const char *kind, const char *name, json_object *value)
 {
@@ -382,6 +410,7 @@ enum progress steps_play(struct turn *t, json_object *step, int64_t now)
         {"commands", commands},
         {"mode", mode},
         {"title", title},
+        {"blocks", blocks},
         {"configOptions", config_options},
         {"update", raw_update},
         {"raw", raw},
@@ -393,6 +422,7 @@ enum progress steps_play(struct turn *t, json_object *step, int64_t now)
         {"exit", exit_step},
         {"kill", kill_step},
         {"spawn", spawn},
+        {"strain", strain_step},
         {"error", error_step},
         {"stop", stop},
         {"result", result},

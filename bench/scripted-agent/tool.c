@@ -222,8 +222,10 @@ static enum progress tool_activity(struct turn *t, int64_t now)
     return finish(t, flag(tool->spec, "fail"));
 }
 
-static bool read_output(struct turn *t, json_object *output)
+static bool read_output(struct turn *t, json_object *output, const char *alphabet_name)
 {
+    enum generator_alphabet alphabet =
+        alphabet_name == NULL ? ALPHABET_ASCII : generator_alphabet_named(alphabet_name);
     struct tool *tool = &t->tool;
     free(tool->output);
     tool->output = NULL;
@@ -233,14 +235,14 @@ static bool read_output(struct turn *t, json_object *output)
     }
     bool literal = json_object_is_type(output, json_type_string);
     int64_t size = literal ? json_object_get_string_len(output) : json_object_get_int64(output);
-    if (size < 0 || size > 64 * 1024 * 1024 || (tool->output = malloc((size_t)size + 1)) == NULL) {
+    if (alphabet == ALPHABET_UNKNOWN || size < 0 || size > 64 * 1024 * 1024 || (tool->output = malloc((size_t)size + 1)) == NULL) {
         return false;
     }
     tool->length = (size_t)size;
     if (literal) {
         memcpy(tool->output, json_object_get_string(output), tool->length);
     } else {
-        generator_fill(&t->generator, ALPHABET_ASCII, tool->output, tool->length);
+        generator_fill(&t->generator, alphabet, tool->output, tool->length);
     }
     return true;
 }
@@ -269,8 +271,8 @@ enum progress tool_step(struct turn *t, json_object *value, json_object *step, i
     tool->terminal = flag(value, "terminalMeta");
     t->rejected = false;
     tool_id(t, value, tool->id, sizeof tool->id);
-    if (!read_output(t, output)) {
-        return turn_bad(t, "tool: output is a text or a number of bytes");
+    if (!read_output(t, output, rpc_text(value, "alphabet", NULL))) {
+        return turn_bad(t, "tool: output is a text or a number of bytes in a known alphabet");
     }
     if (tool->output == NULL) {
         tool->pieces = 0;

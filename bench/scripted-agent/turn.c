@@ -15,6 +15,7 @@ void turn_free(struct turn *t)
         json_object_put(t->questions[i].options);
     }
     json_object_put(t->prompt);
+    json_object_put(t->blocks);
     json_object_put(t->prefix_id);
     json_object_put(t->script);
     free(t->stream.text);
@@ -69,7 +70,8 @@ bool turn_push(struct turn *t, json_object *steps, int64_t times)
     return true;
 }
 
-void turn_begin(struct session *s, json_object *id, const char *text, size_t length)
+void turn_begin(struct session *s, json_object *id, json_object *blocks, const char *text,
+                size_t length)
 {
     struct turn *t = calloc(1, sizeof *t);
     if (t == NULL) {
@@ -80,6 +82,7 @@ void turn_begin(struct session *s, json_object *id, const char *text, size_t len
     s->turns++;
     t->session = s;
     t->prompt = id;
+    t->blocks = json_object_get(blocks);
     state_text(s, "user_message_chunk", text, length);
     t->script = json_tokener_parse(text);
     json_object *steps = NULL;

@@ -56,6 +56,7 @@ struct tool {
 struct turn {
     struct session *session;
     json_object *prompt; // id of the request
+    json_object *blocks; // of the prompt
     json_object *script;
     struct frame stack[TURN_DEPTH];
     int depth;
@@ -80,8 +81,9 @@ struct turn {
     char problem[160];
 };
 
-// Begins the turn of a prompt whose text is `text`; takes `id` over.
-void turn_begin(struct session *s, json_object *id, const char *text, size_t length);
+// Begins the turn of a prompt with these blocks, whose text is `text`; takes `id` over.
+void turn_begin(struct session *s, json_object *id, json_object *blocks, const char *text,
+                size_t length);
 
 // Goes on until the script waits or enough is made to be written. Returns when to call it again.
 int64_t turn_run(struct session *s, int64_t now);
@@ -112,8 +114,9 @@ void turn_say(struct turn *t, const char *text);
 // steps.c: plays one step.
 enum progress steps_play(struct turn *t, json_object *step, int64_t now);
 
-// stream.c and tool.c: the larger steps.
+// stream.c, tool.c and strain.c: the larger steps.
 enum progress stream_step(struct turn *t, json_object *value, json_object *step, int64_t now);
 enum progress stream_big_line(struct turn *t, json_object *value, json_object *step, int64_t now);
 enum progress tool_step(struct turn *t, json_object *value, json_object *step, int64_t now);
+enum progress strain_step(struct turn *t, json_object *value, json_object *step, int64_t now);
 enum progress permission_step(struct turn *t, json_object *value, json_object *step, int64_t now);

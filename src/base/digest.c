@@ -22,9 +22,13 @@ void digest_text(struct digest_work *work, const char *text)
         digest_i64(work, NO_TEXT);
         return;
     }
-    size_t length = strlen(text);
+    digest_bytes(work, text, strlen(text));
+}
+
+void digest_bytes(struct digest_work *work, const void *bytes, size_t length)
+{
     digest_i64(work, (int64_t)length);
-    sha256_update(&work->sha, length, (const uint8_t *)text);
+    sha256_update(&work->sha, length, bytes);
 }
 
 void digest_end(struct digest_work *work, struct digest *out)

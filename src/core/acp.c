@@ -15,6 +15,8 @@
 
 enum {
     MESSAGE_TEXT_MIN = 64, /* so that every character fits into a message */
+    EVENT_BYTES_MIN = 16 * 1024, /* so that what cannot be cut fits into an event */
+    USAGE_MAX = 4096,
 };
 
 /* A bit for each allowed next state. */
@@ -50,6 +52,8 @@ enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options,
     peer->offers = options->offers;
     peer->max_message_text =
         options->max_message_text > MESSAGE_TEXT_MIN ? options->max_message_text : MESSAGE_TEXT_MIN;
+    peer->max_event_bytes =
+        options->max_event_bytes > EVENT_BYTES_MIN ? options->max_event_bytes : EVENT_BYTES_MIN;
     delta_window_init(&peer->window, options->delta_window_ms);
     peer->agent_session = options->resume != NULL ? strdup(options->resume) : NULL;
     peer->login = options->login != NULL ? strdup(options->login) : NULL;
@@ -149,6 +153,17 @@ static char *copy_usage(struct acp_peer *peer, struct json_object *result)
         json_field_object(&peer->text, "outputTokens", json_get(count, "output_tokens"));
         buffer_byte(&peer->text, '}');
     } else {
+        return NULL;
+    }
+    if (peer->text.length > USAGE_MAX) {
+        /* Not token counts alone, whatever it is: shown as it came, by an event that can be cut. */
+        char *whole = acp_take_json(peer, &peer->text);
+        struct buffer *out = acp_event_open(peer, EVENT_AGENT_UPDATE);
+        buffer_text(out, ",\"update\":{\"sessionUpdate\":\"usage\"");
+        json_field_raw(out, "usage", whole);
+        buffer_byte(out, '}');
+        acp_event_send(peer, EVENT_AGENT_UPDATE);
+        free(whole);
         return NULL;
     }
     return acp_take_json(peer, &peer->text);
@@ -262,6 +277,23 @@ void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *con
     acp_rpc_send(peer);
 }
 
+void acp_peer_prompt_refused(struct acp_peer *peer, const char *turn_id, const char *stop_reason,
+                             const char *code, const char *message)
+{
+    if (acp_peer_is_over(peer)) {
+        return;
+    }
+    CHECK(peer->turn_id == NULL);
+    struct agent_notice notice = {
+        .kind = NOTICE_TURN_ENDED,
+        .turn_id = acp_copy(peer, turn_id, ACP_TEXT_MAX),
+        .stop_reason = acp_copy(peer, stop_reason, ACP_TEXT_MAX),
+        .code = acp_copy(peer, code, ACP_TEXT_MAX),
+        .message = acp_copy(peer, message, ACP_TEXT_MAX),
+    };
+    acp_notice(peer, &notice);
+}
+
 void acp_peer_cancel(struct acp_peer *peer)
 {
     if (acp_peer_is_over(peer) || peer->turn_id == NULL) {
@@ -322,6 +354,24 @@ void acp_peer_end(struct acp_peer *peer, const char *why)
 bool acp_peer_in_turn(const struct acp_peer *peer)
 {
     return peer->turn_id != NULL;
+}
+
+size_t acp_peer_asks(const struct acp_peer *peer)
+{
+    return peer->asks.open_count;
+}
+
+const char *acp_peer_waits_for(const struct acp_peer *peer)
+{
+    const char *method = NULL;
+    for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
+        const struct acp_outstanding *call = &peer->calls[i];
+        if (call->call == ACP_CALL_PROMPT) {
+            return call->method;
+        }
+        method = call->call != ACP_CALL_NONE && method == NULL ? call->method : method;
+    }
+    return method;
 }
 
 enum err acp_peer_error(const struct acp_peer *peer)

@@ -132,7 +132,7 @@ static void take(struct acp_peer *peer, struct json_object *id, struct json_obje
     if (err == ERR_NOMEM) {
         peer->error = err;
     } else {
-        acp_rpc_error(peer, id, RPC_INTERNAL_ERROR, "The server is stopping", NULL);
+        acp_rpc_error(peer, id, RPC_INTERNAL_ERROR, err_text(err), NULL);
     }
 }
 
@@ -149,6 +149,11 @@ void acp_files_write(struct acp_peer *peer, struct json_object *id, struct json_
 bool acp_peer_is_full(const struct acp_peer *peer)
 {
     return peer->files.count == ACP_FILES_MAX;
+}
+
+bool acp_peer_has_files(const struct acp_peer *peer)
+{
+    return peer->files.count > 0;
 }
 
 bool acp_files_withdraw(struct acp_peer *peer, struct json_object *id)

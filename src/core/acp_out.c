@@ -23,9 +23,32 @@ struct buffer *acp_delta_open(struct acp_peer *peer, enum event_kind kind)
     return &peer->event;
 }
 
+/* The text of messages is not cut: acp_block.c ends a message that grows too long. */
+static bool is_message(enum event_kind kind)
+{
+    return kind == EVENT_TEXT_DELTA || kind == EVENT_TEXT_COMPLETE ||
+           kind == EVENT_THOUGHT_DELTA || kind == EVENT_THOUGHT_COMPLETE;
+}
+
+void acp_blobs(struct acp_peer *peer, struct blob *blobs)
+{
+    if (blobs != NULL) {
+        peer->sink.blobs(peer->sink.context, blobs);
+    }
+}
+
 void acp_delta_send(struct acp_peer *peer, enum event_kind kind, struct instant line_at)
 {
     struct event event;
+    if (!is_message(kind)) {
+        struct blob *blobs = NULL;
+        enum err failed = cut_event(&peer->event, peer->max_event_bytes, &peer->known, &blobs);
+        if (failed != ERR_OK) {
+            peer->error = failed;
+            return;
+        }
+        acp_blobs(peer, blobs);
+    }
     enum err err = event_close(&peer->event, kind, peer->wall_ms, &event);
     if (err != ERR_OK) {
         peer->error = err;

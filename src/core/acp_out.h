@@ -6,6 +6,7 @@
 #include "signalbox/base/buffer.h"
 #include "signalbox/base/clock.h"
 #include "signalbox/core/agent.h"
+#include "signalbox/core/blob.h"
 
 struct acp_peer;
 
@@ -18,6 +19,9 @@ void acp_event_send(struct acp_peer *peer, enum event_kind kind);
 /* The same for a part of a flush itself. `line_at`: when the first line of the batch was read. */
 struct buffer *acp_delta_open(struct acp_peer *peer, enum event_kind kind);
 void acp_delta_send(struct acp_peer *peer, enum event_kind kind, struct instant line_at);
+
+/* Hands over what is to be stored before what refers to it; NULL is fine. */
+void acp_blobs(struct acp_peer *peer, struct blob *blobs);
 
 /* Hands the notice's contents over; nothing goes out when memory ran out while it was made, but
  * for the last one of a peer (NOTICE_EXITED, NOTICE_FAILED). */

@@ -11,13 +11,14 @@
  *   acp_permission.c  session/request_permission; acp_command.c the words for it
  *   acp_files.c       fs/read_text_file, fs/write_text_file; acp_path.c the paths that agents name
  *   acp_terminal.c    terminal/create and so on
- *   acp_out.c         events and notices
+ *   acp_out.c         events and notices; cut.c keeps them short
  */
 #include "core/acp_block.h"
 #include "core/acp_files.h"
 #include "core/acp_permission.h"
 #include "core/acp_terminal.h"
 #include "core/acp_tool.h"
+#include "core/cut.h"
 #include "core/delta.h"
 #include "signalbox/base/buffer.h"
 #include "signalbox/core/acp.h"
@@ -57,6 +58,7 @@ enum { ACP_CALLS_MAX = 32 };
 /* One that has no answer yet. */
 struct acp_outstanding {
     enum acp_call call; /* ACP_CALL_NONE: the place is free */
+    const char *method; /* a constant */
     int64_t id;
     char *token; /* of a change of settings: whose it is; NULL for none */
     char *what;  /* of one: the mode or the model that is to be */
@@ -67,7 +69,7 @@ struct acp_peer {
     char *session_id, *cwd, *version;
     char *login; /* the method to authenticate with; NULL for none */
     uint64_t run;
-    size_t max_message_text;
+    size_t max_message_text, max_event_bytes;
     bool keep_title;
     unsigned offers; /* enum acp_offer */
 
@@ -106,6 +108,8 @@ struct acp_peer {
     struct acp_files files;
     struct acp_terminals terminals;
     uint64_t message_count, tool_count;
+
+    struct cut_known known; /* blobs that are on their way to the store, or there */
 
     struct buffer event; /* scratch for one event */
     struct buffer line;  /* scratch for one line to the agent */

@@ -7,11 +7,12 @@
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
 #include "core/acp_rpc.h"
+#include "core/cut.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 
 enum { ASKS_MAX = 1024 };           /* open at once; a bound for agents that only ask */
-enum { COMMAND_MAX = 1024 * 1024 }; /* bytes; a person must see the whole of what is to run */
+enum { REQUEST_ROOM = 2048 };       /* bytes of what is neither cut nor the agent's: ids, times, keys */
 
 struct acp_ask {
     struct acp_ask *next;
@@ -96,6 +97,31 @@ static size_t count_options(struct json_object *options)
     return count;
 }
 
+/* How long they are where they are shown. They are not cut: an answer names them. */
+static size_t measure_options(struct acp_peer *peer, struct json_object *options)
+{
+    enum { KEYS = 40 };
+    size_t bytes = 0;
+    buffer_reset(&peer->text);
+    for (size_t i = 0; i < json_object_array_length(options); i++) {
+        struct json_object *option = json_object_array_get_idx(options, i);
+        const char *const texts[] = {usable_id(option), json_get_string(option, "name"),
+                                     json_get_string(option, "kind")};
+        for (size_t j = 0; texts[0] != NULL && j < array_size(texts); j++) {
+            const char *text = texts[j] != NULL ? texts[j] : texts[0];
+            size_t length = strlen(text);
+            json_put_string(&peer->text, text, j > 0 && length > ACP_TEXT_MAX ? ACP_TEXT_MAX : length);
+        }
+        bytes += KEYS;
+    }
+    bytes += peer->text.length;
+    if (!buffer_ok(&peer->text)) {
+        peer->error = ERR_NOMEM;
+    }
+    buffer_reset(&peer->text);
+    return bytes;
+}
+
 static void copy_options(struct acp_peer *peer, struct permission_ask *ask,
                          struct json_object *options, size_t count)
 {
@@ -134,34 +160,168 @@ static void put_plan(struct buffer *out, const struct acp_tool *tool)
     }
 }
 
+/* ---- Kept short ---- */
+
+static char *span_copy(struct acp_peer *peer, struct span value)
+{
+    char *copy = value.text != NULL ? strndup(value.text, value.length) : NULL;
+    if (value.text != NULL && copy == NULL) {
+        peer->error = ERR_NOMEM;
+    }
+    return copy;
+}
+
+/* Everything but the command, which a person judges by and which is cut last. */
+static void put_others(struct buffer *out, const struct acp_tool *tool, const char *description)
+{
+    buffer_byte(out, '{');
+    json_field_string(out, "toolName", tool->name);
+    json_field_string(out, "description", description);
+    json_field_string(out, "kind", tool->kind);
+    json_key(out, "toolInput");
+    acp_tool_put_input(out, tool->input);
+    if (tool->locations != NULL && json_object_array_length(tool->locations) > 0) {
+        acp_field_clean(out, "locations", tool->locations);
+    }
+    json_key(out, "planContent");
+    put_plan(out, tool);
+    buffer_byte(out, '}');
+}
+
+/* A string that is shown, as text. */
+static char *string_copy(struct acp_peer *peer, struct span value)
+{
+    struct buffer text = {0};
+    struct span inside;
+    if (span_string(value, &inside)) {
+        cut_decode(&text, inside);
+    }
+    char *copy = acp_take(peer, &text, SIZE_MAX);
+    buffer_free(&text);
+    return copy;
+}
+
+static void set_refs(struct acp_peer *peer, struct permission_ask *ask, const struct cut *cut,
+                     const struct buffer *command_ref)
+{
+    static const char *const prefixes[] = {"", "/request"};
+    char **const fields[] = {&ask->refs, &ask->event_refs};
+    if (command_ref->length == 0 && !cut_has_refs(cut)) {
+        return;
+    }
+    for (size_t i = 0; i < array_size(fields); i++) {
+        buffer_reset(&peer->text);
+        if (command_ref->length > 0) {
+            buffer_format(&peer->text, "{\"path\":\"%s/command\"", prefixes[i]);
+            buffer_append(&peer->text, command_ref->data, command_ref->length);
+            buffer_text(&peer->text, cut_has_refs(cut) ? "," : "");
+        }
+        cut_write_refs(cut, prefixes[i], &peer->text);
+        *fields[i] = acp_take_json(peer, &peer->text);
+    }
+}
+
+static size_t encoded_length(struct acp_peer *peer, const struct buffer *text)
+{
+    struct buffer json = {0};
+    json_put_string(&json, text->data != NULL ? text->data : "", text->length);
+    size_t length = json.length;
+    if (!buffer_ok(&json)) {
+        peer->error = ERR_NOMEM;
+    }
+    buffer_free(&json);
+    return length;
+}
+
+/* The command in `room` bytes; one that does not fit says that it goes on. `ref` gets the rest of its reference. */
+static void set_command(struct acp_peer *peer, struct permission_ask *ask, struct buffer *command,
+                        size_t room, struct buffer *ref)
+{
+    enum { NOTE_MAX = 96 };
+    if (encoded_length(peer, command) <= room) {
+        ask->command = acp_take(peer, command, SIZE_MAX);
+    } else {
+        struct buffer text = {0};
+        struct digest name;
+        struct blob *blob = NULL;
+        char id[BLOB_ID_SIZE];
+        enum err err = cut_text(command->data, command->length, room - NOTE_MAX, &peer->known, &text,
+                                &name, &blob);
+        if (err != ERR_OK) {
+            peer->error = err;
+        } else {
+            acp_blobs(peer, blob);
+            blob_id(&name, id);
+            json_field_string(ref, "blob", id);
+            json_field_i64(ref, "bytes", (int64_t)command->length);
+            buffer_byte(ref, '}');
+            buffer_format(&text, "\n\xE2\x80\xA6 [cut here: the whole command has %zu bytes]",
+                          command->length);
+            ask->command = acp_take(peer, &text, SIZE_MAX);
+        }
+        buffer_free(&text);
+    }
+}
+
+static void fill_ask(struct acp_peer *peer, struct permission_ask *ask, const struct acp_tool *tool,
+                     size_t options_bytes)
+{
+    struct buffer command = {0};
+    struct buffer others = {0};
+    struct buffer ref = {0};
+    struct cut cut = {.count = 0};
+    size_t room = peer->max_event_bytes - REQUEST_ROOM - options_bytes;
+    acp_command_write(&command, tool);
+    acp_command_describe(&peer->text, tool);
+    char *description = acp_take(peer, &peer->text, ACP_TEXT_MAX);
+    put_others(&others, tool, description);
+    free(description);
+    if (!buffer_ok(&command) || !buffer_ok(&others)) {
+        peer->error = ERR_NOMEM;
+    }
+    /* Half of it is enough for the others, unless the command leaves them more. */
+    size_t wanted = encoded_length(peer, &command);
+    if (peer->error == ERR_OK) {
+        peer->error = cut_begin(&cut, (struct span){others.data, others.length},
+                                wanted < room / 2 ? room - wanted : room / 2, 2, &peer->known);
+    }
+    if (peer->error == ERR_OK) {
+        acp_blobs(peer, cut_take_blobs(&cut));
+        ask->tool_name = string_copy(peer, cut_value(&cut, "toolName"));
+        ask->description = string_copy(peer, cut_value(&cut, "description"));
+        ask->kind = string_copy(peer, cut_value(&cut, "kind"));
+        ask->tool_input = span_copy(peer, cut_value(&cut, "toolInput"));
+        ask->locations = span_copy(peer, cut_value(&cut, "locations"));
+        ask->plan_content = span_copy(peer, cut_value(&cut, "planContent"));
+        set_command(peer, ask, &command, room - cut_length(&cut), &ref);
+        if (!buffer_ok(&ref)) {
+            peer->error = ERR_NOMEM;
+        }
+        set_refs(peer, ask, &cut, &ref);
+    }
+    cut_free(&cut);
+    buffer_free(&command);
+    buffer_free(&others);
+    buffer_free(&ref);
+}
+
 static struct permission_ask *make_ask(struct acp_peer *peer, const char *request_id,
-                                       const struct acp_tool *tool, struct json_object *options)
+                                       const struct acp_tool *tool, struct json_object *options,
+                                       size_t options_bytes)
 {
     struct permission_ask *ask = calloc(1, sizeof *ask);
     if (ask == NULL) {
         peer->error = ERR_NOMEM;
         return NULL;
     }
-    struct buffer *text = &peer->text;
     ask->request_id = acp_copy(peer, request_id, ACP_TEXT_MAX);
     ask->turn_id = acp_copy(peer, peer->turn_id, ACP_TEXT_MAX);
     ask->tool_use_id = acp_copy(peer, tool->use_id, ACP_TEXT_MAX);
-    ask->tool_name = acp_copy(peer, tool->name, ACP_TEXT_MAX);
-    ask->kind = acp_copy(peer, tool->kind, ACP_TEXT_MAX);
-    buffer_reset(text);
-    acp_command_write(text, tool);
-    ask->command = acp_take(peer, &peer->text, COMMAND_MAX);
-    acp_command_describe(text, tool);
-    ask->description = acp_take(peer, &peer->text, ACP_TEXT_MAX);
-    acp_tool_put_input(text, tool->input);
-    ask->tool_input = acp_take_json(peer, &peer->text);
-    if (tool->locations != NULL && json_object_array_length(tool->locations) > 0) {
-        acp_put_clean(text, tool->locations);
-        ask->locations = acp_take_json(peer, &peer->text);
-    }
-    put_plan(text, tool);
-    ask->plan_content = acp_take_json(peer, &peer->text);
     copy_options(peer, ask, options, count_options(options));
+    buffer_reset(&peer->text);
+    if (peer->error == ERR_OK) {
+        fill_ask(peer, ask, tool, options_bytes);
+    }
     return ask;
 }
 
@@ -170,13 +330,19 @@ void acp_permission_request(struct acp_peer *peer, struct json_object *id,
 {
     struct json_object *call = json_get(params, "toolCall");
     struct json_object *options = json_get(params, "options");
+    size_t options_bytes = count_options(options) > 0 ? measure_options(peer, options) : 0;
     const char *wrong = NULL;
+    if (peer->error != ERR_OK) {
+        return;
+    }
     if (!acp_rpc_our_session(peer, params)) {
         wrong = "Invalid params: unknown session";
     } else if (json_get_string(call, "toolCallId") == NULL) {
         wrong = "Invalid params: toolCall has no toolCallId";
     } else if (count_options(options) == 0) {
         wrong = "Invalid params: no option to choose from";
+    } else if (options_bytes > peer->max_event_bytes / 4) {
+        wrong = "Invalid params: the options are too long to be shown";
     }
     if (wrong != NULL) {
         acp_rpc_error(peer, id, RPC_INVALID_PARAMS, wrong, NULL);
@@ -193,7 +359,7 @@ void acp_permission_request(struct acp_peer *peer, struct json_object *id,
         return;
     }
     struct agent_notice notice = {.kind = NOTICE_PERMISSION};
-    notice.ask = make_ask(peer, open->request_id, tool, options);
+    notice.ask = make_ask(peer, open->request_id, tool, options, options_bytes);
     acp_notice(peer, &notice);
 }
 

@@ -62,6 +62,7 @@ struct buffer *acp_rpc_call_for(struct acp_peer *peer, enum acp_call call, const
     CHECK(place < peer->calls + ACP_CALLS_MAX);
     *place = (struct acp_outstanding){
         .call = call,
+        .method = method,
         .id = peer->next_id++,
         .token = token != NULL ? strdup(token) : NULL,
         .what = what != NULL ? strdup(what) : NULL,

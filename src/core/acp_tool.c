@@ -33,6 +33,7 @@ static void forget_fields(struct acp_tool *tool)
     tool->title = tool->kind = tool->status = NULL;
     tool->input = tool->locations = tool->content = tool->raw_output = NULL;
     tool->content_waits = false;
+    tool->shown_units = 0;
 }
 
 static void tool_free(struct acp_tool *tool)

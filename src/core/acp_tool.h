@@ -21,7 +21,8 @@ enum {
     /* UTF-16 units of the output of terminals of ours that are shown while they come, so that a
      * command that writes for ever does not fill the disk with events. The result has the end. */
     ACP_TOOL_OUTPUT_SHOWN = 4 * 1024 * 1024,
-    ACP_TOOL_DELTA_MAX = 256 * 1024, /* bytes that wait for the delta window */
+    /* Bytes of it that wait for the delta window; with as many of a piece, they fit into an event. */
+    ACP_TOOL_DELTA_MAX = 16 * 1024,
     ACP_TOOL_TERMINALS_MAX = 8,      /* that one call shows */
 };
 
@@ -40,6 +41,7 @@ struct acp_tool {
     bool terminal;            /* the output comes through `_meta` or from a terminal of ours, and
                                  `content` is no output */
     struct delta_text output; /* what was or will be sent as tool_output */
+    uint64_t shown_units;     /* UTF-16 units of the deltas so far, as they were shown */
     uint64_t output_dropped;  /* bytes that are not in `output` any more */
     uint64_t terminals[ACP_TOOL_TERMINALS_MAX]; /* of ours, that it shows: their numbers */
     size_t terminal_count;

@@ -6,6 +6,7 @@
 #include "core/acp_tool.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/utf8.h"
 
 /* The text of a block {type:"content", content:{type:"text", text}}; NULL if it is another. */
 static const char *block_text(struct json_object *block, size_t *length)
@@ -58,8 +59,8 @@ static void trim_output(struct acp_tool *tool)
     }
 }
 
-void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
-                         size_t length)
+static void add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
+                       size_t length)
 {
     tool->terminal = true;
     delta_text_add(&tool->output, data, length, SIZE_MAX);
@@ -74,9 +75,18 @@ void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const cha
     }
     size_t waiting;
     delta_text_rest(&tool->output, &waiting);
-    if (waiting > 0 &&
-        (delta_window_add(&peer->window, peer->now) || waiting > ACP_TOOL_DELTA_MAX)) {
+    bool much = tool->terminal_count > 0 && waiting > ACP_TOOL_DELTA_MAX;
+    if (waiting > 0 && (delta_window_add(&peer->window, peer->now) || much)) {
         acp_flush(peer);
+    }
+}
+
+void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
+                         size_t length)
+{
+    for (size_t part; length > 0 && peer->error == ERR_OK; data += part, length -= part) {
+        part = length < ACP_TOOL_DELTA_MAX ? length : ACP_TOOL_DELTA_MAX;
+        add_output(peer, tool, data, part);
     }
 }
 
@@ -91,7 +101,7 @@ void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json
         if (data == NULL) {
             continue;
         }
-        acp_tool_add_output(peer, tool, data, length);
+        add_output(peer, tool, data, length);
     }
     struct json_object *exit = json_get(meta, "terminal_exit");
     if (json_object_is_type(exit, json_type_object)) {
@@ -136,6 +146,46 @@ static bool extends_output(struct acp_peer *peer, struct acp_tool *tool)
     return false;
 }
 
+/* An output that is too long for an event is cut so that what is shown reads as one, and says that something is missing:
+ * offsets count what is shown. */
+static void send_output(struct acp_peer *peer, struct acp_tool *tool, const char *text, size_t length,
+                        struct instant line_at)
+{
+    enum { OTHERS = 512 }; /* what the event has beside its text */
+    struct buffer shown = {0};
+    struct buffer json = {0};
+    struct digest name;
+    struct blob *blob = NULL;
+    json_put_string(&json, text, length);
+    bool fits = json.length + OTHERS <= peer->max_event_bytes;
+    enum err err = buffer_ok(&json) ? ERR_OK : ERR_NOMEM;
+    buffer_free(&json);
+    if (err == ERR_OK && !fits) {
+        err = cut_text(text, length, CUT_PREVIEW, &peer->known, &shown, &name, &blob);
+        buffer_format(&shown, "\n[%zu bytes are left out here]\n", length - shown.length);
+    }
+    if (err != ERR_OK || !buffer_ok(&shown)) {
+        peer->error = ERR_NOMEM;
+        blobs_free(blob);
+        buffer_free(&shown);
+        return;
+    }
+    acp_blobs(peer, blob);
+    struct span delta = fits ? (struct span){text, length} : (struct span){shown.data, shown.length};
+    struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
+    json_field_string(out, "toolUseId", tool->use_id);
+    json_field_i64(out, "offset", (int64_t)tool->shown_units);
+    json_field_text(out, "delta", delta.text, delta.length);
+    if (!fits) {
+        char id[BLOB_ID_SIZE];
+        blob_id(&name, id);
+        buffer_format(out, ",\"refs\":[{\"path\":\"/delta\",\"blob\":\"%s\",\"bytes\":%zu}]", id, length);
+    }
+    tool->shown_units += utf8_utf16_length(delta.text, delta.length);
+    acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
+    buffer_free(&shown);
+}
+
 static void mute(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at)
 {
     static const char words[] =
@@ -143,7 +193,7 @@ static void mute(struct acp_peer *peer, struct acp_tool *tool, struct instant li
     tool->muted = true;
     struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
     json_field_string(out, "toolUseId", tool->use_id);
-    json_field_i64(out, "offset", (int64_t)tool->output.sent_units);
+    json_field_i64(out, "offset", (int64_t)tool->shown_units);
     json_field_string(out, "delta", words);
     acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
 }
@@ -168,12 +218,8 @@ void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant
     if (length == 0) {
         return;
     }
-    struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
-    json_field_string(out, "toolUseId", tool->use_id);
-    json_field_i64(out, "offset", (int64_t)tool->output.sent_units);
-    json_field_text(out, "delta", rest, length);
+    send_output(peer, tool, rest, length, line_at);
     delta_text_mark_sent(&tool->output);
-    acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
     if (tool->terminal_count > 0 && tool->output.sent_units > ACP_TOOL_OUTPUT_SHOWN) {
         mute(peer, tool, line_at);
     }

@@ -23,6 +23,8 @@ void permission_ask_free(struct permission_ask *ask)
     free(ask->tool_input);
     free(ask->locations);
     free(ask->plan_content);
+    free(ask->refs);
+    free(ask->event_refs);
     free(ask);
 }
 

@@ -32,5 +32,7 @@ void command_free(struct command *command)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         free(texts[i]);
     }
+    blobs_free(command->blobs);
+    free(command->uses);
     free(command);
 }

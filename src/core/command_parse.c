@@ -7,6 +7,7 @@
 #include "core/field.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
+#include "signalbox/core/prompt.h"
 
 static void *place(struct command *command, size_t offset)
 {
@@ -228,12 +229,14 @@ static enum err finish_prompt(struct json_object *object, struct command *comman
         buffer_byte(&content, '}');
         buffer_text(&text, command->text);
     }
+    enum err err = prompt_take_blocks(blocks, &content, command, error);
+    if (err) {
+        buffer_free(&content);
+        buffer_free(&text);
+        return err;
+    }
     for (size_t i = 0; i < count; i++) {
         struct json_object *block = json_object_array_get_idx(blocks, i);
-        if (content.length > 1) {
-            buffer_byte(&content, ',');
-        }
-        json_put_object(&content, block);
         if (!strcmp(json_get_string(block, "type"), "text")) {
             if (text.length) {
                 buffer_byte(&text, '\n');

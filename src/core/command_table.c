@@ -202,6 +202,7 @@ static const struct command_shape shapes[COMMAND_TYPE_COUNT] = {
     SHAPE(PING, "ping", nothing, "pong", NULL, "Ask whether the server is there."),
     [COMMAND_LIST_PERMISSIONS] = {.fields = nothing},
     [COMMAND_GET_SESSION] = {.fields = only_session},
+    [COMMAND_STORE_BLOB] = {.fields = only_session},
     [COMMAND_AGENT_STATES] = {.fields = nothing},
 };
 
@@ -214,6 +215,7 @@ const struct command_shape *command_shape(enum command_type type)
 static const char *const rest_names[COMMAND_TYPE_COUNT] = {
     [COMMAND_LIST_PERMISSIONS] = "list_permissions",
     [COMMAND_GET_SESSION] = "get_session",
+    [COMMAND_STORE_BLOB] = "store_blob",
     [COMMAND_AGENT_STATES] = "agent_states",
 };
 

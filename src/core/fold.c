@@ -76,6 +76,12 @@ uint64_t fold_position(const struct fold *fold)
     return fold->position;
 }
 
+uint64_t fold_unsafe(const struct fold *fold)
+{
+    CHECK(fold->decided);
+    return fold->plan.unsafe;
+}
+
 /* ---- Reading an event ---- */
 
 bool fold_stamps_read(struct scan *scan, struct span json, struct fold_stamps *stamps)

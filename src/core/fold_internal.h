@@ -10,7 +10,8 @@ enum fate {
     FATE_STAY,
     FATE_DROP,
     /* Goes into a later row. `index`: the next row of its chain; once decided, the last one; in
-     * the end, the slot in which it is held. */
+     * the end, the slot in which it is held. FATE_STAY: the first of the rows that were dropped for
+     * this one. */
     FATE_HOLD,
     /* While noting: stays, but `index` is a later part of the same thing, to be dropped with it. */
     FATE_LINK,
@@ -32,6 +33,7 @@ struct fold_plan {
     struct fold_mark *marks;
     size_t count, capacity;
     uint64_t base; /* the first row's number */
+    uint64_t unsafe; /* once settled: fold_unsafe */
     uint32_t last[EVENT_KIND_COUNT];
     uint32_t segment; /* turn_started seen */
     struct open **buckets;

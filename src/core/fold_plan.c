@@ -246,6 +246,7 @@ static void close_open(struct fold_plan *plan, uint32_t class, const struct fold
     struct open *open = *at;
     if (drops) {
         drop_chain(plan, &open->deltas);
+        plan->marks[plan->count - 1].index = open->deltas.first & FOLD_NOWHERE;
     }
     *at = open->next;
     plan->open_count--;
@@ -272,7 +273,8 @@ static enum err add_mark(struct fold_plan *plan, uint64_t seq)
         plan->marks = marks;
         plan->capacity = capacity;
     }
-    plan->marks[plan->count++] = (struct fold_mark){.at = (uint32_t)at, .fate = FATE_STAY};
+    plan->marks[plan->count++] =
+        (struct fold_mark){.at = (uint32_t)at, .fate = FATE_STAY, .index = FOLD_NOWHERE};
     return ERR_OK;
 }
 
@@ -355,6 +357,38 @@ static void drop_known(struct fold_plan *plan, uint64_t after)
     }
 }
 
+static bool comes_out(const struct fold_mark *mark)
+{
+    return mark->fate == FATE_STAY || mark->fate == FATE_EMIT;
+}
+
+/* The last row that comes out between what is withheld and the row that makes up for it. */
+static void find_unsafe(struct fold_plan *plan)
+{
+    size_t unsafe = FOLD_NOWHERE;
+    size_t held_to = 0;
+    for (size_t row = 0; row < plan->count; row++) {
+        const struct fold_mark *mark = &plan->marks[row];
+        if (mark->fate == FATE_HOLD) {
+            held_to = mark->index > held_to ? mark->index : held_to;
+        } else if (comes_out(mark) && held_to > row) {
+            unsafe = row;
+        }
+    }
+    size_t dropped_from = FOLD_NOWHERE;
+    for (size_t row = plan->count; row-- > 0;) {
+        const struct fold_mark *mark = &plan->marks[row];
+        if (comes_out(mark) && dropped_from <= row) {
+            unsafe = unsafe == FOLD_NOWHERE || row > unsafe ? row : unsafe;
+            break;
+        }
+        if (mark->fate == FATE_STAY && mark->index < dropped_from) {
+            dropped_from = mark->index;
+        }
+    }
+    plan->unsafe = unsafe == FOLD_NOWHERE ? 0 : plan->base + plan->marks[unsafe].at;
+}
+
 void fold_plan_settle(struct fold_plan *plan, uint64_t after)
 {
     forget_open(plan);
@@ -363,6 +397,7 @@ void fold_plan_settle(struct fold_plan *plan, uint64_t after)
         struct fold_mark *mark = &plan->marks[row];
         if (mark->fate == FATE_LINK) {
             mark->fate = FATE_STAY;
+            mark->index = FOLD_NOWHERE;
         } else if (mark->fate == FATE_HOLD) {
             const struct fold_mark *next = &plan->marks[mark->index];
             uint32_t end = next->fate == FATE_HOLD ? next->index : mark->index;
@@ -372,4 +407,5 @@ void fold_plan_settle(struct fold_plan *plan, uint64_t after)
         }
     }
     drop_known(plan, after);
+    find_unsafe(plan);
 }

@@ -13,9 +13,15 @@ static void put_text(struct buffer *out, const char *text)
     json_put_string(out, text, strlen(text));
 }
 
-static void put_content(struct buffer *out, const char *media_type, const char *schema)
+/* `lines` (may be NULL) is the schema of each line, where JSON lines can be had as well. */
+static void put_content(struct buffer *out, const char *media_type, const char *schema, const char *lines)
 {
-    buffer_format(out, "\"content\":{\"%s\":{\"schema\":", media_type);
+    buffer_text(out, "\"content\":{");
+    if (lines) { /* there is no schema for lines: that of each (OpenAPI 3.2 calls it itemSchema) */
+        buffer_format(out, "\"application/x-ndjson\":{\"schema\":{\"type\":\"string\",\"description\":"
+                           "\"Each line is one %s.\"}},", lines);
+    }
+    buffer_format(out, "\"%s\":{\"schema\":", media_type);
     if (schema) {
         buffer_format(out, "{\"$ref\":\"%s%s\"}", prefix, schema);
     } else {
@@ -76,8 +82,12 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_EVENTS] = "listEvents",
         [ROUTE_PROMPT] = "prompt",
         [ROUTE_CANCEL] = "cancel",
+        [ROUTE_STORE_BLOB] = "storeBlob",
+        [ROUTE_BLOB] = "getBlob",
         [ROUTE_PERMISSIONS] = "listPermissions",
         [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
+        [ROUTE_RULES] = "listRules",
+        [ROUTE_AUDIT] = "listAudit",
     };
     buffer_format(out, "\"operationId\":\"%s\",", names[route->id]);
 }
@@ -100,7 +110,12 @@ static void put_operation(struct buffer *out, const struct route *route)
     if (route->request) {
         buffer_format(out, "\"requestBody\":{\"required\":%s,",
                       route->body_optional ? "false" : "true");
-        put_content(out, "application/json", route->request);
+        put_content(out, "application/json", route->request, NULL);
+        buffer_text(out, "},");
+    }
+    if (route->any_body) {
+        buffer_text(out, "\"requestBody\":{\"required\":true,");
+        put_content(out, "*/*", NULL, NULL);
         buffer_text(out, "},");
     }
     buffer_format(out, "\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,
@@ -108,7 +123,7 @@ static void put_operation(struct buffer *out, const struct route *route)
     if (route->status != 101) {
         buffer_byte(out, ',');
         put_content(out, route->media_type ? route->media_type : "application/json",
-                    route->response);
+                    route->response, route->lines);
     }
     buffer_text(out, "},\"default\":{\"$ref\":\"#/components/responses/problem\"}}}");
 }
@@ -154,7 +169,7 @@ void openapi_write(struct buffer *out, const char *version)
                 "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
                 "\"login\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"signalbox_login\"}},"
                 "\"responses\":{\"problem\":{\"description\":\"Refused (RFC 9457).\",");
-    put_content(out, "application/problem+json", "problem");
+    put_content(out, "application/problem+json", "problem", NULL);
     buffer_text(out, "}},\"schemas\":{");
     struct buffer definitions = {0};
     schema_definitions(&definitions, prefix);

@@ -25,6 +25,10 @@ static char *request_json(const struct permission *permission, const struct sess
     json_field_string(&out, "kind", ask->kind);
     json_field_raw(&out, "locations", ask->locations);
     json_field_raw(&out, "planContent", ask->plan_content ? ask->plan_content : "null");
+    if (ask->refs) {
+        json_key(&out, "refs");
+        buffer_format(&out, "[%s]", ask->refs);
+    }
     json_key(&out, "acpOptions");
     buffer_byte(&out, '[');
     for (size_t i = 0; i < ask->option_count; i++) {
@@ -111,6 +115,10 @@ void step_permission_ask(struct step *step, struct permission_ask *ask)
     }
     struct buffer *out = step_event(step, EVENT_PERMISSION_REQUEST, permission->ask->turn_id);
     json_field_raw(out, "request", permission->request_json);
+    if (permission->ask->event_refs) {
+        json_key(out, "refs");
+        buffer_format(out, "[%s]", permission->ask->event_refs);
+    }
     step_emit(step, EVENT_PERMISSION_REQUEST);
     sink->permission_feed(sink->context, session, permission, true);
     step_settle_phase(step);

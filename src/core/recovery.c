@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cut.h"
 #include "signalbox/base/json.h"
 
 /* Something open: a message, a tool call, a permission request. */
@@ -180,16 +181,42 @@ enum err recovery_read(struct recovery *recovery, struct json_object *event)
 struct ending {
     struct recovery *recovery;
     int64_t wall_ms;
-    enum err (*emit)(void *context, struct event *event);
-    void *context;
+    size_t max_event_bytes;
+    const struct recovery_sink *sink;
     struct buffer text;
 };
+
+static enum err emit_blobs(struct ending *ending, struct blob *blobs)
+{
+    enum err err = ERR_OK;
+    while (blobs) {
+        struct blob *blob = blobs;
+        blobs = blob->next;
+        blob->next = NULL;
+        if (err) {
+            blobs_free(blob);
+        } else {
+            err = ending->sink->blob(ending->sink->context, blob);
+        }
+    }
+    return err;
+}
 
 static enum err emit(struct ending *ending, enum event_kind kind)
 {
     struct event event;
-    enum err err = event_close(&ending->text, kind, ending->wall_ms, &event);
-    return err ? err : ending->emit(ending->context, &event);
+    struct blob *blobs = NULL;
+    enum err err = ERR_OK;
+    if (kind == EVENT_TOOL_RESULT) { /* the only other long one is message text */
+        err = cut_event(&ending->text, ending->max_event_bytes, NULL, &blobs);
+    }
+    if (!err) {
+        err = emit_blobs(ending, blobs);
+    }
+    if (!err) {
+        err = event_close(&ending->text, kind, ending->wall_ms, &event);
+    }
+    return err ? err : ending->sink->event(ending->sink->context, &event);
 }
 
 static enum err end_message(struct ending *ending, const struct open_item *item)
@@ -256,10 +283,11 @@ static enum err end_turn(struct ending *ending)
     return emit(ending, EVENT_COMPLETE);
 }
 
-enum err recovery_finish(struct recovery *recovery, int64_t wall_ms,
-                         enum err (*emit_event)(void *context, struct event *event), void *context)
+enum err recovery_finish(struct recovery *recovery, int64_t wall_ms, size_t max_event_bytes,
+                         const struct recovery_sink *sink)
 {
-    struct ending ending = {.recovery = recovery, .wall_ms = wall_ms, .emit = emit_event, .context = context};
+    struct ending ending = {
+        .recovery = recovery, .wall_ms = wall_ms, .max_event_bytes = max_event_bytes, .sink = sink};
     enum err err = end_all(&ending, &recovery->messages, end_message);
     if (!err) {
         err = end_all(&ending, &recovery->tools, end_tool);

@@ -22,6 +22,30 @@ static const struct route_query events_query[] = {
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":256}", "Events a page."},
     {NULL, NULL, NULL},
 };
+static const struct route_query rules_query[] = {
+    {"user", "{\"type\":\"string\"}", "Only what this user made."},
+    {"session", "{\"type\":\"string\"}", "Only those of this session."},
+    {"workspace", "{\"type\":\"string\"}", "Only those that hold in this folder."},
+    {"after", "{\"type\":\"string\"}", "The `next` of the page before."},
+    {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,\"default\":100}", "Rules a page."},
+    {NULL, NULL, NULL},
+};
+#define WHEN "{\"type\":\"integer\",\"minimum\":0}"
+static const struct route_query audit_query[] = {
+    {"session", "{\"type\":\"string\"}", "Only entries about this session."},
+    {"user", "{\"type\":\"string\"}", "Only entries behind which this user is."},
+    {"outcome", "{\"enum\":[\"allowed\",\"rejected\",\"timeout\",\"cancelled\"]}", "Only requests that ended like this."},
+    {"since", WHEN, "Not before this time, Unix milliseconds."},
+    {"until", WHEN, "Before this time, Unix milliseconds."},
+    {"order", "{\"enum\":[\"asc\",\"desc\"],\"default\":\"asc\"}", "By number: the first entry first, or the last."},
+    {"after", "{\"type\":\"string\",\"pattern\":\"^[0-9]+$\"}",
+     "Only what comes behind the entry with this number, in that order."},
+    {"limit", "{\"type\":\"integer\",\"minimum\":1,\"default\":100}",
+     "Entries a page, at most 500; with `jsonl`, entries in all, and everything without it."},
+    {"format", "{\"enum\":[\"json\",\"jsonl\"]}",
+     "`jsonl`: all of it, an entry a line, as `Accept: application/x-ndjson` asks for, too."},
+    {NULL, NULL, NULL},
+};
 
 static const struct route routes[] = {
     {.id = ROUTE_HEALTH, .method = "GET", .path = "/healthz", .command = -1, .open = true, .status = 200,
@@ -59,11 +83,22 @@ static const struct route routes[] = {
     {.id = ROUTE_CANCEL, .method = "POST", .path = SESSION "/cancel", .command = COMMAND_CANCEL, .changes = true,
      .status = 200, .summary = "Cancel the turn and withdraw queued prompts.", .request = "body.cancel",
      .body_optional = true, .response = "cancelled"},
+    {.id = ROUTE_STORE_BLOB, .method = "POST", .path = SESSION "/blobs", .command = COMMAND_STORE_BLOB, .changes = true,
+     .status = 201, .summary = "Send content up, to be named in a prompt. The same content again is the same blob.",
+     .any_body = true, .response = "storedBlob"},
+    {.id = ROUTE_BLOB, .method = "GET", .path = SESSION "/blobs/{blob}", .command = -1, .status = 200,
+     .summary = "Content that was too large for an event, or that was sent up; also in part (Range).",
+     .media_type = "*/*"},
     {.id = ROUTE_PERMISSIONS, .method = "GET", .path = "/v1/permissions", .command = COMMAND_LIST_PERMISSIONS,
      .status = 200, .summary = "Everything that waits for an answer, over all sessions.", .response = "permissions"},
     {.id = ROUTE_PERMISSION_RESPONSE, .method = "POST", .path = SESSION "/permissions/{requestId}",
      .command = COMMAND_PERMISSION_RESPONSE, .changes = true, .status = 200,
      .summary = "Answer a permission request.", .request = "body.permission_response", .response = "answered"},
+    {.id = ROUTE_RULES, .method = "GET", .path = "/v1/rules", .command = -1, .status = 200,
+     .summary = "The rules of everybody, in the order in which they were made.", .response = "ruleList",
+     .query = rules_query},
+    {.id = ROUTE_AUDIT, .method = "GET", .path = "/v1/audit", .command = -1, .status = 200,
+     .summary = "The audit: who decided what.", .response = "auditPage", .lines = "auditEntry", .query = audit_query},
 };
 _Static_assert(array_size(routes) == ROUTE_COUNT, "every route has its row");
 

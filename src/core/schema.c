@@ -283,7 +283,8 @@ void schema_definitions(struct buffer *out, const char *prefix)
     put_shapes(out, prefix, "", false, schema_bodies);
     put_command_bodies(out, prefix);
     open_definition(out, "", "contentBlock",
-                    "An ACP content block: text, image, audio, resource_link, resource.");
+                    "An ACP content block: text, image, audio, resource_link, resource. An image, an audio or a "
+                    "resource may have `blob`, a blob's id, instead of its data.");
     buffer_text(
         out, "\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"}},\"required\":["
              "\"type\"],"

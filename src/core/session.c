@@ -63,6 +63,7 @@ void step_emit(struct step *step, enum event_kind kind)
 
 void step_end(struct step *step)
 {
+    step_settle_idle(step);
     buffer_free(&step->text);
 }
 
@@ -104,8 +105,13 @@ void step_phase(struct step *step, enum session_phase phase, const char *detail)
     }
     CHECK(session_phase_may_follow(session->phase, phase));
     session->phase = phase;
+    step_say_phase(step, detail);
+}
+
+void step_say_phase(struct step *step, const char *detail)
+{
     struct buffer *out = step_event(step, EVENT_STATUS, NULL);
-    json_field_string(out, "phase", phase_names[phase]);
+    json_field_string(out, "phase", phase_names[step->session->phase]);
     json_field_string(out, "detail", detail);
     step_emit(step, EVENT_STATUS);
 }
@@ -198,30 +204,13 @@ void session_free(struct session *session)
     free(session->policy);
     free(session->epoch);
     free(session->created_by);
+    free(session->stop_detail);
     free(session->closed_by);
     free(session->closed_client_id);
     free(session->closed_id);
     free(session->agent_session);
     settings_free(session);
     free(session);
-}
-
-void step_start_agent(struct step *step)
-{
-    struct session *session = step->session;
-    if (session->life != AGENT_NONE) {
-        return;
-    }
-    /* A number that no event of this session has had: ids made from it cannot come again. */
-    session->run = session->run > session->head ? session->run + 1 : session->head + 1;
-    session->life = AGENT_STARTING;
-    session->start_deadline = step->sink->arm(step->sink->context, session, ARM_START,
-                                              step->now->limits->start_timeout_ms, NULL);
-    if (session->head && session->phase != PHASE_STARTING) {
-        step_phase(step, PHASE_STARTING, NULL);
-    }
-    session->changed = true;
-    step->sink->start_agent(step->sink->context, session);
 }
 
 void session_begin(struct session *session, const struct session_sink *sink, const struct session_now *now,
@@ -239,7 +228,9 @@ void session_begin(struct session *session, const struct session_sink *sink, con
     out = step_event(&step, EVENT_STATUS, NULL);
     json_field_string(out, "phase", phase_names[PHASE_STARTING]);
     step_emit(&step, EVENT_STATUS);
-    step_start_agent(&step);
+    const struct place_answer place = step_ask_place(&step, caller->user);
+    CHECK(place.kind != PLACE_REFUSED);
+    step_start_agent(&step, &place);
 
     struct buffer fields = {0};
     json_field_string(&fields, "sessionId", session->id);
@@ -289,7 +280,9 @@ void session_close(struct session *session, const struct session_sink *sink, con
             sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         }
         step_cancel_pending(&step, "session_closed", true);
+        step_leave_place(&step);
         if (session->life == AGENT_NONE) {
+            step_settings_lost(&step, ANSWER_CLOSED, "the session is closed");
             step_closed(&step);
         } else {
             /* The agent says what it has left to say, and its NOTICE_EXITED closes the session. */
@@ -303,7 +296,12 @@ void session_close(struct session *session, const struct session_sink *sink, con
 void session_stop(struct session *session, const struct session_sink *sink, const struct session_now *now)
 {
     struct step step = STEP(session, sink, now);
-    if (session->life != AGENT_NONE && session->life != AGENT_ENDING) {
+    if (session->life == AGENT_WAITING) {
+        step_leave_place(&step);
+        session->queue_paused = session->queue != NULL;
+        step_settings_lost(&step, ANSWER_SHUTTING_DOWN, "the server is stopping");
+        step_phase(&step, PHASE_STOPPED, "the server is stopping");
+    } else if (session->life != AGENT_NONE && session->life != AGENT_ENDING) {
         if (session->turn.id && !session->turn.cancelling) {
             sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
         }

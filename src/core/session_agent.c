@@ -45,14 +45,33 @@ static void take_ready(struct step *step, const struct agent_notice *notice)
     step_next_turn(step);
 }
 
-/* The process never became an agent with a session. Its NOTICE_EXITED may still follow, and finds life NONE. */
+/* What the watchers are told of an agent that did not start or died: `message`, and whether it will be tried again. */
+static void step_phase_noting(struct step *step, enum session_phase phase, const char *message, const char *note)
+{
+    if (!note) {
+        step_phase(step, phase, message);
+        return;
+    }
+    struct buffer text = {0};
+    buffer_format(&text, "%s%s%s", message ? message : "", message ? " " : "", note);
+    char *detail = buffer_take(&text);
+    need_ok(detail ? ERR_OK : ERR_NOMEM);
+    step_phase(step, PHASE_FAILED, detail);
+    free(detail);
+}
+
+/* The process never became an agent with a session. Its NOTICE_EXITED may still follow, and finds no agent. */
 static void take_failed(struct step *step, struct agent_notice *notice)
 {
     struct session *session = step->session;
     disarm_start(step);
     bool told = session->life == AGENT_ENDING; /* by whoever is ending it: closing, stopping, the start's deadline */
+    /* A program or a login that is missing is for a person to mend, who is not to wait for it to be tried. */
+    bool its_own = !session->closing && !session->stopping && !notice->auth_required &&
+                   !(notice->code && !strcmp(notice->code, "agent_unavailable"));
     session->life = AGENT_NONE;
     metric_add(METRIC_AGENTS_FAILED, 1);
+    const char *note = step->sink->run(step->sink->context, session, its_own ? RUN_FAILED : RUN_OVER, notice->message);
     step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
     if (session->closing) {
         step_closed(step);
@@ -65,7 +84,7 @@ static void take_failed(struct step *step, struct agent_notice *notice)
     if (session->stopping) {
         step_phase(step, PHASE_STOPPED, "the server is stopping");
     } else {
-        step_phase(step, PHASE_FAILED, notice->message);
+        step_phase_noting(step, PHASE_FAILED, notice->message, note);
     }
 }
 
@@ -80,19 +99,44 @@ static void take_turn_ended(struct step *step, struct agent_notice *notice)
         step_error(step, session->turn.id, notice->message, notice->code ? notice->code : "agent_error", false);
     }
     step_complete(step, notice->stop_reason ? notice->stop_reason : "end_turn", notice->usage);
+    step_proven(step);
     step_next_turn(step);
+}
+
+/* What came while an idle agent was being stopped is worth a new one. */
+static void start_again(struct step *step, bool queue_goes_on)
+{
+    struct session *session = step->session;
+    struct place_answer place = step_ask_place(step, queue_goes_on ? session->queue->user : session->created_by);
+    if (place.kind != PLACE_REFUSED) {
+        session->queue_paused = session->queue && !queue_goes_on;
+        step_start_agent(step, &place);
+        return;
+    }
+    step_settings_lost(step, place.code, place.message);
+    step_error(step, NULL, place.message, answer_code_name(place.code), true);
+    step_phase(step, PHASE_FAILED, place.message);
 }
 
 static void take_exited(struct step *step, struct agent_notice *notice)
 {
     struct session *session = step->session;
     disarm_start(step);
-    if (session->life == AGENT_NONE) {
+    if (!session_has_agent(session)) {
         return; /* NOTICE_FAILED has said it, and more cannot come of it */
     }
     bool in_turn = session->turn.id != NULL;
+    bool crashed = session->life != AGENT_ENDING && (in_turn || !session->proven);
+    bool queue_goes_on = session->queue && !session->queue_paused;
+    bool goes_on = session->stop_detail && (queue_goes_on || session->setting_waiters) && !session->closing &&
+                   !session->stopping;
     session->life = AGENT_NONE;
-    step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
+    const char *note = step->sink->run(step->sink->context, session,
+                                       session->start_expired ? RUN_FAILED : crashed ? RUN_CRASHED : RUN_OVER,
+                                       notice->message);
+    if (!goes_on) {
+        step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
+    }
     step_cancel_pending(step, session->closing ? "session_closed" : "agent_exited", false);
     if (session->closing) {
         step_complete(step, "cancelled", NULL);
@@ -110,7 +154,61 @@ static void take_exited(struct step *step, struct agent_notice *notice)
             metric_add(METRIC_AGENTS_FAILED, 1);
         }
     }
-    step_phase(step, PHASE_STOPPED, session->stopping ? "the server is stopping" : notice->message);
+    const char *why = session->stopping      ? "the server is stopping"
+                      : session->stop_detail ? session->stop_detail
+                                             : notice->message;
+    step_phase_noting(step, PHASE_STOPPED, why, session->stopping ? NULL : note);
+    free(session->stop_detail);
+    session->stop_detail = NULL;
+    if (goes_on) {
+        start_again(step, queue_goes_on);
+    }
+}
+
+/* ---- Silence ---- */
+
+static void take_silent(struct step *step, const struct agent_notice *notice)
+{
+    struct session *session = step->session;
+    if (session->life != AGENT_READY || session->phase != PHASE_RUNNING) {
+        return; /* it is another's turn to say something by now */
+    }
+    metric_add(METRIC_AGENT_SILENCES, 1);
+    session->silent = true;
+    struct buffer text = {0};
+    buffer_text(&text, "no sign of life from the agent for ");
+    put_duration(&text, notice->silent_ms);
+    char *detail = buffer_take(&text);
+    need_ok(detail ? ERR_OK : ERR_NOMEM);
+    step_say_phase(step, detail);
+    free(detail);
+}
+
+static void take_heard(struct step *step)
+{
+    struct session *session = step->session;
+    if (session->silent && session->life == AGENT_READY && session->turn.id) {
+        step_say_phase(step, NULL);
+    }
+    session->silent = false;
+}
+
+static void take_hangs(struct step *step, const struct agent_notice *notice)
+{
+    struct session *session = step->session;
+    if (session->life != AGENT_READY || !session->turn.id || session->turn.cancelling || session->pending) {
+        return;
+    }
+    metric_add(METRIC_AGENT_HANGS, 1);
+    struct buffer text = {0};
+    buffer_text(&text, "the agent gave no sign of life for ");
+    put_duration(&text, notice->silent_ms);
+    buffer_text(&text, ", and its turn is cancelled (agent-hang-ms)");
+    char *message = buffer_take(&text);
+    need_ok(message ? ERR_OK : ERR_NOMEM);
+    step_error(step, session->turn.id, message, "agent_hangs", false);
+    free(message);
+    step_cancel_turn(step);
 }
 
 void session_agent_notice(struct session *session, const struct session_sink *sink, const struct session_now *now,
@@ -138,6 +236,15 @@ void session_agent_notice(struct session *session, const struct session_sink *si
         free(session->title);
         session->title = need_copy(notice->title);
         session->changed = true;
+        break;
+    case NOTICE_SILENT:
+        take_silent(&step, notice);
+        break;
+    case NOTICE_HANGS:
+        take_hangs(&step, notice);
+        break;
+    case NOTICE_HEARD:
+        take_heard(&step);
         break;
     case NOTICE_SETTING:
         step_setting_answered(&step, notice);

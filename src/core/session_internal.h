@@ -20,7 +20,7 @@ struct step {
  * &step->text. */
 struct buffer *step_event(struct step *step, enum event_kind kind, const char *turn_id);
 void step_emit(struct step *step, enum event_kind kind);
-void step_end(struct step *step);
+void step_end(struct step *step); /* the last of each step that changed something */
 
 void put_by(struct buffer *out, const char *user);
 void put_cause(struct buffer *out, const char *client_id, const char *id);
@@ -32,8 +32,25 @@ void answer_refuse(struct step *step, const struct caller *caller, enum answer_c
 void step_phase(struct step *step, enum session_phase phase, const char *detail);
 void step_error(struct step *step, const char *turn_id, const char *message, const char *code,
                 bool fatal);
-/* Starts the agent if none runs. */
-void step_start_agent(struct step *step);
+/* The phase as it is, once more, with another detail (or with none any more). */
+void step_say_phase(struct step *step, const char *detail);
+/* Before anything is recorded: asks for a place if the agent must be started. PLACE_REFUSED: it may not. */
+struct place_answer step_ask_place(struct step *step, const char *user);
+/* Starts the agent if none runs, with the place that was asked for, or waits. */
+void step_start_agent(struct step *step, const struct place_answer *place);
+/* Waits for a place no more. */
+void step_leave_place(struct step *step);
+/* Who withdrew the last prompt of a session that waits for a place has it wait no more. */
+void step_nothing_waits(struct step *step);
+void answer_refuse_place(struct step *step, const struct caller *caller, const struct place_answer *place);
+/* "2 minutes", "90 seconds". */
+void put_duration(struct buffer *out, int64_t ms);
+/* Cancels the open turn. */
+void step_cancel_turn(struct step *step);
+/* The run has shown that the agent works. */
+void step_proven(struct step *step);
+/* Arms and disarms what hangs on the agent being idle. */
+void step_settle_idle(struct step *step);
 /* Gives the next prompt to the agent, if it may have one. */
 void step_next_turn(struct step *step);
 /* Takes back what waits, visibly: nobody will do it any more. */

@@ -91,7 +91,7 @@ static void tell_agent(struct step *step, struct setting_waiter *waiter)
 }
 
 void session_set(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                 const struct caller *caller, const char *option_id, const char *value, bool agent_may_start)
+                 const struct caller *caller, const char *option_id, const char *value)
 {
     struct step step = STEP(session, sink, now);
     size_t waiting = 0;
@@ -107,8 +107,9 @@ void session_set(struct session *session, const struct session_sink *sink, const
         answer_refuse(&step, caller, ANSWER_BUSY, "the agent has not answered earlier changes yet");
         return;
     }
-    if (session->life == AGENT_NONE && !agent_may_start) {
-        answer_refuse(&step, caller, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)");
+    const struct place_answer place = step_ask_place(&step, caller->user);
+    if (place.kind == PLACE_REFUSED) {
+        answer_refuse_place(&step, caller, &place);
         return;
     }
     char token[32];
@@ -121,7 +122,7 @@ void session_set(struct session *session, const struct session_sink *sink, const
     if (session->life == AGENT_READY) {
         tell_agent(&step, waiter);
     } else {
-        step_start_agent(&step); /* one that is ending is started by nobody: its end answers */
+        step_start_agent(&step, &place); /* of one that is ending, its end answers, or has it started again */
     }
     step_end(&step);
 }
@@ -197,6 +198,10 @@ char *session_state_text(const struct session *session)
     json_field_bool(&out, "titled", session->titled);
     json_field_bool(&out, "hadTurns", session->had_turns);
     json_field_string(&out, "acpSession", session->agent_session);
+    if (session->uploads) {
+        json_field_i64(&out, "uploads", (int64_t)session->uploads);
+        json_field_i64(&out, "uploadBytes", session->upload_bytes);
+    }
     if (session->can_known) {
         json_field_i64(&out, "can", session->can);
     }
@@ -226,6 +231,11 @@ void session_state_restore(struct session *session, const char *text)
     session->agent_session = need_copy(json_get_string(state, "acpSession"));
     session->can_known = json_get_i64(state, "can", &can);
     session->can = session->can_known ? (unsigned)can : 0;
+    int64_t uploads;
+    session->uploads = json_get_i64(state, "uploads", &uploads) && uploads > 0 ? (size_t)uploads : 0;
+    if (!json_get_i64(state, "uploadBytes", &session->upload_bytes)) {
+        session->upload_bytes = 0;
+    }
     struct json_object *list = json_get(state, "settings");
     size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     for (size_t i = 0; i < count; i++) {

@@ -70,7 +70,8 @@ static void begin_turn(struct step *step, struct prompt *prompt)
     step_emit(step, EVENT_TURN_STARTED);
     session->had_turns = true;
     step_settle_phase(step);
-    step->sink->order(step->sink->context, session, ORDER_PROMPT, session->turn.id, prompt->content, NULL, NULL);
+    step->sink->order(step->sink->context, session,
+                      prompt->names_blobs ? ORDER_PROMPT_BLOBS : ORDER_PROMPT, session->turn.id, prompt->content, NULL, NULL);
     prompt_free(prompt);
 }
 
@@ -92,7 +93,7 @@ void step_next_turn(struct step *step)
 }
 
 void session_prompt(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                    const struct caller *caller, const struct command *command, bool agent_may_start)
+                    const struct caller *caller, const struct command *command)
 {
     struct step step = STEP(session, sink, now);
     if (session->closing || session->phase == PHASE_CLOSED) {
@@ -109,8 +110,9 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
         answer_refuse(&step, caller, ANSWER_QUEUE_FULL, "too many prompts of this session wait already");
         return;
     }
-    if (session->life == AGENT_NONE && !agent_may_start) {
-        answer_refuse(&step, caller, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)");
+    const struct place_answer place = step_ask_place(&step, caller->user);
+    if (place.kind == PLACE_REFUSED) {
+        answer_refuse_place(&step, caller, &place);
         return;
     }
     char message_id[32];
@@ -118,7 +120,8 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
     struct prompt *prompt = need_zero(sizeof(*prompt));
     *prompt = (struct prompt){.message_id = need_copy(message_id), .text = need_copy(command->text ? command->text : ""),
                               .content = need_copy(command->content), .user = need_copy(caller->user),
-                              .client_id = need_copy(caller->client_id), .cause_id = need_copy(caller->id)};
+                              .client_id = need_copy(caller->client_id), .cause_id = need_copy(caller->id),
+                              .names_blobs = command->blobs || command->use_count};
     struct buffer fields = {0};
     json_field_string(&fields, "messageId", message_id);
     json_field_string(&fields, "status", at_once ? "accepted" : "queued");
@@ -134,7 +137,7 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
         json_field_i64(&fields, "position", (int64_t)session->queued);
         emit_user_message(&step, prompt, "queued", session->queued);
         session->queue_paused = false; /* the next prompt sets a paused queue going */
-        step_start_agent(&step);
+        step_start_agent(&step, &place);
         if (agent_is_free(session)) {
             step_next_turn(&step);
         }
@@ -164,26 +167,31 @@ void session_withdraw(struct session *session, const struct session_sink *sink, 
     }
     session->queued--;
     withdrawn(&step, prompt, caller->client_id, caller->id);
+    step_nothing_waits(&step);
     answer_ok(&step, caller, NULL);
     step_end(&step);
 }
 
 void session_resume_queue(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                          const struct caller *caller, bool agent_may_start)
+                          const struct caller *caller)
 {
     struct step step = STEP(session, sink, now);
     if (session->closing || session->phase == PHASE_CLOSED) {
         answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
         return;
     }
-    if (session->queue && session->life == AGENT_NONE && !agent_may_start) {
-        answer_refuse(&step, caller, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)");
+    struct place_answer place = {.kind = PLACE_GIVEN};
+    if (session->queue) {
+        place = step_ask_place(&step, caller->user);
+    }
+    if (place.kind == PLACE_REFUSED) {
+        answer_refuse_place(&step, caller, &place);
         return;
     }
     session->queue_paused = false;
     session->changed = true;
     if (session->queue) {
-        step_start_agent(&step);
+        step_start_agent(&step, &place);
         if (agent_is_free(session)) {
             step_next_turn(&step);
         }
@@ -219,6 +227,21 @@ static void withdraw_all(struct step *step, const struct caller *caller, bool al
     buffer_byte(fields, ']');
 }
 
+void step_cancel_turn(struct step *step)
+{
+    struct session *session = step->session;
+    if (!session->turn.id || session->turn.cancelling) {
+        return;
+    }
+    session->turn.cancelling = true;
+    session->turn.cancel_deadline = step->sink->arm(step->sink->context, session, ARM_CANCEL,
+                                                    step->now->limits->cancel_timeout_ms, NULL);
+    /* ACP: first session/cancel, then `cancelled` to everything that is pending. */
+    step->sink->order(step->sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
+    step_cancel_pending(step, "turn_cancelled", true);
+    step_settle_phase(step);
+}
+
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
                     const struct caller *caller, bool all)
 {
@@ -229,16 +252,10 @@ void session_cancel(struct session *session, const struct session_sink *sink, co
     }
     struct buffer fields = {0};
     withdraw_all(&step, caller, all, &fields);
-    if (session->turn.id && !session->turn.cancelling) {
-        session->turn.cancelling = true;
-        session->turn.cancel_deadline =
-            sink->arm(sink->context, session, ARM_CANCEL, now->limits->cancel_timeout_ms, NULL);
-        /* ACP: first session/cancel, then `cancelled` to everything that is pending. */
-        sink->order(sink->context, session, ORDER_CANCEL, session->turn.id, NULL, NULL, NULL);
-        step.cause = caller;
-        step_cancel_pending(&step, "turn_cancelled", true);
-        step_settle_phase(&step);
-    }
+    step.cause = caller;
+    step_cancel_turn(&step);
+    step.cause = NULL;
+    step_nothing_waits(&step);
     char *text = buffer_take(&fields);
     answer_ok(&step, caller, text);
     free(text);
@@ -262,6 +279,7 @@ void step_complete(struct step *step, const char *stop_reason, const char *usage
     free(session->turn.id);
     free(session->turn.message_id);
     session->turn = (struct turn){0};
+    session->silent = false;
 }
 
 void session_cancel_expired(struct session *session, const struct session_sink *sink, const struct session_now *now)
@@ -282,8 +300,15 @@ void session_start_expired(struct session *session, const struct session_sink *s
     struct step step = STEP(session, sink, now);
     session->start_deadline = NULL;
     if (session->life == AGENT_STARTING) {
-        step_error(&step, NULL, "the agent was started, but did not answer in time (agent-start-timeout-ms)",
-                   "agent_failed", true);
+        struct buffer text = {0};
+        buffer_text(&text, "the agent was started, but had no session within ");
+        put_duration(&text, now->limits->start_timeout_ms);
+        buffer_text(&text, " (agent-start-timeout-ms)");
+        char *message = buffer_take(&text);
+        need_ok(message ? ERR_OK : ERR_NOMEM);
+        step_error(&step, NULL, message, "agent_failed", true);
+        free(message);
+        session->start_expired = true;
         session->life = AGENT_ENDING;
         sink->order(sink->context, session, ORDER_KILL, NULL, NULL, NULL, NULL);
     }
@@ -306,6 +331,9 @@ char *session_queue_text(const struct session *session)
         json_field_string(&out, "user", prompt->user);
         json_field_string(&out, "clientId", prompt->client_id);
         json_field_string(&out, "id", prompt->cause_id);
+        if (prompt->names_blobs) {
+            json_field_bool(&out, "namesBlobs", true);
+        }
         buffer_byte(&out, '}');
     }
     buffer_byte(&out, ']');
@@ -332,7 +360,8 @@ void session_queue_restore(struct session *session, const char *text)
             .message_id = need_copy(message_id), .text = need_copy(words ? words : ""),
             .content = need_copy(content ? json_object_to_json_string_ext(content, JSON_C_TO_STRING_PLAIN) : "[]"),
             .user = need_copy(user ? user : "local"), .client_id = need_copy(json_get_string(item, "clientId")),
-            .cause_id = need_copy(json_get_string(item, "id"))};
+            .cause_id = need_copy(json_get_string(item, "id")),
+            .names_blobs = json_get_bool(item, "namesBlobs", false)};
         *session->queue_last = prompt;
         session->queue_last = &prompt->next;
         session->queued++;

@@ -163,6 +163,10 @@ static void say_failure(struct guard *g, const struct spawn_failure *failure)
         what = g->spawn->inside != NULL ? g->spawn->inside : g->spawn->directory;
     } else if (failure->stage == SPAWN_STAGE_LIMIT) {
         what = g->spawn->limits[failure->limit].name;
+    } else if (failure->stage == SPAWN_STAGE_NICE) {
+        what = "nice";
+    } else if (failure->stage == SPAWN_STAGE_OOM_SCORE) {
+        what = "oom_score_adj";
     }
     g->failed = true;
     say(g, "failed %d %s: %s", failure->error, strerror(failure->error), what);

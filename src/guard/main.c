@@ -13,8 +13,8 @@ enum { EXIT_USAGE = 64 };
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: signalbox-guard --lifeline FD --cwd DIR [--inside PATH] [--rlimit "
-                "NAME=VALUE]... [--] PROGRAM [ARGUMENT]...\n"
+    fprintf(to, "usage: signalbox-guard --lifeline FD --cwd DIR [--inside PATH] [--rlimit NAME=VALUE]...\n"
+                "       [--nice N] [--oom-score-adj N] [--] PROGRAM [ARGUMENT]...\n"
                 "  FD is a connected stream socket; NAME is as, nproc, nofile, cpu or fsize.\n"
                 "  PROGRAM runs in DIR, or in PATH beneath it, which no link may lead out of.\n"
                 "  It is found by the environment's PATH; a name with a slash is relative to where it runs.\n");
@@ -33,9 +33,17 @@ static int socket_number(const char *text)
     return (int)fd;
 }
 
+// A whole number from 0 to `most`, or -1.
+static int number(const char *text, long most)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+    return *text < '0' || *text > '9' || *end != '\0' || value > most ? -1 : (int)value;
+}
+
 int main(int argc, char **argv)
 {
-    struct spawn s = {0};
+    struct spawn s = {.nice = -1, .oom_score_adj = -1};
     int lifeline = -1;
     int i = 1;
     while (i < argc && strncmp(argv[i], "--", 2) == 0) {
@@ -60,6 +68,12 @@ int main(int argc, char **argv)
             good = *value != '\0';
         } else if (strcmp(argv[i], "--rlimit") == 0) {
             good = spawn_add_limit(&s, value) == 0;
+        } else if (strcmp(argv[i], "--nice") == 0) {
+            s.nice = number(value, 19);
+            good = s.nice >= 0;
+        } else if (strcmp(argv[i], "--oom-score-adj") == 0) {
+            s.oom_score_adj = number(value, 1000);
+            good = s.oom_score_adj >= 0;
         }
         if (!good) {
             fprintf(stderr, "signalbox-guard: bad option or value: %s %s\n", argv[i], value);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <linux/close_range.h>
@@ -11,6 +12,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { CPU_KILL_SECONDS = 5 }; // from SIGXCPU to SIGKILL
 
 static const struct {
     const char *name;
@@ -61,6 +64,21 @@ static int enter_inside(const char *inside)
     return fd < 0 ? -1 : fchdir(fd);
 }
 
+static int set_oom_score_adj(int score)
+{
+    char text[16];
+    int length = snprintf(text, sizeof text, "%d", score);
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    ssize_t put = write(fd, text, (size_t)length);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return put == length ? 0 : -1;
+}
+
 static _Noreturn void become(const struct spawn *s, int report, pid_t guard)
 {
     // If the guard itself is killed, at least the agent's own process goes with it. The guard may
@@ -75,10 +93,18 @@ static _Noreturn void become(const struct spawn *s, int report, pid_t guard)
         give_up(report, SPAWN_STAGE_DIRECTORY, 0);
     }
     for (size_t i = 0; i < s->limit_count; i++) {
-        struct rlimit limit = {.rlim_cur = s->limits[i].value, .rlim_max = s->limits[i].value};
+        rlim_t more = s->limits[i].resource == RLIMIT_CPU ? CPU_KILL_SECONDS : 0;
+        struct rlimit limit = {.rlim_cur = s->limits[i].value,
+                               .rlim_max = s->limits[i].value + more};
         if (setrlimit((__rlimit_resource_t)s->limits[i].resource, &limit) != 0) {
             give_up(report, SPAWN_STAGE_LIMIT, (int)i);
         }
+    }
+    if (s->nice >= 0 && setpriority(PRIO_PROCESS, 0, s->nice) != 0) {
+        give_up(report, SPAWN_STAGE_NICE, 0);
+    }
+    if (s->oom_score_adj >= 0 && set_oom_score_adj(s->oom_score_adj) != 0) {
+        give_up(report, SPAWN_STAGE_OOM_SCORE, 0);
     }
     for (int signal = 1; signal < NSIG; signal++) {
         struct sigaction standard = {.sa_handler = SIG_DFL};

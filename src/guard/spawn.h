@@ -19,6 +19,8 @@ struct spawn {
     char **command; // ends with NULL
     struct spawn_limit limits[SPAWN_LIMITS_MAX];
     size_t limit_count;
+    int nice;            // 0 to 19; negative: as the guard's own
+    int oom_score_adj;   // 0 to 1000; negative: as the guard's own
 };
 
 // What the child writes to the report pipe when it could not become the program.
@@ -28,10 +30,17 @@ struct spawn_failure {
     int limit; // index into limits, for SPAWN_STAGE_LIMIT
 };
 
-enum spawn_stage { SPAWN_STAGE_DIRECTORY, SPAWN_STAGE_LIMIT, SPAWN_STAGE_PROGRAM };
+enum spawn_stage {
+    SPAWN_STAGE_DIRECTORY,
+    SPAWN_STAGE_LIMIT,
+    SPAWN_STAGE_NICE,
+    SPAWN_STAGE_OOM_SCORE,
+    SPAWN_STAGE_PROGRAM
+};
 
 // Reads "NAME=VALUE" (as, nproc, nofile, cpu, fsize) into the limits. Returns 0, or -1 when the
-// text is not such a limit or there are too many.
+// text is not such a limit or there are too many. A process that uses up its cpu gets SIGXCPU, which says what for, and
+// SIGKILL five seconds later.
 int spawn_add_limit(struct spawn *s, const char *text);
 
 // Forks the child, which changes its directory, takes its limits, and becomes the program (found by

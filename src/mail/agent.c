@@ -26,3 +26,9 @@ void agent_order_free(struct agent_order *order)
     free(order->option_id);
     free(order);
 }
+
+void agent_filling_free(struct history_request *request)
+{
+    agent_order_free(request->owner);
+    history_request_free(request);
+}

@@ -18,7 +18,21 @@ void dispatch_command_free(struct dispatch_command *command)
     if (command) {
         command_free(command->command);
         answer_clear(&command->refusal);
+        if (command->credit) {
+            credit_give(command->credit, command->credit_bytes);
+            credit_put(command->credit);
+        }
         free(command);
+    }
+}
+
+void agent_blobs_mail_free(struct agent_blobs_mail *mail)
+{
+    if (mail) {
+        credit_put(mail->credit);
+        blobs_free(mail->blob);
+        topic_put(mail->topic);
+        free(mail);
     }
 }
 

@@ -16,6 +16,8 @@ void history_request_free(struct history_request *request)
 {
     if (request) {
         buffer_free(&request->bytes);
+        free(request->blobs);
+        free(request->content);
         session_row_clear(&request->row);
         stored_answer_clear(&request->answer);
         free(request);

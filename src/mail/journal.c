@@ -32,6 +32,13 @@ static void item_free(struct journal_item *item)
         }
         event_discard(&item->event.event);
         break;
+    case JOURNAL_BLOB:
+        if (item->blob.credit) {
+            credit_give(item->blob.credit, item->blob.credit_bytes);
+            credit_put(item->blob.credit);
+        }
+        blobs_free(item->blob.blob);
+        break;
     case JOURNAL_FEED:
         event_discard(&item->event.event);
         break;
@@ -45,6 +52,15 @@ static void item_free(struct journal_item *item)
         break;
     case JOURNAL_ANSWER:
         stored_answer_clear(&item->answer);
+        break;
+    case JOURNAL_RULE:
+        stored_rule_clear(&item->rule);
+        break;
+    case JOURNAL_RULE_REMOVE:
+        free(item->rule_id);
+        break;
+    case JOURNAL_AUDIT:
+        audit_entry_clear(&item->audit);
         break;
     case JOURNAL_PENDING:
     case JOURNAL_PURGE:

@@ -17,6 +17,10 @@ void list_request_free(struct list_request *request)
 {
     if (request) {
         buffer_free(&request->items);
+        free(request->user);
+        free(request->session_id);
+        free(request->workspace);
+        free(request->outcome);
         free(request);
     }
 }

@@ -132,6 +132,19 @@ static void take_start(struct agent_stream *stream, const struct agent_start *st
     agent_settle(agent);
 }
 
+/* What it was waited for in vain. */
+static void killed_why(const struct agent *agent, char *out, size_t size)
+{
+    const char *method = acp_peer_waits_for(agent->peer);
+    if (method && acp_peer_in_turn(agent->peer)) {
+        snprintf(out, size, "The agent did not end its cancelled turn in time and was killed.");
+    } else if (method) {
+        snprintf(out, size, "The agent did not answer %s in time and was killed.", method);
+    } else {
+        snprintf(out, size, "The agent did not react in time and was killed.");
+    }
+}
+
 /* How it ends is known already if it ended by itself before. */
 static void ended_by_order(struct agent *agent, const char *why)
 {
@@ -151,10 +164,15 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
     acp_peer_time(agent->peer, stream->now, stream->wall_ms);
     switch (order->kind) {
     case ORDER_PROMPT:
+    case ORDER_PROMPT_BLOBS: /* filled: see take_filled */
         acp_peer_prompt(agent->peer, order->turn_id, order->content);
         break;
     case ORDER_CANCEL:
         acp_peer_cancel(agent->peer);
+        /* It may overtake a prompt that is still being filled. */
+        free(agent->cancelled_turn);
+        agent->cancelled_turn = order->turn_id ? strdup(order->turn_id) : NULL;
+        agent->out_of_memory |= order->turn_id && !agent->cancelled_turn;
         break;
     case ORDER_PERMISSION:
         acp_peer_permission(agent->peer, order->request_id, order->option_id);
@@ -171,12 +189,42 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
         ended_by_order(agent, "The agent was stopped.");
         agent_process_stop(agent, stream->config->agent_stop_grace_ms);
         break;
-    case ORDER_KILL:
-        ended_by_order(agent, "The agent did not react in time and was killed.");
+    case ORDER_KILL: {
+        char why[sizeof(agent->why)];
+        killed_why(agent, why, sizeof(why));
+        ended_by_order(agent, why);
         agent_process_kill(agent);
         break;
     }
+    }
     agent_settle(agent);
+}
+
+static void take_filled(struct agent_stream *stream, struct history_request *request)
+{
+    struct agent_order *order = request->owner;
+    struct agent *agent = find(stream, order->topic, order->run);
+    enum err result = request->result;
+    if (!result) {
+        order->content = buffer_take(&request->bytes);
+        result = order->content ? ERR_OK : ERR_NOMEM;
+    }
+    if (agent) {
+        acp_peer_time(agent->peer, stream->now, stream->wall_ms);
+        if (agent->cancelled_turn && !strcmp(agent->cancelled_turn, order->turn_id)) {
+            acp_peer_prompt_refused(agent->peer, order->turn_id, "cancelled", NULL, NULL);
+        } else if (result == ERR_NOENT) {
+            acp_peer_prompt_refused(agent->peer, order->turn_id, "error", "not_found",
+                                    "A blob that the prompt names is no longer there; the agent did not get the prompt.");
+        } else if (result) {
+            acp_peer_prompt_refused(agent->peer, order->turn_id, "error", "storage_unavailable",
+                                    "The blobs that the prompt names cannot be read; the agent did not get the prompt.");
+        } else {
+            acp_peer_prompt(agent->peer, order->turn_id, order->content);
+        }
+        agent_settle(agent);
+    }
+    agent_filling_free(request);
 }
 
 static void end_now(struct agent *agent)
@@ -216,6 +264,9 @@ static void take_mail(struct agent_stream *stream)
             agent_file_answered(find(stream, request->topic, request->run), request);
             break;
         }
+        case AGENT_MAIL_FILLED:
+            take_filled(stream, container_of(mail, struct history_request, mail));
+            break;
         default:
             CHECK(mail->kind == AGENT_MAIL_STOP);
             take_stop(stream);
@@ -300,6 +351,12 @@ static void take_deadlines(struct agent_stream *stream)
     while ((node = due(&stream->terminal_ends, stream->now))) {
         agent_terminal_overdue(node);
     }
+    while ((node = due(&stream->hushes, stream->now))) {
+        struct agent *agent = container_of(node, struct agent, hush);
+        heap_remove(&stream->hushes, node);
+        agent_silent(agent);
+        agent_settle(agent);
+    }
 }
 
 static void free_dead(struct agent_stream *stream)
@@ -316,7 +373,7 @@ static int timeout(const struct agent_stream *stream)
 {
     struct instant at = stream->stopping ? stream->stop_by : INSTANT_NEVER;
     const struct heap_node *nodes[] = {heap_first(&stream->ticks), heap_first(&stream->ends),
-                                       heap_first(&stream->terminal_ends)};
+                                       heap_first(&stream->terminal_ends), heap_first(&stream->hushes)};
     for (size_t i = 0; i < array_size(nodes); i++) {
         at = nodes[i] ? instant_earlier(at, nodes[i]->at) : at;
     }
@@ -367,6 +424,7 @@ static void stream_free(struct agent_stream *stream)
     heap_free(&stream->ticks);
     heap_free(&stream->ends);
     heap_free(&stream->terminal_ends);
+    heap_free(&stream->hushes);
     json_parser_free(stream->parser);
     fd_close(stream->epoll);
     mailbox_free(stream->box);
@@ -440,6 +498,8 @@ void agent_stream_free(struct agent_stream *stream)
             agent_start_free(container_of(mail, struct agent_start, mail));
         } else if (mail->kind == AGENT_MAIL_FILE) {
             file_request_free(container_of(mail, struct file_request, mail));
+        } else if (mail->kind == AGENT_MAIL_FILLED) {
+            agent_filling_free(container_of(mail, struct history_request, mail));
         } else {
             CHECK(mail->kind == AGENT_MAIL_ORDER);
             agent_order_free(container_of(mail, struct agent_order, mail));

@@ -31,6 +31,7 @@ static void log_error_line(struct agent *agent)
         return;
     }
     agent->error_line[length] = '\0';
+    agent_wirelog_line(agent, WIRELOG_ERR, agent->error_line, length, false);
     uint32_t suppressed;
     if (log_limit_pass(&agent->errors_limit, ERRORS_PER_MINUTE, &suppressed)) {
         log_info("agent's stderr", "session", "%s", agent->topic->session_id, "line", "%s", agent->error_line,

@@ -10,6 +10,9 @@ enum err agent_file_ask(struct agent *agent, uint64_t serial, struct file_call *
     if (stream->stopping || agent->gone) {
         return ERR_STOPPING;
     }
+    if (!stream->wiring.files) {
+        return ERR_UNSUPPORTED;
+    }
     struct file_request *request = malloc(sizeof(*request));
     if (!request) {
         return ERR_NOMEM;

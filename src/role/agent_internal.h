@@ -8,6 +8,8 @@
  *   agent_errors.c   stderr
  *   agent_terminal.c commands that it has us run
  *   agent_files.c    files that it has us read and write
+ *   agent_wirelog.c  what the wirelog thread is told
+ *   agent_limits.c   what its processes may use (agent_limits.h)
  * Everything here belongs to the thread.
  */
 #include <stdbool.h>
@@ -22,9 +24,11 @@
 #include "signalbox/base/log.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/core/acp.h"
+#include "signalbox/core/silence.h"
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/dispatch.h"
 #include "signalbox/mail/files.h"
+#include "signalbox/mail/wirelog.h"
 #include "signalbox/role/agent.h"
 #include "signalbox/share/config.h"
 #include "signalbox/share/credit.h"
@@ -74,7 +78,7 @@ struct agent_stream {
     const struct config *config; /* the snapshot of this wake-up */
     struct instant now;          /* when this wake-up, or the last read in it, was */
     int64_t wall_ms;
-    struct heap ticks, ends; /* of agents' tick and end nodes */
+    struct heap ticks, ends, hushes; /* of agents' tick, end and hush nodes */
     struct agent *buckets[AGENT_BUCKETS]; /* by topic */
     struct agent *dead; /* buried in this wake-up; an event of it may still name them */
     struct heap terminal_ends; /* of terminals' end nodes */
@@ -103,13 +107,16 @@ struct agent {
     struct agent *next; /* in its bucket, or in the list of the dead */
     struct topic *topic;
     uint64_t run;
-    char *name;      /* of its section in the configuration */
     char *workspace; /* absolute, without links */
     struct credit *credit;
     struct acp_peer *peer;
     struct agent_notice_mail *last; /* made at the start, so that no lack of memory can lose the last notice */
     struct heap_node tick;          /* acp_peer_deadline */
     struct heap_node end;           /* what is to be done about a guard that does not end */
+    struct heap_node hush;          /* silence_deadline */
+    struct silence silence;
+    char *name;                     /* of its configuration */
+    struct config_limits limits;    /* that it was started with */
 
     /* stdin: queue[written..] waits to be written */
     struct agent_source input;
@@ -135,6 +142,12 @@ struct agent {
     size_t tail_length;
     struct log_limit errors_limit;
 
+    /* the wire log: NULL where there is none */
+    struct wirelog_run *wirelog;
+    struct instant wirelog_since;
+    uint64_t wirelog_missing; /* lines that it had no room for since the last one */
+    bool wirelog_was_off;     /* a line was not to be kept since then */
+
     /* the guard */
     struct agent_source lifeline, guard;
     pid_t guard_pid;
@@ -153,6 +166,7 @@ struct agent {
 
     /* its end */
     char why[160];       /* ours, if it is we who end it; else empty */
+    char *cancelled_turn; /* the last one that an ORDER_CANCEL named; NULL for none */
     bool doomed;         /* it is to be killed and not to be heard any more */
     bool given_up;       /* it is to be stopped: it cannot be talked to */
     bool stop_told;      /* the guard knows */
@@ -176,6 +190,10 @@ void agent_end_peer(struct agent *agent);
 void agent_bury(struct agent *agent);
 /* Looks what became of the agent and does what follows; after every call that may have changed anything. */
 void agent_settle(struct agent *agent);
+/* A line of it was read: a sign of life. */
+void agent_heard(struct agent *agent);
+/* The `hush` node is due. */
+void agent_silent(struct agent *agent);
 /* It is to be killed, for this reason (the first one counts), and not to be heard any more. Done by agent_settle. */
 void agent_doom(struct agent *agent, const char *why);
 
@@ -245,3 +263,12 @@ void agent_errors_read(struct agent *agent);
 void agent_errors_drain(struct agent *agent);
 /* What of stderr tells best why the agent ended; NULL if it said nothing. Into `line`. */
 const char *agent_errors_last(const struct agent *agent, char line[AGENT_LOG_LINE_BYTES]);
+
+/* agent_wirelog.c */
+
+/* Once, when it starts, with the environment that it gets. */
+void agent_wirelog_begin(struct agent *agent, const struct config_agent *config, char *const *environment);
+/* A line on its way; copied. Costs the copy, if the configuration wants it kept, and never waits. */
+void agent_wirelog_line(struct agent *agent, enum wirelog_direction direction, const char *text, size_t length,
+                        bool is_json);
+void agent_wirelog_end(struct agent *agent);

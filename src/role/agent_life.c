@@ -64,6 +64,32 @@ static void sink_terminal_end(void *context, uint64_t number, bool at_once)
     agent_terminal_end(context, number, at_once);
 }
 
+/* Each by a mail of its own, so that they are let go one by one. */
+static void sink_blobs(void *context, struct blob *blobs)
+{
+    struct agent *agent = context;
+    while (blobs) {
+        struct agent_blobs_mail *mail = malloc(sizeof(*mail));
+        if (!mail) {
+            blobs_free(blobs);
+            agent->out_of_memory = true;
+            return;
+        }
+        struct blob *blob = blobs;
+        blobs = blob->next;
+        blob->next = NULL;
+        uint32_t bytes = (uint32_t)blob->length;
+        *mail = (struct agent_blobs_mail){.mail.kind = DISPATCH_AGENT_BLOBS,
+                                          .topic = topic_get(agent->topic),
+                                          .run = agent->run,
+                                          .blob = blob,
+                                          .credit = credit_get(agent->credit),
+                                          .credit_bytes = bytes};
+        credit_take(agent->credit, bytes);
+        mailbox_push(agent->stream->wiring.dispatch, &mail->mail);
+    }
+}
+
 static void sink_notice(void *context, struct agent_notice *notice)
 {
     struct agent *agent = context;
@@ -94,14 +120,17 @@ void agent_free(struct agent *agent)
     for (size_t i = 0; i < array_size(sources); i++) {
         agent_source_close(agent->stream, sources[i]);
     }
+    agent_wirelog_end(agent);
     heap_remove(&agent->stream->ticks, &agent->tick);
     heap_remove(&agent->stream->ends, &agent->end);
+    heap_remove(&agent->stream->hushes, &agent->hush);
+    free(agent->name);
     acp_peer_free(agent->peer);
     buffer_free(&agent->queue);
     buffer_free(&agent->pending);
     free(agent->fate_text);
-    free(agent->name);
     free(agent->workspace);
+    free(agent->cancelled_turn);
     free(agent->last);
     credit_put(agent->credit);
     topic_put(agent->topic);
@@ -118,6 +147,7 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .run = start->run,
         .delta_window_ms = config->delta_window_ms,
         .max_message_text = (size_t)config->max_message_text,
+        .max_event_bytes = (size_t)config->max_event_bytes,
         .version = agent->stream->wiring.version,
         .keep_title = start->titled,
         .resume = start->resume,
@@ -125,8 +155,8 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .offers = (about != NULL && about->offers_fs ? (unsigned)ACP_OFFER_FS : 0u) |
                   (about != NULL && about->offers_terminal ? (unsigned)ACP_OFFER_TERMINAL : 0u),
     };
-    const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .notice = sink_notice,
-                                  .file = sink_file, .terminal_start = sink_terminal_start,
+    const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .blobs = sink_blobs,
+                                  .notice = sink_notice, .file = sink_file, .terminal_start = sink_terminal_start,
                                   .terminal_end = sink_terminal_end};
     return acp_peer_new(&agent->peer, &options, &sink);
 }
@@ -158,6 +188,9 @@ enum err agent_new(struct agent **out, struct agent_stream *stream, const struct
     }
     if (!err) {
         err = heap_reserve(&stream->ends, stream->count + 1 - stream->ends.count);
+    }
+    if (!err) {
+        err = heap_reserve(&stream->hushes, stream->count + 1 - stream->hushes.count);
     }
     if (err) {
         agent_free(agent);
@@ -201,6 +234,7 @@ void agent_bury(struct agent *agent)
     agent_output_close(agent); /* counts it out of the paused ones */
     heap_remove(&stream->ticks, &agent->tick);
     heap_remove(&stream->ends, &agent->end);
+    heap_remove(&stream->hushes, &agent->hush);
     agent->buried = true;
     agent->next = stream->dead;
     stream->dead = agent;
@@ -208,19 +242,63 @@ void agent_bury(struct agent *agent)
     metric_add(METRIC_AGENTS_RUNNING, -1);
 }
 
-static void schedule(struct agent *agent)
+static void schedule(struct heap *heap, struct heap_node *node, struct instant at)
 {
-    struct heap *ticks = &agent->stream->ticks;
-    struct instant at = acp_peer_deadline(agent->peer);
-    bool armed = agent->tick.index != 0;
-    if (armed && agent->tick.at.ns == at.ns) {
+    bool armed = node->index != 0;
+    if (armed && node->at.ns == at.ns) {
         return;
     }
-    heap_remove(ticks, &agent->tick);
-    agent->tick.at = at;
+    heap_remove(heap, node);
+    node->at = at;
     if (at.ns != INSTANT_NEVER.ns) {
-        CHECK(heap_add(ticks, &agent->tick) == ERR_OK); /* reserved in agent_new */
+        CHECK(heap_add(heap, node) == ERR_OK); /* reserved in agent_new */
     }
+}
+
+/* ---- Silence ---- */
+
+static void tell_silence(struct agent *agent, enum silence_news news, int64_t ms)
+{
+    static const enum agent_notice_kind kinds[] = {
+        [SILENCE_BEGAN] = NOTICE_SILENT, [SILENCE_HANGS] = NOTICE_HANGS, [SILENCE_ENDED] = NOTICE_HEARD};
+    if (news == SILENCE_NONE) {
+        return;
+    }
+    struct agent_notice notice = {.kind = kinds[news], .silent_ms = ms};
+    sink_notice(agent, &notice);
+}
+
+/* What its configuration says now. */
+static void silence_times(const struct agent *agent, int64_t *silence_ms, int64_t *hang_ms)
+{
+    const struct config *config = agent->stream->config;
+    const struct config_agent *own = config_agent(config, agent->name);
+    *silence_ms = own ? own->silence_ms : config->agent_silence_ms;
+    *hang_ms = own ? own->hang_ms : config->agent_hang_ms;
+}
+
+void agent_heard(struct agent *agent)
+{
+    tell_silence(agent, silence_heard(&agent->silence, agent->stream->now), 0);
+}
+
+void agent_silent(struct agent *agent)
+{
+    int64_t silence_ms, hang_ms;
+    silence_times(agent, &silence_ms, &hang_ms);
+    enum silence_news news = silence_look(&agent->silence, agent->stream->now, silence_ms, hang_ms);
+    tell_silence(agent, news, news == SILENCE_HANGS ? hang_ms : silence_ms);
+}
+
+static void watch_silence(struct agent *agent)
+{
+    int64_t silence_ms, hang_ms;
+    /* One that is not read cannot be heard, and one that waits for a person or for a disk has nothing to say. */
+    bool expected = !agent->peer_ended && !agent->doomed && !agent->paused && acp_peer_in_turn(agent->peer) &&
+                    !acp_peer_asks(agent->peer) && !acp_peer_has_files(agent->peer);
+    tell_silence(agent, silence_expect(&agent->silence, expected, agent->stream->now), 0);
+    silence_times(agent, &silence_ms, &hang_ms);
+    schedule(&agent->stream->hushes, &agent->hush, silence_deadline(&agent->silence, silence_ms, hang_ms));
 }
 
 void agent_settle(struct agent *agent)
@@ -247,7 +325,8 @@ void agent_settle(struct agent *agent)
             agent_end_peer(agent);
         }
     }
-    schedule(agent);
+    schedule(&agent->stream->ticks, &agent->tick, acp_peer_deadline(agent->peer));
+    watch_silence(agent);
     if (agent->peer_ended && agent->gone && agent->reaped && !agent->terminals) {
         agent_bury(agent);
     }

@@ -1,6 +1,7 @@
 /* An agent's guard: starting it, what it says, and ending it. */
 #define _GNU_SOURCE
 #include "agent_internal.h"
+#include "agent_limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ enum {
     GUARD_SLACK_MS = 3000,   /* then it should be gone */
     GUARD_RETRY_MS = 20,     /* where there are no pidfds */
     GUARD_LIFELINE = 3,      /* its number in the guard */
-    GUARD_ARGUMENTS = 6,     /* before the agent's own */
+    GUARD_ARGUMENTS = 5,     /* before those of its limits, "--", and the agent's own */
 };
 
 /* ---- The four channels ---- */
@@ -141,22 +142,27 @@ static enum err spawn_guard(struct agent *agent, const struct config_agent *conf
 {
     const char *guard = agent->stream->wiring.guard_path;
     const struct config_list *command = &config->command;
+    struct agent_limits_text limits;
+    size_t limit_count = agent_limits_arguments(&config->limits, &limits);
+    size_t before = GUARD_ARGUMENTS + limit_count + 1;
     /* program, the guard's own, the agent's without its first, NULL */
-    char **arguments = calloc(GUARD_ARGUMENTS + command->count + 1, sizeof(*arguments));
+    const char **arguments = calloc(before + command->count + 1, sizeof(*arguments));
     if (!arguments) {
         return ERR_NOMEM;
     }
-    /* posix_spawn does not change them, whatever its type says. */
-    const char *const first[GUARD_ARGUMENTS] = {guard, "--lifeline", "3", "--cwd", workspace, "--"};
+    const char *const first[GUARD_ARGUMENTS] = {guard, "--lifeline", "3", "--cwd", workspace};
     memcpy(arguments, first, sizeof(first));
-    arguments[GUARD_ARGUMENTS] = program;
+    memcpy(arguments + GUARD_ARGUMENTS, limits.arguments, limit_count * sizeof(*arguments));
+    arguments[before - 1] = "--";
+    arguments[before] = program;
     for (size_t i = 1; i < command->count; i++) {
-        arguments[GUARD_ARGUMENTS + i] = command->items[i];
+        arguments[before + i] = command->items[i];
     }
     int theirs[4] = {-1, -1, -1, -1};
     enum err err = open_channels(agent, theirs);
     if (!err) {
-        err = agent_guard_spawn(&agent->guard_pid, guard, arguments, environment, theirs);
+        /* posix_spawn does not change them, whatever its type says. */
+        err = agent_guard_spawn(&agent->guard_pid, guard, (char **)(uintptr_t)arguments, environment, theirs);
     }
     for (int i = 0; i <= GUARD_LIFELINE; i++) {
         fd_close(theirs[i]);
@@ -207,6 +213,7 @@ enum err agent_process_start(struct agent *agent, const struct agent_start *star
     char **environment = NULL;
     err = config_agent_environment(config, wanted, &environment);
     if (!err) {
+        agent_wirelog_begin(agent, wanted, environment);
         err = spawn_guard(agent, wanted, program, environment, start->workspace);
     }
     free(environment);
@@ -218,6 +225,7 @@ enum err agent_process_start(struct agent *agent, const struct agent_start *star
                  err_text(err));
         return err;
     }
+    agent->limits = wanted->limits;
     watch_guard(agent);
     metric_add(METRIC_AGENTS_STARTED, 1);
     metric_add(METRIC_AGENTS_RUNNING, 1);
@@ -400,5 +408,13 @@ char *agent_last_words(const struct agent *agent)
     }
     buffer_text(&text, errors ? ": " : ".");
     buffer_text(&text, errors ? errors : "");
+    if (agent->fate == FATE_KILLED || (agent->fate == FATE_EXITED && agent->fate_code != 0)) {
+        struct buffer hint = {0};
+        agent_limits_explain(&hint, &agent->limits, agent->fate == FATE_KILLED ? agent->fate_code : 0, errors);
+        char last = text.length ? text.data[text.length - 1] : '.';
+        buffer_text(&text, hint.length && last != '.' ? "." : "");
+        buffer_append(&text, hint.data, hint.length);
+        buffer_free(&hint);
+    }
     return buffer_take(&text);
 }

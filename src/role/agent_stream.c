@@ -76,6 +76,7 @@ void agent_input_send(struct agent *agent, const char *line, size_t length)
     if (agent->input.fd < 0 || agent->input_closing) {
         return;
     }
+    agent_wirelog_line(agent, WIRELOG_OUT, line, length, true);
     size_t done = 0;
     bool waited = agent->queue.length > agent->written;
     if (!waited) {
@@ -175,6 +176,7 @@ static void take_line(struct agent *agent, const char *line, size_t length)
         return;
     }
     metric_add(METRIC_AGENT_LINES, 1);
+    agent_heard(agent);
     struct json_object *message = NULL;
     enum err err = json_parse(stream->parser, line, length, &message);
     if (err == ERR_NOMEM) {
@@ -182,6 +184,7 @@ static void take_line(struct agent *agent, const char *line, size_t length)
         agent_doom(agent, memory_why);
         return;
     }
+    agent_wirelog_line(agent, WIRELOG_IN, line, length, err == ERR_OK); /* before what it leads to */
     if (err != ERR_OK) {
         garbage(agent, line, length, json_parser_message(stream->parser));
         return;

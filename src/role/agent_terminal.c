@@ -1,6 +1,7 @@
 /* Terminals: commands that an agent has us run (ACP terminal/create), each under a signalbox-guard of its own. */
 #define _GNU_SOURCE
 #include "agent_internal.h"
+#include "agent_limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +26,7 @@ enum {
     GUARD_STOP_MS = 1500, /* the same while the server stops: it kills at once */
     RETRY_MS = 20,        /* where there are no pidfds */
     LIFELINE = 3,         /* its number in the guard */
-    GUARD_WORDS = 8,      /* before the command's own */
+    GUARD_WORDS = 7,      /* before its limits and the command */
 };
 
 struct agent_terminal {
@@ -105,19 +106,25 @@ static enum err open_null(int *fd)
     return ERR_OK;
 }
 
+/* What limits the agent limits its commands. */
 static enum err spawn_guard(struct agent_terminal *terminal, const struct terminal_command *command,
-                            char **environment)
+                            const struct config_agent *about, char **environment)
 {
     struct agent *agent = terminal->agent;
     const char *guard = agent->stream->wiring.guard_path;
-    char **arguments = calloc(GUARD_WORDS + command->argument_count + 1, sizeof(*arguments));
+    struct agent_limits_text limits;
+    size_t limit_count = agent_limits_arguments(&about->limits, &limits);
+    size_t before = GUARD_WORDS + limit_count + 1;
+    const char **arguments = calloc(before + command->argument_count + 1, sizeof(*arguments));
     if (!arguments) {
         return ERR_NOMEM;
     }
     const char *const first[GUARD_WORDS] = {guard,      "--lifeline",    "3", "--cwd", agent->workspace,
-                                            "--inside", command->folder, "--"};
+                                            "--inside", command->folder};
     memcpy(arguments, first, sizeof(first));
-    memcpy(arguments + GUARD_WORDS, command->arguments, command->argument_count * sizeof(*arguments));
+    memcpy(arguments + GUARD_WORDS, limits.arguments, limit_count * sizeof(*arguments));
+    arguments[before - 1] = "--";
+    memcpy(arguments + before, command->arguments, command->argument_count * sizeof(*arguments));
     int theirs[LIFELINE + 1] = {-1, -1, -1, -1};
     enum err err = open_null(&theirs[0]);
     if (!err) {
@@ -128,7 +135,8 @@ static enum err spawn_guard(struct agent_terminal *terminal, const struct termin
     }
     theirs[2] = theirs[1];
     if (!err) {
-        err = agent_guard_spawn(&terminal->pid, guard, arguments, environment, theirs);
+        /* posix_spawn does not change them, whatever its type says. */
+        err = agent_guard_spawn(&terminal->pid, guard, (char **)(uintptr_t)arguments, environment, theirs);
     }
     fd_close(theirs[0]);
     fd_close(theirs[1]);
@@ -148,7 +156,7 @@ static enum err spawn(struct agent_terminal *terminal, const struct terminal_com
         return err;
     }
     char **all = lay_over(base, command->environment);
-    err = all ? spawn_guard(terminal, command, all) : ERR_NOMEM;
+    err = all ? spawn_guard(terminal, command, about, all) : ERR_NOMEM;
     free(all);
     free(base);
     return err;
@@ -245,6 +253,7 @@ static bool read_some(struct agent_terminal *terminal)
     ssize_t got = read(terminal->output.fd, agent->stream->scratch, AGENT_READ_BYTES);
     if (got > 0) {
         agent_stream_clock(agent->stream);
+        agent_heard(agent); /* its command is alive, and so is what waits for it */
         acp_peer_time(agent->peer, agent->stream->now, agent->stream->wall_ms);
         acp_peer_terminal_output(agent->peer, terminal->number, agent->stream->scratch, (size_t)got);
         return true;

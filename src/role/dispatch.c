@@ -17,7 +17,7 @@ struct known_client {
     struct rcu_map_node node;
     struct rcu_head rcu;
     struct mailbox *box;
-    uint64_t serial;
+    uint64_t serial, arrived;
     char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
 };
 
@@ -41,18 +41,24 @@ static void take_client(struct dispatch *dispatch, struct client_note *note)
             rcu_retire(&known->rcu, known_client_free);
         }
     } else if (known) {
+        /* Two connections go through two handler threads and two socket threads: the older one may come here last. */
+        bool newer = note->arrived >= known->arrived;
         struct replaced_mail *mail = need_zero(sizeof(*mail));
         mail->mail.kind = CLIENT_MAIL_REPLACED;
-        mail->serial = known->serial;
-        mailbox_push(known->box, &mail->mail);
-        known->box = note->box;
-        known->serial = note->serial;
+        mail->serial = newer ? known->serial : note->serial;
+        mailbox_push(newer ? known->box : note->box, &mail->mail);
+        if (newer) {
+            known->box = note->box;
+            known->serial = note->serial;
+            known->arrived = note->arrived;
+        }
     } else {
         known = need_zero(sizeof(*known));
         memcpy(known->key, key, sizeof(key));
         known->node.key = known->key;
         known->box = note->box;
         known->serial = note->serial;
+        known->arrived = note->arrived;
         need_ok(rcu_map_add(dispatch->clients, &known->node));
     }
     free(note);
@@ -63,7 +69,7 @@ static void take_client(struct dispatch *dispatch, struct client_note *note)
 static void take_agent_event(struct dispatch *dispatch, struct agent_event_mail *mail)
 {
     struct held *held = mail->topic->session;
-    if (held && held->session->run == mail->run && held->session->life != AGENT_NONE) {
+    if (held && held->session->run == mail->run && session_has_agent(held->session)) {
         dispatch_record(dispatch, held, &mail->event, mail->credit, mail->credit_bytes);
     } else {
         /* Of a process that this session has already buried. */
@@ -73,6 +79,21 @@ static void take_agent_event(struct dispatch *dispatch, struct agent_event_mail 
     }
     topic_put(mail->topic);
     free(mail);
+}
+
+static void take_agent_blobs(struct dispatch *dispatch, struct agent_blobs_mail *mail)
+{
+    struct held *held = mail->topic->session;
+    if (held && held->session->run == mail->run && held->session->life != AGENT_NONE) {
+        struct journal_item *item = dispatch_blob(dispatch, held, mail->blob);
+        item->blob.credit = mail->credit;
+        item->blob.credit_bytes = mail->credit_bytes;
+        topic_put(mail->topic);
+        free(mail);
+    } else {
+        credit_give(mail->credit, mail->credit_bytes);
+        agent_blobs_mail_free(mail); /* of a process that this session has already buried */
+    }
 }
 
 static void take_agent_notice(struct dispatch *dispatch, struct agent_notice_mail *mail)
@@ -124,6 +145,8 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
     if (deadline->what == DEADLINE_IDLE) {
         dispatch->idle_armed = false;
         dispatch_idle_sweep(dispatch);
+    } else if (deadline->what == DEADLINE_KEEP) {
+        dispatch_keep_tick(dispatch);
     } else if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
         begin_again(dispatch, held, deadline);
     } else if (held && !dispatch->ending) {
@@ -145,7 +168,14 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         case DEADLINE_FEED:
             held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
             break;
+        case DEADLINE_AGENT_IDLE:
+            session_idle_expired(session, &dispatch->sink, &dispatch->now);
+            break;
+        case DEADLINE_PROOF:
+            session_proof_expired(session, &dispatch->sink, &dispatch->now);
+            break;
         case DEADLINE_IDLE:
+        case DEADLINE_KEEP:
             break;
         }
     }
@@ -175,6 +205,17 @@ static void begin_drain(struct dispatch *dispatch)
     }
 }
 
+/* A session that comes back to memory later needs no note: no position below its head counts as whole. */
+static void take_fold(struct dispatch *dispatch, struct fold_note *note)
+{
+    struct held *held = dispatch_find(dispatch, note->session_id);
+    if (held) {
+        topic_whole_from(held->topic, note->whole_from);
+    }
+    note->mail.kind = JOURNAL_FOLD;
+    mailbox_push(dispatch->wiring.journal, &note->mail);
+}
+
 static void take_mail(struct dispatch *dispatch, struct mail *mail)
 {
     switch (mail->kind) {
@@ -188,6 +229,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     }
     case DISPATCH_AGENT_EVENT:
         take_agent_event(dispatch, container_of(mail, struct agent_event_mail, mail));
+        break;
+    case DISPATCH_AGENT_BLOBS:
+        take_agent_blobs(dispatch, container_of(mail, struct agent_blobs_mail, mail));
         break;
     case DISPATCH_AGENT_NOTICE:
         take_agent_notice(dispatch, container_of(mail, struct agent_notice_mail, mail));
@@ -210,8 +254,14 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     case DISPATCH_ANSWER:
         dispatch_answers_read(dispatch, container_of(mail, struct history_request, mail));
         break;
+    case DISPATCH_CHECKED:
+        dispatch_prompt_checked(dispatch, container_of(mail, struct history_request, mail));
+        break;
     case DISPATCH_EXPIRE:
         dispatch_answers_expire(dispatch, container_of(mail, struct expire_note, mail));
+        break;
+    case DISPATCH_FOLD:
+        take_fold(dispatch, container_of(mail, struct fold_note, mail));
         break;
     case DISPATCH_STOP:
         begin_drain(dispatch);
@@ -231,6 +281,10 @@ static void dispatch_run(void *context)
         mailbox_wait(dispatch->inbox, INSTANT_NEVER);
         dispatch->config = config_current_get(dispatch->wiring.config);
         dispatch->now.limits = &dispatch->limits;
+        dispatch->now.at = clock_now();
+        dispatch->now.wall_ms = clock_wall_ms();
+        dispatch_keep_config(dispatch);
+        dispatch_flush(dispatch);
         for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
             dispatch->now.at = clock_now();
             dispatch->now.wall_ms = clock_wall_ms();
@@ -257,6 +311,8 @@ enum err dispatch_new(struct dispatch **out, size_t rest_places)
     dispatch->stop_note.mail.kind = DISPATCH_END;
     dispatch->drain_note.mail.kind = DISPATCH_STOP;
     dispatch_effects_init(dispatch);
+    dispatch_keep_init(dispatch);
+    dispatch_places_init(dispatch);
     enum err err = mailbox_new(&dispatch->inbox, "dispatch", rest_places);
     if (!err) {
         err = rcu_map_new(&dispatch->clients, 16384);
@@ -314,12 +370,26 @@ static void discard(struct dispatch *dispatch, bool tell)
         }
         free(loading);
     }
+    for (struct held *held = dispatch->sessions; held; held = held->next) {
+        while (held->parked) {
+            struct dispatch_command *command = held->parked;
+            held->parked = command->parked_next;
+            discard_command(dispatch, command, tell);
+        }
+        held->parked_last = &held->parked;
+    }
     dispatch_answers_discard(dispatch, tell);
     for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
         switch (mail->kind) {
         case DISPATCH_COMMAND:
             discard_command(dispatch, container_of(mail, struct dispatch_command, mail), tell);
             break;
+        case DISPATCH_CHECKED: {
+            struct history_request *request = container_of(mail, struct history_request, mail);
+            discard_command(dispatch, request->owner, tell);
+            history_request_free(request);
+            break;
+        }
         case DISPATCH_SESSION:
         case DISPATCH_ANSWER:
             history_request_free(container_of(mail, struct history_request, mail));
@@ -332,6 +402,9 @@ static void discard(struct dispatch *dispatch, bool tell)
             free(event);
             break;
         }
+        case DISPATCH_AGENT_BLOBS:
+            agent_blobs_mail_free(container_of(mail, struct agent_blobs_mail, mail));
+            break;
         case DISPATCH_AGENT_NOTICE: {
             struct agent_notice_mail *notice = container_of(mail, struct agent_notice_mail, mail);
             agent_notice_clear(&notice->notice);
@@ -342,6 +415,7 @@ static void discard(struct dispatch *dispatch, bool tell)
         case DISPATCH_STOP:
         case DISPATCH_END:
         case DISPATCH_EXPIRE:
+        case DISPATCH_FOLD:
             break;
         default:
             take_mail(dispatch, mail); /* frees only: deadlines, notes of clients and of the store */
@@ -403,6 +477,7 @@ void dispatch_free(struct dispatch *dispatch)
         rcu_read_unlock();
         rcu_map_free(dispatch->clients);
     }
+    dispatch_keep_free(dispatch);
     journal_batch_free(dispatch->batch);
     dispatch_answers_free(dispatch->answers);
     mailbox_free(dispatch->inbox);

@@ -18,6 +18,7 @@ static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CREATE_SESSION] = CHANGES,
     [COMMAND_CLOSE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_PROMPT] = NEEDS_SESSION | CHANGES,
+    [COMMAND_STORE_BLOB] = NEEDS_SESSION | CHANGES,
     [COMMAND_WITHDRAW] = NEEDS_SESSION | CHANGES,
     [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
     [COMMAND_CANCEL] = NEEDS_SESSION | CHANGES,
@@ -69,26 +70,6 @@ static void list_permissions(struct dispatch *dispatch, struct dispatch_command 
     free(text);
 }
 
-static void agent_states(struct dispatch *dispatch, struct dispatch_command *command)
-{
-    struct buffer fields = {0};
-    json_key(&fields, "running");
-    buffer_byte(&fields, '{');
-    for (size_t i = 0; i < dispatch->config->agent_count; i++) {
-        const char *name = dispatch->config->agents[i].name;
-        int64_t running = 0;
-        for (const struct held *held = dispatch->sessions; held; held = held->next) {
-            running += held->session->life != AGENT_NONE && !strcmp(held->session->agent, name);
-        }
-        json_field_i64(&fields, name, running); /* names are plain: the configuration sees to it */
-    }
-    buffer_byte(&fields, '}');
-    char *text = buffer_take(&fields);
-    need_ok(text ? ERR_OK : ERR_NOMEM);
-    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
-    free(text);
-}
-
 static void get_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
 {
     struct buffer fields = {0};
@@ -108,6 +89,8 @@ static void limits_for(struct dispatch *dispatch, const struct session *session)
         .permission_timeout_ms = agent ? agent->permission_timeout_ms : config->permission_timeout_ms,
         .cancel_timeout_ms = config->cancel_timeout_ms,
         .start_timeout_ms = config->agent_start_timeout_ms,
+        .idle_ms = agent ? agent->idle_ms : config->agent_idle_ms,
+        .proof_ms = config->agent_proof_ms,
         .max_queued = (size_t)config->max_queued_prompts,
         .max_pending = (size_t)config->max_pending_permissions,
     };
@@ -119,14 +102,33 @@ void dispatch_step(struct dispatch *dispatch, struct held *held)
     dispatch_touch(dispatch, held);
 }
 
-static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode,
-                     bool agent_may_start)
+static void prompt(struct dispatch *dispatch, struct held *held, struct dispatch_command *command,
+                   const struct caller *caller)
+{
+    struct command *given = command->command;
+    const struct answer *refusal = &command->refusal;
+    if (refusal->code != ANSWER_OK) {
+        dispatch_answer(dispatch, command, refusal->code, refusal->message, refusal->fields);
+        return;
+    }
+    uint64_t head = held->session->head;
+    session_prompt(held->session, &dispatch->sink, &dispatch->now, caller, given);
+    /* In the transaction of the events that name them. */
+    while (given->blobs && held->session->head > head) {
+        struct blob *blob = given->blobs;
+        given->blobs = blob->next;
+        blob->next = NULL;
+        (void)dispatch_blob(dispatch, held, blob);
+    }
+}
+
+static void set_mode(struct dispatch *dispatch, struct session *session, const struct caller *caller, const char *mode)
 {
     struct buffer value = {0};
     json_put_string(&value, mode, strlen(mode));
     char *text = buffer_take(&value);
     need_ok(text ? ERR_OK : ERR_NOMEM);
-    session_set(session, &dispatch->sink, &dispatch->now, caller, NULL, text, agent_may_start);
+    session_set(session, &dispatch->sink, &dispatch->now, caller, NULL, text);
     free(text);
 }
 
@@ -138,7 +140,6 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     const struct session_now *now = &dispatch->now;
     const struct caller caller = {.user = command->identity.user, .client_id = command->identity.client_id,
                                   .id = given->id, .reply = command};
-    bool agent_may_start = dispatch->agents_running < (size_t)dispatch->config->max_agents;
     dispatch_step(dispatch, held);
 
     switch (given->type) {
@@ -151,23 +152,26 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     case COMMAND_CLOSE_SESSION:
         session_close(session, sink, now, &caller);
         break;
+    case COMMAND_STORE_BLOB:
+        dispatch_store_blob(dispatch, held, command);
+        break;
     case COMMAND_PROMPT:
-        session_prompt(session, sink, now, &caller, given, agent_may_start);
+        prompt(dispatch, held, command, &caller);
         break;
     case COMMAND_WITHDRAW:
         session_withdraw(session, sink, now, &caller, given->message_id);
         break;
     case COMMAND_RESUME_QUEUE:
-        session_resume_queue(session, sink, now, &caller, agent_may_start);
+        session_resume_queue(session, sink, now, &caller);
         break;
     case COMMAND_CANCEL:
         session_cancel(session, sink, now, &caller, given->all == FLAG_YES);
         break;
     case COMMAND_SET_MODE:
-        set_mode(dispatch, session, &caller, given->mode_id, agent_may_start);
+        set_mode(dispatch, session, &caller, given->mode_id);
         break;
     case COMMAND_SET_CONFIG_OPTION:
-        session_set(session, sink, now, &caller, given->config_id, given->value, agent_may_start);
+        session_set(session, sink, now, &caller, given->config_id, given->value);
         break;
     case COMMAND_PERMISSION_RESPONSE:
         session_permission_response(session, sink, now, &caller, given);
@@ -256,7 +260,7 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
             list_permissions(dispatch, command);
             break;
         case COMMAND_AGENT_STATES:
-            agent_states(dispatch, command);
+            dispatch_agent_states(dispatch, command);
             break;
         default:
             CHECK(false && "a command that is answered where it was read");
@@ -286,6 +290,9 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
     }
     if (!held) {
         dispatch_load(dispatch, name, command);
+        return;
+    }
+    if (dispatch_prompt_waits(dispatch, held, command)) {
         return;
     }
     if (dispatch->store_failing && given->type != COMMAND_CANCEL) {

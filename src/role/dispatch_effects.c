@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/need.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/timer.h"
 
@@ -66,6 +67,15 @@ void dispatch_record(struct dispatch *dispatch, struct held *held, struct event 
     dispatch_touch(dispatch, held);
 }
 
+struct journal_item *dispatch_blob(struct dispatch *dispatch, struct held *held, struct blob *blob)
+{
+    struct journal_item *item = dispatch_out(dispatch, JOURNAL_BLOB, held->topic);
+    item->blob.blob = blob;
+    item->blob.at = dispatch->now.wall_ms;
+    dispatch_touch(dispatch, held);
+    return item;
+}
+
 static void sink_event(void *context, struct session *session, struct event *event)
 {
     dispatch_record(context, session->owner, event, NULL, 0);
@@ -117,6 +127,29 @@ static void order_refuse(struct mail *mail, struct mailbox *to, uint32_t kind)
     agent_order_free(container_of(mail, struct agent_order, mail));
 }
 
+static void filling_refuse(struct mail *mail, struct mailbox *to, uint32_t kind)
+{
+    (void)to;
+    (void)kind;
+    agent_filling_free(container_of(mail, struct history_request, mail));
+}
+
+/* The order goes to the agent by way of history, which knows what the content's blobs are. */
+static void order_filled(struct dispatch *dispatch, const struct held *held, struct agent_order *order)
+{
+    struct history_request *request;
+    need_ok(history_request_new(&request));
+    order->kind = ORDER_PROMPT;
+    request->kind = HISTORY_PROMPT;
+    request->session_key = held->session->key;
+    request->content = order->content;
+    order->content = NULL;
+    request->owner = order;
+    request->reply_to = dispatch->wiring.agent;
+    request->reply_kind = AGENT_MAIL_FILLED;
+    dispatch_forward(dispatch, &request->mail, dispatch->wiring.history, 0, filling_refuse);
+}
+
 static void sink_order(void *context, struct session *session, enum agent_order_kind kind, const char *turn_id,
                        const char *content, const char *request_id, const char *option_id)
 {
@@ -126,6 +159,10 @@ static void sink_order(void *context, struct session *session, enum agent_order_
     *order = (struct agent_order){.topic = topic_get(held->topic), .run = session->run, .kind = kind,
                                   .turn_id = need_copy(turn_id), .content = need_copy(content),
                                   .request_id = need_copy(request_id), .option_id = need_copy(option_id)};
+    if (kind == ORDER_PROMPT_BLOBS) {
+        order_filled(dispatch, held, order);
+        return;
+    }
     dispatch_forward(dispatch, &order->mail, dispatch->wiring.agent, AGENT_MAIL_ORDER, order_refuse);
 }
 
@@ -298,11 +335,7 @@ void dispatch_effects_init(struct dispatch *dispatch)
 static void settle(struct dispatch *dispatch, struct held *held)
 {
     struct session *session = held->session;
-    bool running = session->life != AGENT_NONE;
-    if (running != held->counted) {
-        held->counted = running;
-        dispatch->agents_running += running ? 1 : (size_t)-1;
-    }
+    dispatch_count_agent(dispatch, held);
     if (session->pending_count != held->pending_told) {
         held->pending_told = session->pending_count;
         struct journal_item *item = dispatch_out(dispatch, JOURNAL_PENDING, held->topic);
@@ -331,9 +364,11 @@ bool dispatch_settled(const struct dispatch *dispatch, const struct held *held)
 
 void dispatch_flush(struct dispatch *dispatch)
 {
-    for (struct held *held = dispatch->touched; held; held = held->touched_next) {
-        settle(dispatch, held);
-    }
+    do {
+        for (struct held *held = dispatch->touched; held; held = held->touched_next) {
+            settle(dispatch, held);
+        }
+    } while (dispatch_places_look(dispatch));
     dispatch->batches += dispatch->batch ? 1 : 0;
     while (dispatch->touched) {
         struct held *held = dispatch->touched;
@@ -344,6 +379,7 @@ void dispatch_flush(struct dispatch *dispatch)
     }
     if (dispatch->batch) {
         dispatch->batch->number = dispatch->batches;
+        pause_at(PAUSE_ASSIGN_COMMIT);
         mailbox_push(dispatch->wiring.journal, &dispatch->batch->mail);
         dispatch->batch = NULL;
     }

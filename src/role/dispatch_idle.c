@@ -5,7 +5,8 @@
  * it (a client that watches, a `subscribed` or a poke on its way, an agent with its mail, a deadline, a batch in the
  * journal) holds one; and a new one is given by who has one, or by this thread, which alone looks into the map. So two
  * stay two until this thread gives out another, and no second topic of a session is ever made while somebody still has
- * the first.
+ * the first. (A handler thread that answers a page looks as well, for the moment in which it raises whole_from, which
+ * means nothing to a topic that leaves.)
  */
 #include "dispatch_internal.h"
 
@@ -60,6 +61,7 @@ static bool may_leave(const struct dispatch *dispatch, const struct held *held)
     return at_rest && session->life == AGENT_NONE && !session->turn.id && !session->pending && !session->outside_from &&
            !session->close_waiters && !session->start_deadline && !session->changed &&
            (!session->queue || session->queue_paused) && !held->feed_deadline && !held->feed_due &&
+           !held->checking &&
            dispatch_settled(dispatch, held) && ref_count(&held->topic->ref) == REFERENCES;
 }
 

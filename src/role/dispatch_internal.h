@@ -1,6 +1,9 @@
 #pragma once
 /* What the dispatcher's files share. All of it belongs to the dispatcher's thread. */
+#include "signalbox/base/buffer.h"
 #include "signalbox/base/thread.h"
+#include "signalbox/core/breaker.h"
+#include "signalbox/core/places.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/history.h"
 #include "signalbox/role/dispatch.h"
@@ -15,10 +18,17 @@ struct held {
     bool touched;
     uint64_t batch;           /* the last one that a step of this session let something out with */
     bool counted;             /* its agent is among the running ones */
+    bool idle_seen;           /* its agent was idle after the last step */
+    struct place_wait place;       /* where it waits to start its agent */
+    size_t before_told;       /* how many were before it when that was last told */
+    struct breaker *breaker;  /* its own; NULL: its agent has not failed lately */
+    bool is_try, is_own_try;  /* its start, or its agent, is the try of the agent's breaker, or of its own */
     bool closed;              /* it is not among the open sessions */
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
     struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
     bool feed_due;            /* the next one has something to tell */
+    bool checking;            /* history looks whether the blobs of a prompt are there; later prompts wait in `parked` */
+    struct dispatch_command *parked, **parked_last;
 };
 enum { FEED_PERIOD_MS = 250 };
 
@@ -48,6 +58,14 @@ struct dispatch {
     struct rcu_map *clients;
     int64_t next_key, open_sessions;
     size_t agents_running;
+    struct places places;   /* who waits because too many run */
+    bool places_due;        /* something has changed for them */
+    bool room_due;          /* an idle agent may make room when the tick comes */
+    struct keeper *keepers; /* of the configured agents */
+    struct deadline *keep_deadline; /* DEADLINE_KEEP; NULL: not armed */
+    const struct config *config_seen; /* the one that was in force at the last wake-up; referenced */
+    struct buffer place_text;
+    char place_fields[48];
     bool ending, draining, store_failing;
     char store_reason[160];
     struct session_limits limits;
@@ -64,6 +82,8 @@ void dispatch_touch(struct dispatch *dispatch, struct held *held);
 /* Numbers the event and puts it into the batch; takes the event. */
 void dispatch_record(struct dispatch *dispatch, struct held *held, struct event *event, struct credit *credit,
                      uint32_t credit_bytes);
+/* Takes the blob, one of this session, to be stored. */
+struct journal_item *dispatch_blob(struct dispatch *dispatch, struct held *held, struct blob *blob);
 /* Rows, feed and status of the sessions that the step touched; then the batch goes to the journal. */
 void dispatch_flush(struct dispatch *dispatch);
 /* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
@@ -98,12 +118,45 @@ void dispatch_idle_arm(struct dispatch *dispatch);
 /* DEADLINE_IDLE has passed. */
 void dispatch_idle_sweep(struct dispatch *dispatch);
 
+/* dispatch_keep.c: which agents may be started. */
+void dispatch_keep_init(struct dispatch *dispatch); /* its part of the sink */
+void dispatch_keep_free(struct dispatch *dispatch);
+/* PLACE_GIVEN, or PLACE_REFUSED: what the breakers say. `held` may be NULL: a session that is to be created. */
+struct place_answer dispatch_breakers_ask(struct dispatch *dispatch, const struct held *held, const char *agent);
+/* It wants to start, and was not refused; and it does not start after all, or has ended without telling anything. */
+void dispatch_breakers_enter(struct dispatch *dispatch, struct held *held);
+void dispatch_breakers_leave(struct dispatch *dispatch, struct held *held);
+/* DEADLINE_KEEP comes at this time, or before. */
+void dispatch_keep_arm(struct dispatch *dispatch, struct instant at);
+/* DEADLINE_KEEP has passed. */
+void dispatch_keep_tick(struct dispatch *dispatch);
+/* At each wake-up: does what a new configuration demands. */
+void dispatch_keep_config(struct dispatch *dispatch);
+/* The answer to COMMAND_AGENT_STATES. */
+void dispatch_agent_states(struct dispatch *dispatch, struct dispatch_command *command);
+
+/* dispatch_places.c: how many agents run. */
+void dispatch_places_init(struct dispatch *dispatch); /* its part of the sink */
+/* Whether this session (NULL: a new one) may start this agent now, or must wait, or may not. */
+struct place_answer dispatch_may_start(struct dispatch *dispatch, const struct held *held, const char *agent);
+/* After a step of the session: whether its agent is among the running ones. */
+void dispatch_count_agent(struct dispatch *dispatch, struct held *held);
+/* Gives free places to who waits for one. True if any session was touched by it. */
+bool dispatch_places_look(struct dispatch *dispatch);
+
 /* dispatch_command.c */
 /* Takes the command, answers it, or parks it. */
 void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command);
 
 /* Before any step of the core: the limits that hold for this session now, and its flush at the end. */
 void dispatch_step(struct dispatch *dispatch, struct held *held);
+
+/* dispatch_blobs.c */
+void dispatch_store_blob(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
+/* true: it is a prompt that is taken again later, since the blobs that it names, or those of one before it, are looked
+ * for. */
+bool dispatch_prompt_waits(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
+void dispatch_prompt_checked(struct dispatch *dispatch, struct history_request *request);
 
 /* dispatch_subscribe.c */
 void dispatch_subscribe(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);

@@ -26,6 +26,7 @@ static struct held *hold(struct dispatch *dispatch, struct session *session)
     snprintf(epoch, sizeof(epoch), "%s.%s", session->epoch, dispatch->wiring.generation);
     struct held *held = need_zero(sizeof(*held));
     held->session = session;
+    held->parked_last = &held->parked;
     held->closed = session->phase == PHASE_CLOSED;
     need_ok(topic_new(&held->topic, session->id, epoch, session->key, session->head, dispatch->wiring.limits));
     held->topic->session = held;
@@ -45,6 +46,8 @@ void held_free(struct dispatch *dispatch, struct held *held)
     *(held->previous ? &held->previous->next : &dispatch->sessions) = held->next;
     *(held->next ? &held->next->previous : &dispatch->oldest) = held->previous;
     held->topic->session = NULL;
+    places_remove(&dispatch->places, &held->place);
+    free(held->breaker);
     topic_put(held->topic);
     session_free(held->session);
     free(held);
@@ -99,8 +102,9 @@ void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command
         dispatch_answer(dispatch, command, ANSWER_LIMIT_REACHED, "too many sessions are open already (max-sessions)", NULL);
         return;
     }
-    if (dispatch->agents_running >= (size_t)dispatch->config->max_agents) {
-        dispatch_answer(dispatch, command, ANSWER_LIMIT_REACHED, "too many agents run already (max-agents)", NULL);
+    const struct place_answer place = dispatch_may_start(dispatch, NULL, given->agent);
+    if (place.kind == PLACE_REFUSED) {
+        dispatch_answer(dispatch, command, place.code, place.message, place.fields);
         return;
     }
     char id[ID_SIZE], epoch[ID_SIZE];

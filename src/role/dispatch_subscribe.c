@@ -11,18 +11,18 @@
 struct place {
     const char *mode;
     uint64_t from;
-    bool replay;
+    bool replay, came_back;
 };
 
 static struct place place_of(const struct session *session, const struct topic *topic, const struct command *command,
                              bool history_none)
 {
-    const struct place live = {"live", session->head + 1, false};
+    const struct place live = {"live", session->head + 1, false, false};
     if (command->has_after) {
         if (strcmp(command->after_epoch, topic->epoch) || command->after_seq > session->head) {
-            return (struct place){"reset", 1, true};
+            return (struct place){"reset", 1, true, false};
         }
-        return command->after_seq == session->head ? live : (struct place){"replay", command->after_seq + 1, true};
+        return command->after_seq == session->head ? live : (struct place){"replay", command->after_seq + 1, true, true};
     }
     enum history_mode history = command->history;
     if (history == HISTORY_DEFAULT) {
@@ -32,9 +32,9 @@ static struct place place_of(const struct session *session, const struct topic *
     case HISTORY_NONE:
         return live;
     case HISTORY_TURN:
-        return session->turn.id ? (struct place){"replay", session->turn.from, true} : live;
+        return session->turn.id ? (struct place){"replay", session->turn.from, true, false} : live;
     default:
-        return session->head ? (struct place){"replay", 1, true} : live;
+        return session->head ? (struct place){"replay", 1, true, false} : live;
     }
 }
 
@@ -71,6 +71,7 @@ void dispatch_subscribe(struct dispatch *dispatch, struct held *held, struct dis
     mail->head = session->head;
     mail->from = place.from;
     mail->replay = place.replay;
+    mail->came_back = place.came_back;
     /* Through the journal: head, phase and pending are then those of a committed number. */
     dispatch_forward(dispatch, &mail->mail, command->reply.to, CLIENT_MAIL_SUBSCRIBED, subscribed_refuse);
 }

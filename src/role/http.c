@@ -222,8 +222,20 @@ static void serve_route(struct http_request *request, struct http_response *resp
     case ROUTE_SESSIONS:
         http_sessions(request, response);
         break;
+    case ROUTE_STORE_BLOB:
+        http_store_blob(request, response);
+        break;
+    case ROUTE_BLOB:
+        http_blob(request, response);
+        break;
     case ROUTE_EVENTS:
         http_events(request, response);
+        break;
+    case ROUTE_RULES:
+        http_rules(request, response);
+        break;
+    case ROUTE_AUDIT:
+        http_audit(request, response);
         break;
     default:
         http_rest_command(request, response);
@@ -265,6 +277,7 @@ void http_serve(struct http_request *request, struct http_response *response)
     if (!buffer_ok(&response->body) || !buffer_ok(&response->headers)) {
         buffer_free(&response->body);
         buffer_free(&response->headers);
+        response->next_part = NULL;
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
     }
 }

@@ -28,30 +28,103 @@ enum {
 
 /* ---- Writing ---- */
 
-/* Everything but 101 and 304 says how long it is. */
+static void put_head(struct buffer *out, struct http_response *response, const char *framing)
+{
+    buffer_format(out, "HTTP/1.1 %d %s\r\n", response->status, http_status_text(response->status));
+    if (response->status != 304) {
+        buffer_format(out, "Content-Type: %s\r\n%s", response->type, framing);
+    }
+    buffer_text(out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+                     "Cross-Origin-Resource-Policy: same-origin\r\n");
+    if (!response->headers.length ||
+        !memmem(response->headers.data, response->headers.length, "Cache-Control:", 14)) {
+        buffer_text(out, "Cache-Control: no-store\r\n");
+    }
+    buffer_append(out, response->headers.data, response->headers.length);
+    buffer_text(out, response->close ? "Connection: close\r\n\r\n" : "\r\n");
+}
+
+/* False: the connection cannot be used again. */
+static bool send_out(struct mg_connection *connection, struct buffer *out)
+{
+    return buffer_ok(out) && mg_write(connection, out->data, out->length) == (int)out->length;
+}
+
+static bool put_chunk(struct buffer *out, const struct buffer *part)
+{
+    buffer_format(out, "%zx\r\n", part->length);
+    buffer_append(out, part->data, part->length);
+    buffer_text(out, "\r\n");
+    return buffer_ok(out);
+}
+
+/* A body whose length is not known when it begins: in chunks, and to HTTP/1.0, which does not know them, up to the end of
+ * the connection. Where a part is missing no last chunk is sent, so that nobody takes it for whole. */
+static void send_parts(struct mg_connection *connection, struct http_request *request, struct http_response *response)
+{
+    const char *version = mg_get_request_info(connection)->http_version;
+    bool chunked = version && strcmp(version, "1.0");
+    response->close |= !chunked;
+    struct buffer out = {0}, *part = &response->body;
+    put_head(&out, response, chunked ? "Transfer-Encoding: chunked\r\n" : "");
+    bool whole = send_out(connection, &out);
+    bool head = !strcmp(request->method, "HEAD");
+    while (whole && !head) {
+        buffer_reset(&out);
+        if (part->length && chunked) {
+            whole = put_chunk(&out, part) && send_out(connection, &out);
+        } else if (part->length) {
+            whole = send_out(connection, part);
+        } else {
+            buffer_text(&out, chunked ? "0\r\n\r\n" : "");
+            whole = send_out(connection, &out);
+            break;
+        }
+        buffer_reset(part);
+        whole = whole && response->next_part(request, response);
+    }
+    response->close |= !whole;
+    buffer_free(&out);
+}
+
+
+/* A body that breaks off is told by the end of the connection, before the length that was promised. */
+static void send_source(struct mg_connection *connection, struct http_request *request,
+                        struct http_response *response)
+{
+    struct buffer piece = {0};
+    for (uint64_t sent = 0; sent < response->source_length && !response->close; sent += piece.length) {
+        buffer_reset(&piece);
+        if (!response->source(request, response->source_context, &piece) || piece.length == 0 ||
+            piece.length > response->source_length - sent ||
+            mg_write(connection, piece.data, piece.length) != (int)piece.length) {
+            response->close = true;
+        }
+    }
+    buffer_free(&piece);
+}
+
+/* Everything but 101, 304 and what comes in parts says how long it is. */
 static void send_response(struct mg_connection *connection, struct http_request *request,
                           struct http_response *response)
 {
     bool head = !strcmp(request->method, "HEAD");
     const void *body = response->fixed ? response->fixed : response->body.data;
     size_t length = response->fixed ? response->fixed_length : response->body.length;
+    bool made = response->source != NULL && response->status < 300;
+    char framing[48];
     struct buffer out = {0};
+    if (response->next_part) {
+        send_parts(connection, request, response);
+        return;
+    }
     if (response->status == 304) {
         length = 0;
     }
-    buffer_format(&out, "HTTP/1.1 %d %s\r\n", response->status, http_status_text(response->status));
-    if (response->status != 304) {
-        buffer_format(&out, "Content-Type: %s\r\nContent-Length: %zu\r\n", response->type, length);
-    }
-    buffer_text(&out, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-                      "Cross-Origin-Resource-Policy: same-origin\r\n");
-    if (!response->headers.length ||
-        !memmem(response->headers.data, response->headers.length, "Cache-Control:", 14)) {
-        buffer_text(&out, "Cache-Control: no-store\r\n");
-    }
-    buffer_append(&out, response->headers.data, response->headers.length);
-    buffer_text(&out, response->close ? "Connection: close\r\n\r\n" : "\r\n");
-    if (!head) {
+    snprintf(framing, sizeof(framing), "Content-Length: %llu\r\n",
+             made ? (unsigned long long)response->source_length : (unsigned long long)length);
+    put_head(&out, response, framing);
+    if (!head && !made) {
         buffer_append(&out, body, length);
     }
     if (!buffer_ok(&out)) {
@@ -59,8 +132,10 @@ static void send_response(struct mg_connection *connection, struct http_request 
             "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         mg_write(connection, empty, sizeof(empty) - 1);
         response->close = true;
-    } else if (mg_write(connection, out.data, out.length) != (int)out.length) {
+    } else if (!send_out(connection, &out)) {
         response->close = true;
+    } else if (made && !head) {
+        send_source(connection, request, response);
     }
     buffer_free(&out);
 }
@@ -197,8 +272,12 @@ static int begin_request(struct mg_connection *connection)
     if (response.close || response.handed_over) {
         mg_disable_connection_keep_alive(connection);
     }
+    if (response.parts_free) {
+        response.parts_free(response.parts);
+    }
     buffer_free(&response.headers);
     buffer_free(&response.body);
+    free(response.source_context);
     return response.status;
 }
 

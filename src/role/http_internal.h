@@ -10,7 +10,9 @@
 #include "signalbox/base/json.h"
 #include "signalbox/core/command.h"
 #include "signalbox/core/route.h"
+#include "signalbox/mail/history.h"
 #include "signalbox/role/http.h"
+#include "signalbox/share/credit.h"
 
 enum { HTTP_PATH_MAX = 1024, HTTP_PEER_SIZE = 48 };
 
@@ -33,6 +35,7 @@ struct http {
     struct mg_context *civetweb;
     atomic_int port; /* 0 until it is known: a handler may serve before http_start returns */
     atomic_bool refusing, stopping;
+    _Atomic(uint64_t) upgrades; /* so many requests for a WebSocket so far */
     atomic_uint turn; /* which socket thread takes the next WebSocket */
     struct http_logins *logins;
     struct http_failures *failures;
@@ -72,8 +75,19 @@ struct http_response {
     struct buffer body;
     const void *fixed; /* a body that is not in `body`: static */
     size_t fixed_length;
+    /* A body that is made while it is sent, `source_length` bytes in all: each call replaces what is in `piece` by the
+     * next bytes, one at least; false breaks the connection off. NULL for none. */
+    bool (*source)(struct http_request *request, void *context, struct buffer *piece);
+    void *source_context; /* malloc'd; freed with the response */
+    uint64_t source_length;
     bool close;       /* the connection cannot be used again */
     bool handed_over; /* nothing is sent: the socket belongs to somebody else */
+    /* A body of any length, sent while it is made: `body` has its first part, and this puts the next one into it, emptied;
+     * nothing for the end. False: there is no next one to be had, and the connection is cut, so that the client sees that
+     * something is missing. NULL: `body` is all. */
+    bool (*next_part)(struct http_request *request, struct http_response *response);
+    void *parts; /* its own; freed by parts_free */
+    void (*parts_free)(void *parts);
 };
 
 /* http.c */
@@ -151,12 +165,26 @@ void http_rest_command(struct http_request *request, struct http_response *respo
  * problem. */
 bool http_ask_dispatcher(struct http_request *request, struct http_response *response,
                          struct command *command, char **fields);
+/* The same for a command whose blob has taken so many bytes of `credit` (the reference passes on). */
+bool http_ask_dispatcher_with(struct http_request *request, struct http_response *response, struct command *command,
+                              struct credit *credit, uint32_t credit_bytes, char **fields);
+/* The Idempotency-Key is one, or absent. False: the response says why not. */
+bool http_key_allowed(const struct http_request *request, struct http_response *response);
 /* The JSON body; an absent one is NULL and fine if `optional`. false: the response is a problem. */
 bool http_json_body(struct http_request *request, struct http_response *response, bool optional,
                     struct json_object **body);
 void http_agents(struct http_request *request, struct http_response *response);
 void http_sessions(struct http_request *request, struct http_response *response);
 void http_events(struct http_request *request, struct http_response *response);
+/* `limit` of the query: `fallback` without one, `most` at most. false: the response says what is wrong with it. */
+bool http_read_limit(struct http_request *request, struct http_response *response, int64_t fallback,
+                     int64_t most, int64_t *out);
+/* Who was asked has not answered, or not with a result. */
+void http_no_answer(struct http_request *request, struct http_response *response);
+void http_store_problem(struct http_response *response, enum err err);
+/* http_audit.c */
+void http_rules(struct http_request *request, struct http_response *response);
+void http_audit(struct http_request *request, struct http_response *response);
 bool http_static(struct http_request *request, struct http_response *response);
 void http_upgrade(struct http_request *request, struct http_response *response);
 /* May one more connection be handed over? false: the response says why not. */
@@ -165,6 +193,16 @@ bool http_may_connect(struct http_request *request, struct http_response *respon
 bool http_take_socket(struct http_request *request, struct http_response *response, int *fd);
 /* Gives it to one of the socket threads, in turn. Takes `take`. */
 void http_hand_over(struct http *http, struct client_take *take);
+
+/* http_blobs.c */
+void http_blob(struct http_request *request, struct http_response *response);
+void http_store_blob(struct http_request *request, struct http_response *response);
+
+/* http_lists.c: asks history (takes `question`); NULL: the response is a problem. */
+struct history_request *http_ask_history(struct http_request *request, struct http_response *response,
+                                         struct history_request *question);
+/* The store's key of the session that the path names. */
+bool http_find_key(struct http_request *request, struct http_response *response, int64_t *key);
 
 /* http_stream.c: server-sent events (SSE) of the session that the request's path names, which exists. */
 bool http_wants_stream(const struct http_request *request);

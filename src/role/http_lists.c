@@ -17,8 +17,8 @@ enum {
     PAGE_BYTES = 1024 * 1024
 };
 
-static bool read_limit(struct http_request *request, struct http_response *response,
-                       int64_t fallback, int64_t most, int64_t *out)
+bool http_read_limit(struct http_request *request, struct http_response *response,
+                     int64_t fallback, int64_t most, int64_t *out)
 {
     char text[24], *end;
     *out = fallback;
@@ -36,14 +36,14 @@ static bool read_limit(struct http_request *request, struct http_response *respo
     return true;
 }
 
-static void no_answer(struct http_request *request, struct http_response *response)
+void http_no_answer(struct http_request *request, struct http_response *response)
 {
     bool stopping = atomic_load(&request->http->stopping);
     http_problem(response, stopping ? ANSWER_SHUTTING_DOWN : ANSWER_STORAGE_UNAVAILABLE,
                  stopping ? "the server is stopping" : "the store does not answer", NULL, NULL);
 }
 
-static void store_problem(struct http_response *response, enum err err)
+void http_store_problem(struct http_response *response, enum err err)
 {
     switch (err) {
     case ERR_NOENT:
@@ -67,15 +67,14 @@ static void store_problem(struct http_response *response, enum err err)
 /* ---- Agents ---- */
 
 static void write_agent(struct buffer *out, const struct config *config,
-                        const struct config_agent *agent, struct json_object *running,
-                        struct json_object *until)
+                        const struct config_agent *agent, struct json_object *known)
 {
     char reason[CONFIG_REASON_SIZE];
     bool available = config_agent_available(config, agent, reason);
-    struct json_object *open = json_get(until, agent->name);
-    int64_t count = 0;
-    if (!json_get_i64(running, agent->name, &count)) {
-        count = 0;
+    const char *state = json_get_string(known, "state");
+    int64_t running = 0, waiting = 0;
+    if (!json_get_i64(known, "running", &running) || !json_get_i64(known, "waiting", &waiting)) {
+        running = waiting = 0; /* it was configured between the two looks */
     }
     buffer_byte(out, '{');
     json_field_string(out, "name", agent->name);
@@ -83,9 +82,11 @@ static void write_agent(struct buffer *out, const struct config *config,
     json_field_bool(out, "available", available);
     json_field_string(out, "reason", available ? NULL : reason);
     json_field_string(out, "install", available ? NULL : agent->install);
-    json_field_string(out, "state", !available ? "unavailable" : open ? "open" : "ready");
-    json_field_i64(out, "running", count);
-    json_field_object(out, "until", open);
+    json_field_i64(out, "running", running);
+    json_field_i64(out, "waiting", waiting);
+    json_field_string(out, "state", state ? state : "closed");
+    json_field_object(out, "until", json_get(known, "until"));
+    json_field_object(out, "lastError", json_get(known, "lastError"));
     buffer_byte(out, '}');
 }
 
@@ -117,8 +118,8 @@ void http_agents(struct http_request *request, struct http_response *response)
     buffer_text(out, "{\"agents\":[");
     for (size_t i = 0; i < config->agent_count; i++) {
         buffer_text(out, i ? "," : "");
-        write_agent(out, config, &config->agents[i], json_get(states, "running"),
-                    json_get(states, "until"));
+        write_agent(out, config, &config->agents[i],
+                    json_get(json_get(states, "agents"), config->agents[i].name));
     }
     buffer_text(out, "],\"workspaceRoots\":[");
     for (size_t i = 0; i < config->workspace_roots.count; i++) {
@@ -138,7 +139,7 @@ void http_sessions(struct http_request *request, struct http_response *response)
     struct http *http = request->http;
     struct list_request *list;
     int64_t limit;
-    if (!read_limit(request, response, SESSIONS_DEFAULT, SESSIONS_MAX, &limit)) {
+    if (!http_read_limit(request, response, SESSIONS_DEFAULT, SESSIONS_MAX, &limit)) {
         return;
     }
     if (list_request_new(&list)) {
@@ -146,7 +147,7 @@ void http_sessions(struct http_request *request, struct http_response *response)
         return;
     }
     if (http_query(request, "after", list->after, sizeof(list->after)) && !list->after[0]) {
-        store_problem(response, ERR_INVAL);
+        http_store_problem(response, ERR_INVAL);
         list_request_free(list);
         return;
     }
@@ -158,12 +159,12 @@ void http_sessions(struct http_request *request, struct http_response *response)
     mailbox_push(http->wiring.maintenance, &list->mail);
     struct mail *mail = http_wait(handler, handler->serial);
     if (!mail) {
-        no_answer(request, response);
+        http_no_answer(request, response);
         return;
     }
     list = container_of(mail, struct list_request, mail);
     if (list->result) {
-        store_problem(response, list->result);
+        http_store_problem(response, list->result);
     } else {
         buffer_text(&response->body, "{\"items\":[");
         buffer_append(&response->body, list->items.data, list->items.length);
@@ -176,9 +177,8 @@ void http_sessions(struct http_request *request, struct http_response *response)
 
 /* ---- Events ---- */
 
-static struct history_request *ask_history(struct http_request *request,
-                                           struct http_response *response,
-                                           struct history_request *question)
+struct history_request *http_ask_history(struct http_request *request, struct http_response *response,
+                                         struct history_request *question)
 {
     struct http_handler *handler = request->handler;
     question->reply_to = handler->box;
@@ -187,12 +187,12 @@ static struct history_request *ask_history(struct http_request *request,
     mailbox_push(request->http->wiring.history, &question->mail);
     struct mail *mail = http_wait(handler, handler->serial);
     if (!mail) {
-        no_answer(request, response);
+        http_no_answer(request, response);
         return NULL;
     }
     struct history_request *answer = container_of(mail, struct history_request, mail);
     if (answer->result) {
-        store_problem(response, answer->result);
+        http_store_problem(response, answer->result);
         history_request_free(answer);
         return NULL;
     }
@@ -225,7 +225,7 @@ static bool read_page(struct http_request *request, struct http_response *respon
                       struct page *page)
 {
     char after[EPOCH_MAX + 32];
-    if (!read_limit(request, response, EVENTS_DEFAULT, EVENTS_MAX, &page->limit)) {
+    if (!http_read_limit(request, response, EVENTS_DEFAULT, EVENTS_MAX, &page->limit)) {
         return false;
     }
     /* A browser's EventSource comes back with the id of the last event that it got; then its URL is out of date. */
@@ -285,8 +285,7 @@ static bool find_head(struct http_request *request, struct http_response *respon
     return fine;
 }
 
-static bool find_key(struct http_request *request, struct http_response *response,
-                     struct page *page)
+bool http_find_key(struct http_request *request, struct http_response *response, int64_t *key)
 {
     struct history_request *question;
     if (history_request_new(&question)) {
@@ -296,18 +295,30 @@ static bool find_key(struct http_request *request, struct http_response *respons
     const char *id = request->match.values[0];
     if (strlen(id) >= sizeof(question->session_id)) {
         history_request_free(question);
-        store_problem(response, ERR_NOENT);
+        http_store_problem(response, ERR_NOENT);
         return false;
     }
     question->kind = HISTORY_SESSION;
     memcpy(question->session_id, id, strlen(id) + 1);
-    struct history_request *answer = ask_history(request, response, question);
+    struct history_request *answer = http_ask_history(request, response, question);
     if (!answer) {
         return false;
     }
-    page->key = answer->row.key;
+    *key = answer->row.key;
     history_request_free(answer);
     return true;
+}
+
+/* The last number of a page is a position, and may not be a whole one. A session that is not in memory needs no note:
+ * when it comes back, none below its head counts as whole. */
+static void note_page(struct http_request *request, const struct history_request *answer)
+{
+    struct topic_map *topics = request->http->wiring.topics;
+    struct topic *topic = topics ? topic_map_find(topics, request->match.values[0]) : NULL;
+    if (topic) {
+        topic_whole_from(topic, answer->whole_from);
+        topic_put(topic);
+    }
 }
 
 void http_events(struct http_request *request, struct http_response *response)
@@ -321,7 +332,7 @@ void http_events(struct http_request *request, struct http_response *response)
         http_stream(request, response, page.after_epoch, page.after);
         return;
     }
-    if (!find_key(request, response, &page)) {
+    if (!http_find_key(request, response, &page.key)) {
         return;
     }
     /* A position of another history, or ahead of this one, is none: everything follows. */
@@ -334,14 +345,17 @@ void http_events(struct http_request *request, struct http_response *response)
     }
     question->kind = HISTORY_JSON;
     question->session_key = page.key;
+    question->began = page.after;
     question->from = page.after + 1;
     question->to = page.head;
+    question->whole = page.after == 0;
     question->max_bytes = PAGE_BYTES;
     question->max_events = (size_t)page.limit;
-    struct history_request *answer = ask_history(request, response, question);
+    struct history_request *answer = http_ask_history(request, response, question);
     if (!answer) {
         return;
     }
+    note_page(request, answer);
     struct buffer *out = &response->body;
     buffer_byte(out, '{');
     json_field_string(out, "epoch", page.epoch);

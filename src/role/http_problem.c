@@ -1,8 +1,11 @@
 /* Problem documents (RFC 9457), with the codes that nacks have. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "http_internal.h"
+
+#include "signalbox/base/clock.h"
 
 enum { RETRY_AFTER_SECONDS = 2 };
 
@@ -17,6 +20,8 @@ const char *http_status_text(int status)
         return "Created";
     case 202:
         return "Accepted";
+    case 206:
+        return "Partial Content";
     case 304:
         return "Not Modified";
     case 400:
@@ -39,6 +44,8 @@ const char *http_status_text(int status)
         return "Content Too Large";
     case 415:
         return "Unsupported Media Type";
+    case 416:
+        return "Range Not Satisfiable";
     case 422:
         return "Unprocessable Content";
     case 429:
@@ -48,6 +55,18 @@ const char *http_status_text(int status)
     default:
         return status < 500 ? "Bad Request" : "Internal Server Error";
     }
+}
+
+/* In seconds; as the fields say by `until`, where they do. */
+static int64_t retry_after(const char *fields)
+{
+    static const char key[] = ",\"until\":";
+    const char *until = fields ? strstr(fields, key) : NULL;
+    if (!until) {
+        return RETRY_AFTER_SECONDS;
+    }
+    int64_t left_ms = strtoll(until + strlen(key), NULL, 10) - clock_wall_ms();
+    return left_ms > 0 ? (left_ms + 999) / 1000 : 1;
 }
 
 static void write_problem(struct http_response *response, int status, enum answer_code code,
@@ -75,7 +94,7 @@ static void write_problem(struct http_response *response, int status, enum answe
     }
     if (status == 503 ||
         (status == 429 && code != ANSWER_RATE_LIMITED)) { /* that one says by itself how long */
-        buffer_format(&response->headers, "Retry-After: %d\r\n", RETRY_AFTER_SECONDS);
+        buffer_format(&response->headers, "Retry-After: %lld\r\n", (long long)retry_after(fields));
     }
 }
 

@@ -73,22 +73,34 @@ bool http_json_body(struct http_request *request, struct http_response *response
     return fine;
 }
 
+static void give_back(struct credit *credit, uint32_t bytes)
+{
+    if (credit) {
+        credit_give(credit, bytes);
+        credit_put(credit);
+    }
+}
+
 static enum answer_code submit(struct http_request *request, struct command *command,
-                               const char **why)
+                               struct credit *credit, uint32_t credit_bytes, const char **why)
 {
     struct http *http = request->http;
     struct dispatch_command *mail;
     if (atomic_load(&http->refusing)) {
+        give_back(credit, credit_bytes);
         command_free(command);
         *why = "the server is stopping";
         return ANSWER_SHUTTING_DOWN;
     }
     if (dispatch_command_new(&mail)) {
+        give_back(credit, credit_bytes);
         command_free(command);
         *why = "out of memory";
         return ANSWER_INTERNAL;
     }
     mail->command = command;
+    mail->credit = credit;
+    mail->credit_bytes = credit_bytes;
     mail->identity = request->identity;
     mail->over_rest = true;
     mail->reply = (struct reply_address){.to = request->handler->box,
@@ -122,8 +134,14 @@ static bool refused(struct http_response *response, const struct answer_mail *ma
 bool http_ask_dispatcher(struct http_request *request, struct http_response *response,
                          struct command *command, char **fields)
 {
+    return http_ask_dispatcher_with(request, response, command, NULL, 0, fields);
+}
+
+bool http_ask_dispatcher_with(struct http_request *request, struct http_response *response, struct command *command,
+                              struct credit *credit, uint32_t credit_bytes, char **fields)
+{
     const char *why = NULL;
-    enum answer_code code = submit(request, command, &why);
+    enum answer_code code = submit(request, command, credit, credit_bytes, &why);
     if (code == ANSWER_BUSY) {
         http_problem_status(response, 503, code,
                             why); /* it is the server that is busy, not a session */
@@ -175,7 +193,7 @@ static enum err complete(const struct http_request *request, struct command *com
     return ERR_OK;
 }
 
-static bool key_allowed(const struct http_request *request, struct http_response *response)
+bool http_key_allowed(const struct http_request *request, struct http_response *response)
 {
     const char *key = http_header(request, "Idempotency-Key", NULL);
     if (key && (!*key || strlen(key) > KEY_MAX || !utf8_valid(key, strlen(key)))) {
@@ -192,7 +210,7 @@ static bool make_command(struct http_request *request, struct http_response *res
     const struct route *route = request->match.route;
     struct command_error error;
     struct json_object *body = NULL;
-    if (!key_allowed(request, response) ||
+    if (!http_key_allowed(request, response) ||
         (route->request && !http_json_body(request, response, route->body_optional, &body))) {
         return false;
     }

@@ -14,6 +14,7 @@
 #include "http_internal.h"
 
 #include "signalbox/base/fd.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/id.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
@@ -165,6 +166,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     enum offer offer;
     int fd;
     bool keeps_id;
+    uint64_t arrived = atomic_fetch_add(&request->http->upgrades, 1) + 1;
     if (!handshake_valid(request, response, &offer, &keeps_id)) {
         return;
     }
@@ -189,6 +191,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     take->identity = request->identity;
     take->history_none = offer == OFFER_NONE;
     take->keeps_id = keeps_id;
+    take->arrived = arrived;
     http_hand_over(request->http, take);
 }
 
@@ -197,6 +200,7 @@ void http_hand_over(struct http *http, struct client_take *take)
     take->mail.kind = CLIENT_MAIL_TAKE;
     char login[FINGERPRINT_MAX]; /* the mail is the socket thread's once it is pushed */
     memcpy(login, take->identity.login, sizeof(login));
+    pause_at(PAUSE_HANDSHAKE_TAKE);
     unsigned turn = atomic_fetch_add(&http->turn, 1);
     mailbox_push(http->wiring.socket_boxes[turn % http->wiring.socket_threads], &take->mail);
     /* A logout since the login was looked at may have passed this socket on the way. */

@@ -9,6 +9,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/mail/dispatch.h"
@@ -31,6 +32,7 @@ struct journal {
     const struct store_write *list; /* the group's: into `writes`, or NULL when it records nothing */
     struct topic *unpublished;
     struct tails tails;
+    struct fold_note *fold; /* to be written after the next group */
     bool stopping, failing;
     /* Shared: */
     _Atomic(uint64_t) released;
@@ -54,6 +56,7 @@ static void publish(struct journal *journal)
         struct topic *topic = journal->unpublished;
         journal->unpublished = topic->unpublished_next;
         topic->unpublished = false;
+        pause_at(PAUSE_TAIL_PUBLISH);
         topic_publish(topic, topic->appended, journal->wiring.socket_boxes);
         topic_put(topic);
     }
@@ -101,10 +104,17 @@ static void release(struct journal *journal, struct journal_item *item)
     case JOURNAL_FORGET:
         tails_forget(&journal->tails, item->topic);
         break;
+    case JOURNAL_BLOB:
+        metric_add(METRIC_BLOBS, 1);
+        metric_add(METRIC_BLOB_BYTES, (int64_t)item->blob.blob->length);
+        break;
     case JOURNAL_ROW:
     case JOURNAL_PURGE:
     case JOURNAL_ANSWER:
     case JOURNAL_EXPIRE:
+    case JOURNAL_RULE:
+    case JOURNAL_RULE_REMOVE:
+    case JOURNAL_AUDIT:
         break;
     }
 }
@@ -123,6 +133,15 @@ static struct store_write *write_of(struct store_write *write, const struct jour
                                       .json = frame_json(item->event.event.frame),
                                       .json_length = frame_json_length(item->event.event.frame)};
         return write;
+    case JOURNAL_BLOB:
+        *write = (struct store_write){.kind = STORE_BLOB,
+                                      .session_key = item->topic->session_key,
+                                      .blob = {.name = item->blob.blob->name,
+                                               .type = item->blob.blob->type,
+                                               .data = item->blob.blob->data,
+                                               .length = item->blob.blob->length,
+                                               .at = item->blob.at}};
+        return write;
     case JOURNAL_ROW:
         *write = (struct store_write){.kind = STORE_SESSION, .session_key = item->row.key, .row = &item->row};
         return write;
@@ -134,6 +153,15 @@ static struct store_write *write_of(struct store_write *write, const struct jour
         return write;
     case JOURNAL_EXPIRE:
         *write = (struct store_write){.kind = STORE_EXPIRE, .before = item->expire.before, .limit = item->expire.limit};
+        return write;
+    case JOURNAL_RULE:
+        *write = (struct store_write){.kind = STORE_RULE, .rule = &item->rule};
+        return write;
+    case JOURNAL_RULE_REMOVE:
+        *write = (struct store_write){.kind = STORE_RULE_REMOVE, .rule_id = item->rule_id};
+        return write;
+    case JOURNAL_AUDIT:
+        *write = (struct store_write){.kind = STORE_AUDIT, .audit = &item->audit};
         return write;
     default:
         return NULL;
@@ -275,8 +303,22 @@ static bool commit_group(struct journal *journal)
         return false;
     }
     journal->retry_at = (struct instant){0};
+    pause_at(PAUSE_COMMIT_PUBLISH);
     release_group(journal);
     return true;
+}
+
+/* No part of a group: where it cannot be written, it is left out, and no commit waits for it. */
+static void write_fold(struct journal *journal)
+{
+    struct fold_note *note = journal->fold;
+    journal->fold = NULL;
+    note->result = ERR_AGAIN;
+    if (!journal->failing) {
+        note->result = journal->wiring.store->operations->fold(journal->wiring.store, &note->fold);
+    }
+    note->mail.kind = note->reply_kind;
+    mailbox_push(note->reply_to, &note->mail);
 }
 
 static void take_mail(struct journal *journal)
@@ -284,6 +326,10 @@ static void take_mail(struct journal *journal)
     for (struct mail *mail; (mail = mailbox_take(journal->box));) {
         if (mail->kind == JOURNAL_STOP) {
             journal->stopping = true;
+            continue;
+        }
+        if (mail->kind == JOURNAL_FOLD) {
+            journal->fold = container_of(mail, struct fold_note, mail);
             continue;
         }
         CHECK(mail->kind == JOURNAL_BATCH);
@@ -304,6 +350,11 @@ static void journal_run(void *context)
             if (!commit_group(journal) && journal->stopping) {
                 break;
             }
+        }
+        if (journal->fold && !journal->stopping) {
+            write_fold(journal);
+        } else if (journal->waiting && again) {
+            continue;
         } else if (!journal->stopping) {
             mailbox_wait(journal->box, journal->waiting ? journal->retry_at : INSTANT_NEVER);
         }

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "maintenance_audit.h"
 #include "maintenance_create.h"
+#include "maintenance_fold.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
@@ -27,6 +29,8 @@ struct maintenance {
     struct log_limit failures;
     struct expire_note expire;
     bool expiring; /* `expire` is under way: one at a time */
+    struct folding *folding;
+    bool fold_more; /* there is more of it to look at, when nothing else waits */
 
     struct thread thread;
 };
@@ -103,10 +107,8 @@ static bool add_row(void *context, const struct session_row *row)
     return buffer_ok(out);
 }
 
-static enum err list(struct maintenance *maintenance, struct list_request *request)
+static enum err list_sessions(struct maintenance *maintenance, struct list_request *request)
 {
-    buffer_reset(&request->items);
-    request->next[0] = '\0';
     int64_t updated_at = 0;
     int64_t key = 0;
     if (request->after[0] != '\0' && !parse_position(request->after, &updated_at, &key)) {
@@ -121,20 +123,32 @@ static enum err list(struct maintenance *maintenance, struct list_request *reque
     /* One more than asked for tells whether there is a next page. */
     enum err err = maintenance->reader->operations->list_sessions(
         maintenance->reader, updated_at, key, page.limit + 1, request->open_only, add_row, &page);
-    if (err == ERR_OK && !buffer_ok(&request->items)) {
-        err = ERR_NOMEM;
-    }
-    if (err != ERR_OK && err != ERR_NOMEM) {
-        uint32_t left_out;
-        if (log_limit_pass(&maintenance->failures, 6, &left_out)) {
-            log_error("sessions not listed", "error", "%s", err_text(err), "left_out", "%u",
-                      left_out, NULL);
-        }
-        err = ERR_IO;
-    }
     if (err == ERR_OK && page.more) {
         snprintf(request->next, sizeof(request->next), "%" PRId64 ".%" PRId64, page.updated_at,
                  page.key);
+    }
+    return err;
+}
+
+static enum err list(struct maintenance *maintenance, struct list_request *request)
+{
+    buffer_reset(&request->items);
+    request->next[0] = '\0';
+    request->count = 0;
+    enum err err = request->kind == LIST_SESSIONS ? list_sessions(maintenance, request)
+                                                  : maintenance_list_audit(maintenance->reader, request);
+    if (err == ERR_OK && !buffer_ok(&request->items)) {
+        err = ERR_NOMEM;
+    }
+    if (err != ERR_OK && err != ERR_NOMEM && err != ERR_INVAL) {
+        static const char *const names[] = {
+            [LIST_SESSIONS] = "sessions", [LIST_RULES] = "rules", [LIST_AUDIT] = "audit"};
+        uint32_t left_out;
+        if (log_limit_pass(&maintenance->failures, 6, &left_out)) {
+            log_error("a list cannot be read", "list", "%s", names[request->kind], "error", "%s",
+                      err_text(err), "left_out", "%u", left_out, NULL);
+        }
+        err = ERR_IO;
     }
     return err;
 }
@@ -168,6 +182,19 @@ static void expire_answers(struct maintenance *maintenance)
     mailbox_push(maintenance->dispatch, &maintenance->expire.mail);
 }
 
+/* ---- Closed turns ---- */
+
+static void fold_turns(struct maintenance *maintenance)
+{
+    if (!maintenance->dispatch || !maintenance->config || atomic_load(&maintenance->stopping)) {
+        return;
+    }
+    const struct config *config = config_current_get(maintenance->config);
+    int64_t after_ms = config->fold_after_ms;
+    config_put(config);
+    maintenance->fold_more = folding_go_on(maintenance->folding, after_ms, clock_wall_ms());
+}
+
 static void answer_all(struct maintenance *maintenance)
 {
     struct mail *mail;
@@ -179,6 +206,11 @@ static void answer_all(struct maintenance *maintenance)
         if (mail->kind == MAINTENANCE_EXPIRED) {
             maintenance->expiring = false;
             expire_answers(maintenance);
+            continue;
+        }
+        if (mail->kind == MAINTENANCE_FOLDED) {
+            folding_written(maintenance->folding);
+            fold_turns(maintenance);
             continue;
         }
         CHECK(mail->kind == MAINTENANCE_LIST);
@@ -216,15 +248,21 @@ static void run(void *context)
         if (instant_reached(due, now)) {
             maintain_store(maintenance);
             expire_answers(maintenance);
+            fold_turns(maintenance);
             due = instant_after_ms(clock_now(), STORE_EVERY_MS);
         }
-        mailbox_wait(maintenance->box, due);
+        if (maintenance->fold_more) {
+            fold_turns(maintenance);
+        } else {
+            mailbox_wait(maintenance->box, due);
+        }
     }
     answer_all(maintenance);
 }
 
 static void maintenance_free(struct maintenance *maintenance)
 {
+    folding_free(maintenance->folding);
     if (maintenance->reader) {
         maintenance->reader->operations->reader_close(maintenance->reader);
     }
@@ -244,6 +282,9 @@ enum err maintenance_start(struct maintenance **out, struct store *store, struct
     enum err err = mailbox_new(&maintenance->box, "maintenance", 0);
     if (err == ERR_OK) {
         err = store->operations->reader_open(store, &maintenance->reader);
+    }
+    if (err == ERR_OK) {
+        err = folding_new(&maintenance->folding, maintenance->reader, dispatch, maintenance->box);
     }
     if (err == ERR_OK) {
         err = thread_start(&maintenance->thread, THREAD_MAINTENANCE, -1, true, run, maintenance);

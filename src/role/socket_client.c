@@ -69,7 +69,8 @@ static void note_to_dispatch(struct client *client, bool gone)
     struct client_note *note = calloc(1, sizeof(*note));
     if (note) {
         *note = (struct client_note){.mail.kind = DISPATCH_CLIENT, .identity = client->identity,
-                                     .box = client->thread->box, .serial = client->serial, .gone = gone};
+                                     .box = client->thread->box, .serial = client->serial, .arrived = client->arrived,
+                                     .gone = gone};
         mailbox_push(client->thread->wiring.dispatch, &note->mail);
     }
 }
@@ -108,6 +109,7 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     client->identity = take->identity;
     client->history_none = take->history_none;
     client->keeps_id = take->keeps_id;
+    client->arrived = take->arrived;
     client->stream = take->stream;
     client->seen = client->progress = clock_now();
     client->close_deadline = INSTANT_NEVER;
@@ -221,7 +223,10 @@ void client_drop(struct client *client)
     while (client->subscriptions) {
         subscription_end(client->subscriptions);
     }
-    fd_close(client->fd); /* leaves the epoll set with it: it is the only descriptor of this socket */
+    /* Closing does not do it: a process that is being started has a copy of the descriptor until its exec, and as long
+     * as there is one the set goes on to report events, for a client that is freed. */
+    (void)epoll_ctl(client->thread->epoll, EPOLL_CTL_DEL, client->fd, NULL);
+    fd_close(client->fd);
     note_to_dispatch(client, true);
     metric_add(METRIC_CONNECTIONS_CLOSED, 1);
     metric_add(METRIC_CONNECTIONS, -1);

@@ -18,6 +18,10 @@ enum {
     CLOSE_WAIT_MS = 2000,         /* for the peer's half of the closing handshake */
     KERNEL_LATER_MS = 5000,       /* so much later than we do the kernel gives a silent peer up */
     PINGS_MAX = 2,
+    NEAR_EVENTS = 256,            /* who is behind by more than one of these gets folded events */
+    NEAR_BYTES = 64 * 1024,
+    LAG_EVENTS = 1024,            /* a live one that is behind by more than one of these is told that it lags */
+    LAG_BYTES = 256 * 1024,
 };
 
 struct client;
@@ -39,6 +43,13 @@ struct subscription {
     uint64_t cursor;   /* the next number to send */
     uint64_t head;     /* of its `subscribed` */
     bool replay;       /* `replay_complete` is due behind `head` */
+    /* It gets folded events up to here, read from the store, and is at a whole position (core/fold.h) only then; 0: it
+     * gets them as they are. `began` is where it was when that began, and whether that was a whole position. */
+    uint64_t fold_to, began;
+    bool began_whole;
+    bool level;        /* it has been near the head since it subscribed: from here on it may be told that it lags */
+    bool lagging;      /* it was told */
+    uint32_t stalls;   /* the client's, when it was near the head last */
     bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
     bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
     struct history_request *read_back; /* what history read, not yet begun to be sent */
@@ -71,8 +82,10 @@ struct client {
     enum client_state state;
     struct identity identity;
     bool history_none, keeps_id;
+    uint64_t arrived;      /* as in struct client_take */
     bool stream;           /* server-sent events: only written to, and `frames` is NULL */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
+    uint32_t stalls;       /* how often that was so */
     uint32_t interest;     /* what epoll was told */
     wslay_event_context_ptr frames;
     size_t read_left;      /* of this round */
@@ -176,3 +189,13 @@ void subscription_watch_all(struct client *client, const char *id);
 void subscription_list(struct socket_thread *thread, struct list_request *request);
 /* Asks history for what follows the cursor. */
 void subscription_ask(struct subscription *subscription);
+
+/* socket_catch_up.c: who is behind */
+/* How the replay of a subscription that begins is to be sent: `came_back` with a position, or from a beginning. */
+void catch_up_replay(struct subscription *subscription, bool came_back);
+/* Looks how far a live one is behind `head` before it is sent more. True: it is told first, and the client may be gone. */
+must_check bool catch_up_look(struct subscription *subscription, uint64_t head);
+/* What follows the cursor is not in the tail: it is folded up to `to`. */
+void catch_up_fold(struct subscription *subscription, uint64_t to);
+/* It has got all up to its cursor: whether that was the end of what is folded. */
+void catch_up_sent(struct subscription *subscription);

@@ -5,6 +5,7 @@
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "socket_internal.h"
 
 void subscription_due(struct subscription *subscription)
@@ -186,6 +187,11 @@ void subscription_begin(struct socket_thread *thread, struct subscribed_mail *ma
                 subscription->cursor = mail->from;
                 subscription->head = mail->head;
                 subscription->replay = mail->replay;
+                subscription->stalls = client->stalls;
+                if (mail->replay) {
+                    catch_up_replay(subscription, mail->came_back);
+                }
+                pause_at(PAUSE_REGISTER_READ);
                 client_send_frame(client, mail->frame); /* control messages go before events */
                 if (client->state == CLIENT_OPEN) {
                     subscription_due(subscription);
@@ -238,7 +244,9 @@ void subscription_ask(struct subscription *subscription)
     request->cookie[1] = subscription->serial;
     request->session_key = topic->session_key;
     request->from = subscription->cursor;
-    request->to = subscription->replay ? subscription->head : atomic_load(&topic->head);
+    request->to = subscription->fold_to;
+    request->began = subscription->began;
+    request->whole = subscription->began_whole;
     request->max_bytes = HISTORY_BYTES;
     subscription->asked = true;
     mailbox_push(thread->wiring.history, &request->mail);
@@ -270,6 +278,8 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         client_close(client, 1011, "the history could not be read");
         return;
     }
+    /* Before any of it is sent: where it may break off, a client is not whole. */
+    topic_whole_from(subscription->watched->topic, request->whole_from);
     subscription->read_back = request;
     subscription_due(subscription);
 }

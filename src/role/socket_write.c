@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/pause.h"
 #include "socket_internal.h"
 
 void partial_release(struct partial *partial)
@@ -73,6 +74,7 @@ static size_t send_some(struct client *client, const char *bytes, size_t length)
     }
     if ((size_t)sent < length) {
         client->blocked = true;
+        client->stalls++;
         client->progress = clock_now(); /* from here on, or from the last byte that it takes, the stall counts */
     }
     return (size_t)sent;
@@ -190,49 +192,73 @@ static void send_pending(struct subscription *subscription, uint32_t version)
     client_send(subscription->client, text);
 }
 
+/* What history read, sent whole before anything else of this client, as if it were one half-written frame. */
+static size_t write_read_back(struct subscription *subscription)
+{
+    struct history_request *read_back = subscription->read_back;
+    struct client *client = subscription->client;
+    size_t length = read_back->bytes.length;
+    subscription->read_back = NULL;
+    subscription->cursor = read_back->last + 1;
+    pause_at(PAUSE_READ_SPLICE);
+    catch_up_sent(subscription);
+    metric_add(METRIC_DELIVERIES, (int64_t)read_back->events);
+    if (client->stream) {
+        const char *epoch = subscription->watched->topic->epoch;
+        enum err err = stream_events(client, epoch, read_back->bytes.data, length);
+        history_request_free(read_back);
+        if (err) {
+            client_drop(client);
+            return length;
+        }
+    } else {
+        client->partial =
+            (struct partial){.bytes = read_back->bytes.data, .length = length, .history = read_back};
+    }
+    subscription_due(subscription);
+    return length;
+}
+
+/* Out of the tail, or history is asked. */
+static size_t write_events(struct subscription *subscription, uint64_t to, size_t budget)
+{
+    struct topic *topic = subscription->watched->topic;
+    struct topic_run run;
+    bool found = false;
+    if (!subscription->fold_to) {
+        rcu_read_lock();
+        found = topic_read(topic, subscription->cursor, to, budget, &run);
+        rcu_read_unlock();
+    }
+    if (found) {
+        return write_run(subscription, &run);
+    }
+    if (!subscription->feed && !subscription->fold_to) {
+        catch_up_fold(subscription, to);
+    }
+    subscription_ask(subscription);
+    return 0;
+}
+
 /* One step of one subscription: at most a run of `budget` bytes. Returns what was sent. The subscription is due again
  * if that was not all. */
 static size_t write_subscription(struct subscription *subscription, size_t budget)
 {
     struct topic *topic = subscription->watched->topic;
-    struct history_request *read_back = subscription->read_back;
-    if (read_back) {
-        /* Sent whole before anything else of this client, as if it were one half-written frame. */
-        subscription->read_back = NULL;
-        subscription->cursor = read_back->last + 1;
-        if (subscription->client->stream) {
-            size_t length = read_back->bytes.length;
-            enum err err = stream_events(subscription->client, topic->epoch, read_back->bytes.data, length);
-            history_request_free(read_back);
-            if (err) {
-                client_drop(subscription->client);
-            } else {
-                subscription_due(subscription);
-            }
-            return length;
-        }
-        subscription->client->partial = (struct partial){
-            .bytes = read_back->bytes.data, .length = read_back->bytes.length, .history = read_back};
-        metric_add(METRIC_DELIVERIES, (int64_t)(read_back->last - read_back->from + 1));
-        subscription_due(subscription);
-        return read_back->bytes.length;
+    if (subscription->read_back) {
+        return write_read_back(subscription);
     }
     if (subscription->replay && subscription->cursor > subscription->head) {
         send_replay_complete(subscription);
         return 0;
     }
     uint64_t head = atomic_load(&topic->head);
+    if (!subscription->replay && !subscription->asked && !subscription->feed && catch_up_look(subscription, head)) {
+        return 0;
+    }
     uint64_t to = subscription->replay && subscription->head < head ? subscription->head : head;
     if (!subscription->asked && subscription->cursor <= to) {
-        struct topic_run run;
-        rcu_read_lock();
-        bool found = topic_read(topic, subscription->cursor, to, budget, &run);
-        rcu_read_unlock();
-        if (found) {
-            return write_run(subscription, &run);
-        }
-        subscription_ask(subscription);
-        return 0;
+        return write_events(subscription, to, budget);
     }
     uint32_t version = atomic_load(&topic->pending_version);
     if (version != subscription->pending_version && !subscription->replay) {

@@ -179,3 +179,27 @@ enum err config_agent_environment(const struct config *config, const struct conf
     *environment = array;
     return ERR_OK;
 }
+
+static void digest_list(struct digest_work *work, const struct config_list *list)
+{
+    digest_i64(work, (int64_t)list->count);
+    for (size_t i = 0; i < list->count; i++) {
+        digest_text(work, list->items[i]);
+    }
+}
+
+void config_agent_digest(const struct config_agent *agent, struct digest *out)
+{
+    const struct config_limits *limits = &agent->limits;
+    const int64_t numbers[] = {limits->memory_bytes, limits->cpu_seconds, limits->open_files,
+                               limits->file_bytes,   limits->nice,        limits->oom_score_adj,
+                               agent->offers_fs,     agent->offers_terminal};
+    struct digest_work work;
+    digest_begin(&work);
+    digest_list(&work, &agent->command);
+    digest_list(&work, &agent->environment);
+    for (size_t i = 0; i < array_size(numbers); i++) {
+        digest_i64(&work, numbers[i]);
+    }
+    digest_end(&work, out);
+}

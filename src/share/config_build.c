@@ -65,15 +65,23 @@ static char *path_of(const struct config_build *build, const struct config_raw *
     return absolute;
 }
 
-static enum err build_bool(struct config_build *build, enum config_option_index index,
-                           const char *text, bool *out)
+static bool parse_bool(const char *text, bool *out)
 {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
     for (size_t i = 0; i < array_size(words); i++) {
         if (strcasecmp(text, words[i]) == 0) {
             *out = i % 2 == 1;
-            return ERR_OK;
+            return true;
         }
+    }
+    return false;
+}
+
+static enum err build_bool(struct config_build *build, enum config_option_index index,
+                           const char *text, bool *out)
+{
+    if (parse_bool(text, out)) {
+        return ERR_OK;
     }
     return config_build_fail(build, index, ERR_INVAL, "%s: \"%s\" is neither true nor false",
                              config_options[index].key, text);
@@ -277,21 +285,83 @@ static const char *scalar(const struct config_raw *raw)
     return raw->values.count > 0 && raw->values.items[0][0] != '\0' ? raw->values.items[0] : NULL;
 }
 
-static enum err agent_timeout(struct config_build *build, const struct config_raw_agent *raw,
+/* Where a number of an agent's section goes. */
+static const struct agent_number {
+    enum config_agent_option_index option;
+    size_t offset; /* in struct config_agent */
+    enum config_option_index general; /* whose bounds and value it has; CONFIG_OPTION_COUNT: none */
+    enum config_type type;
+    int64_t minimum, maximum;
+} agent_numbers[] = {
+#define GENERAL(option, field, key)                                                                \
+    {CONFIG_AGENT_##option, offsetof(struct config_agent, field), CONFIG_OPTION_##key, CONFIG_MS, 0, 0}
+#define OWN(option, field, type, minimum, maximum)                                                 \
+    {CONFIG_AGENT_##option, offsetof(struct config_agent, limits.field), CONFIG_OPTION_COUNT,      \
+     CONFIG_##type, minimum, maximum}
+    GENERAL(PERMISSION_TIMEOUT, permission_timeout_ms, permission_timeout_ms),
+    GENERAL(IDLE, idle_ms, agent_idle_ms),
+    GENERAL(SILENCE, silence_ms, agent_silence_ms),
+    GENERAL(HANG, hang_ms, agent_hang_ms),
+    OWN(MEMORY, memory_bytes, BYTES, INT64_C(16) << 20, INT64_C(1) << 40),
+    OWN(CPU, cpu_seconds, COUNT, 1, 31536000),
+    OWN(FILES, open_files, COUNT, 16, 1048576),
+    OWN(FILE_SIZE, file_bytes, BYTES, 4096, INT64_C(1) << 40),
+    OWN(NICE, nice, COUNT, 0, 19),
+    OWN(OOM_SCORE, oom_score_adj, COUNT, 0, 1000),
+#undef GENERAL
+#undef OWN
+};
+
+/* What holds where the section says nothing. */
+static void default_numbers(const struct config *config, struct config_agent *agent)
+{
+    for (size_t i = 0; i < array_size(agent_numbers); i++) {
+        const struct agent_number *number = &agent_numbers[i];
+        int64_t *field = (int64_t *)(void *)((char *)agent + number->offset);
+        *field = -1;
+        if (number->general != CONFIG_OPTION_COUNT) {
+            *field = *(int64_t *)config_option_field(config, &config_options[number->general]);
+        }
+    }
+}
+
+static enum err build_numbers(struct config_build *build, const struct config_raw_agent *raw,
                               struct config_agent *agent)
 {
-    const struct config_raw *timeout = &raw->options[CONFIG_AGENT_PERMISSION_TIMEOUT];
-    const struct config_option *general = &config_options[CONFIG_OPTION_permission_timeout_ms];
-    char *reason = NULL;
-    agent->permission_timeout_ms = build->config->permission_timeout_ms;
-    if (!timeout->given ||
-        config_number_parse(general->key, general->type, general->minimum, general->maximum,
-                            timeout->values.items[0], &agent->permission_timeout_ms, &reason)) {
+    default_numbers(build->config, agent);
+    for (size_t i = 0; i < array_size(agent_numbers); i++) {
+        const struct agent_number *number = &agent_numbers[i];
+        const struct config_raw *given = &raw->options[number->option];
+        const struct config_option *general =
+            number->general != CONFIG_OPTION_COUNT ? &config_options[number->general] : NULL;
+        char *reason = NULL;
+        if (!given->given ||
+            config_number_parse(config_agent_options[number->option].key,
+                                general ? general->type : number->type,
+                                general ? general->minimum : number->minimum,
+                                general ? general->maximum : number->maximum,
+                                given->values.count > 0 ? given->values.items[0] : "",
+                                (int64_t *)(void *)((char *)agent + number->offset), &reason)) {
+            continue;
+        }
+        enum err err = agent_fail(build, given->line, "agent %s: %s", raw->name,
+                                  reason != NULL ? reason : "out of memory");
+        free(reason);
+        return err;
+    }
+    return ERR_OK;
+}
+
+static enum err agent_wire_log(struct config_build *build, const struct config_raw_agent *raw,
+                               struct config_agent *agent)
+{
+    const struct config_raw *own = &raw->options[CONFIG_AGENT_WIRE_LOG];
+    agent->wire_log = build->config->wire_log;
+    if (!own->given || parse_bool(own->values.items[0], &agent->wire_log)) {
         return ERR_OK;
     }
-    enum err err = agent_fail(build, timeout->line, "agent %s: %s", raw->name, reason);
-    free(reason);
-    return err;
+    return agent_fail(build, own->line, "agent %s: wire-log: \"%s\" is neither true nor false",
+                      raw->name, own->values.items[0]);
 }
 
 static enum err agent_offers(struct config_build *build, const struct config_raw_agent *raw,
@@ -360,7 +430,10 @@ static enum err build_agent(struct config_build *build, const struct config_raw_
     if (err == ERR_OK) {
         err = agent_offers(build, raw, agent);
     }
-    return err == ERR_OK ? agent_timeout(build, raw, agent) : err;
+    if (err == ERR_OK) {
+        err = agent_wire_log(build, raw, agent);
+    }
+    return err == ERR_OK ? build_numbers(build, raw, agent) : err;
 }
 
 static enum err build_shell(struct config *config)
@@ -368,7 +441,8 @@ static enum err build_shell(struct config *config)
     struct config_agent *agent = &config->agents[0];
     agent->name = strdup("shell");
     agent->title = strdup("Shell");
-    agent->permission_timeout_ms = config->permission_timeout_ms;
+    default_numbers(config, agent);
+    agent->wire_log = config->wire_log;
     if (agent->name == NULL || agent->title == NULL) {
         return ERR_NOMEM;
     }

@@ -94,6 +94,11 @@ bool credit_exhausted(struct credit *credit)
     return atomic_load(&credit->left) <= 0 || atomic_load(&credit->pool->left) <= 0;
 }
 
+int64_t credit_pool_left(const struct credit_pool *pool)
+{
+    return atomic_load(&pool->left);
+}
+
 int64_t credit_pool_used(const struct credit_pool *pool)
 {
     return pool->total - atomic_load_explicit(&pool->left, memory_order_relaxed); /* a figure for people */

@@ -87,6 +87,7 @@ enum err topic_new(struct topic **out, const char *session_id, const char *epoch
     topic->session_key = session_key;
     atomic_init(&topic->head, head);
     atomic_init(&topic->first, head + 1);
+    atomic_init(&topic->whole_from, head);
     topic->poke_count = limits->socket_threads;
     for (uint32_t i = 0; i < topic->poke_count; i++) {
         topic->pokes[i].mail.kind = TOPIC_POKE_MAIL;
@@ -269,6 +270,38 @@ uint64_t topic_run_locate(const struct topic_run *run, size_t offset, size_t *fr
 struct instant topic_run_line_at(const struct topic_run *run, uint64_t seq)
 {
     return (struct instant){run->chunk->line_at[seq - run->chunk->first]};
+}
+
+bool topic_measure(struct topic *topic, uint64_t from, uint64_t to, size_t *bytes)
+{
+    size_t sum = 0;
+    struct topic_chunk *chunk = atomic_load_explicit(&topic->oldest, memory_order_acquire);
+    for (; chunk; chunk = atomic_load_explicit(&chunk->next, memory_order_acquire)) {
+        uint32_t count = atomic_load_explicit(&chunk->count, memory_order_acquire);
+        if (from < chunk->first) {
+            return false;
+        }
+        if (from >= chunk->first + count) {
+            continue;
+        }
+        uint32_t begin = (uint32_t)(from - chunk->first);
+        uint64_t last = chunk->first + count - 1;
+        uint32_t stop = (uint32_t)((to < last ? to : last) - chunk->first);
+        sum += chunk->ends[stop] - (begin ? chunk->ends[begin - 1] : 0);
+        if (to <= last) {
+            *bytes = sum;
+            return true;
+        }
+        from = last + 1;
+    }
+    return false;
+}
+
+void topic_whole_from(struct topic *topic, uint64_t position)
+{
+    uint64_t known = atomic_load(&topic->whole_from);
+    while (known < position && !atomic_compare_exchange_weak(&topic->whole_from, &known, position)) {
+    }
 }
 
 /* ---- The map ---- */

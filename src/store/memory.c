@@ -1,9 +1,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "memory_answers.h"
+#include "memory_audit.h"
+#include "memory_blobs.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/id.h"
 #include "signalbox/store/store.h"
@@ -12,6 +15,8 @@
 
 struct stored_event {
     uint64_t seq;
+    int64_t ts;
+    bool begins_turn, ends_turn;
     size_t length;
     char json[];
 };
@@ -23,6 +28,8 @@ struct stored_session {
     struct session_row row;
     struct stored_event **events; /* by number */
     size_t count, capacity;
+    struct memory_blob *blobs;
+    uint64_t folded; /* up to this number */
     size_t staged; /* events of the group that is being tried */
     uint64_t staged_last;
 };
@@ -31,6 +38,7 @@ struct memory_store {
     struct store store;
     pthread_mutex_t mutex;
     struct memory_answers answers;
+    struct memory_audit audit;
     struct stored_session **sessions; /* by key */
     size_t count, capacity;
     _Atomic(int) fail; /* enum err */
@@ -108,6 +116,8 @@ static void forget(struct stored_session *session)
         free(session->events[i]);
     }
     session->count = 0;
+    memory_blobs_free(&session->blobs);
+    session->folded = 0;
 }
 
 static void session_free(struct stored_session *session)
@@ -124,6 +134,7 @@ struct staged {
     struct stored_event *event;
     struct session_row row;
     struct stored_answer answer;
+    struct memory_blob *blob;
 };
 
 static enum err stage_event(struct staged *staged)
@@ -149,6 +160,9 @@ static enum err stage_event(struct staged *staged)
         return ERR_NOMEM;
     }
     event->seq = write->seq;
+    event->ts = write->ts;
+    event->begins_turn = strcmp(write->event_kind, "turn_started") == 0;
+    event->ends_turn = strcmp(write->event_kind, "complete") == 0;
     event->length = write->json_length;
     memcpy(event->json, write->json, write->json_length);
     event->json[event->length] = '\0';
@@ -161,11 +175,21 @@ static enum err stage_event(struct staged *staged)
 static enum err stage(struct memory_store *store, struct staged *staged)
 {
     const struct store_write *write = staged->write;
-    if (write->kind == STORE_EXPIRE) {
+    switch (write->kind) { /* what belongs to no session */
+    case STORE_EXPIRE:
+    case STORE_RULE_REMOVE:
         return ERR_OK;
-    }
-    if (write->kind == STORE_ANSWER) {
+    case STORE_ANSWER:
         return memory_answers_stage(&store->answers, write->answer, &staged->answer);
+    case STORE_RULE:
+        return memory_audit_stage_rule(&store->audit, write->rule);
+    case STORE_AUDIT:
+        return memory_audit_stage_entry(&store->audit, write->audit);
+    case STORE_EVENT:
+    case STORE_SESSION:
+    case STORE_BLOB:
+    case STORE_PURGE:
+        break;
     }
     staged->session =
         find_or_add(store, write->kind == STORE_SESSION ? write->row->key : write->session_key);
@@ -184,14 +208,14 @@ static enum err stage(struct memory_store *store, struct staged *staged)
             }
         }
         return session_row_copy(&staged->row, write->row);
+    case STORE_BLOB:
+        return memory_blob_new(&staged->blob, &write->blob);
     case STORE_PURGE:
         staged->session->staged_last = 0;
         return ERR_OK;
-    case STORE_ANSWER:
-    case STORE_EXPIRE:
-        break;
+    default:
+        return ERR_INVAL;
     }
-    return ERR_INVAL;
 }
 
 static void apply(struct memory_store *store, struct staged *staged)
@@ -206,14 +230,27 @@ static void apply(struct memory_store *store, struct staged *staged)
         session->row = staged->row;
         session->has_row = true;
         break;
+    case STORE_BLOB:
+        memory_blobs_put(&session->blobs, staged->blob);
+        break;
     case STORE_PURGE:
         forget(session);
+        memory_audit_purge(&store->audit, session->key);
         break;
     case STORE_ANSWER:
         memory_answers_put(&store->answers, &staged->answer);
         break;
     case STORE_EXPIRE:
         memory_answers_expire(&store->answers, staged->write->before, staged->write->limit);
+        break;
+    case STORE_RULE:
+        memory_audit_commit_rule(&store->audit);
+        break;
+    case STORE_RULE_REMOVE:
+        memory_audit_remove_rule(&store->audit, staged->write->rule_id);
+        break;
+    case STORE_AUDIT:
+        memory_audit_commit_entry(&store->audit);
         break;
     }
 }
@@ -252,12 +289,88 @@ static enum err memory_append(struct store *base, const struct store_write *writ
             apply(store, &staged[i]);
         } else {
             free(staged[i].event);
+            free(staged[i].blob);
             session_row_clear(&staged[i].row);
             stored_answer_clear(&staged[i].answer);
         }
     }
+    memory_audit_unstage(&store->audit); /* of a group that failed */
     pthread_mutex_unlock(&store->mutex);
     free(staged);
+    return err;
+}
+
+/* Where the event with this number is, or the next one. */
+static size_t place_of_event(const struct stored_session *session, uint64_t seq)
+{
+    size_t low = 0;
+    size_t high = session->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (session->events[middle]->seq < seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void fold_away(struct stored_session *session, const struct store_fold_range *gone)
+{
+    size_t from = place_of_event(session, gone->from);
+    size_t to = place_of_event(session, gone->to + 1);
+    for (size_t i = from; i < to; i++) {
+        free(session->events[i]);
+    }
+    memmove(&session->events[from], &session->events[to],
+            (session->count - to) * sizeof(*session->events));
+    session->count -= to - from;
+}
+
+static enum err memory_fold(struct store *base, const struct store_fold *fold)
+{
+    struct memory_store *store = store_of(base);
+    enum err err = (enum err)atomic_load(&store->fail);
+    struct stored_event **made = calloc(fold->event_count + 1, sizeof(struct stored_event *));
+    if (err == ERR_OK && made == NULL) {
+        err = ERR_NOMEM;
+    }
+    for (size_t i = 0; i < fold->event_count && err == ERR_OK; i++) {
+        const struct store_fold_event *event = &fold->events[i];
+        made[i] = calloc(1, sizeof(**made) + event->json_length + 1);
+        if (made[i] == NULL) {
+            err = ERR_NOMEM;
+        } else {
+            made[i]->seq = event->seq;
+            made[i]->length = event->json_length;
+            memcpy(made[i]->json, event->json, event->json_length);
+        }
+    }
+    pthread_mutex_lock(&store->mutex);
+    struct stored_session *session = err == ERR_OK ? find(store, fold->session_key) : NULL;
+    for (size_t i = 0; session != NULL && i < fold->gone_count; i++) {
+        fold_away(session, &fold->gone[i]);
+    }
+    for (size_t i = 0; session != NULL && i < fold->event_count; i++) {
+        size_t at = place_of_event(session, made[i]->seq);
+        if (at < session->count && session->events[at]->seq == made[i]->seq) {
+            struct stored_event *old = session->events[at];
+            made[i]->ts = old->ts;
+            made[i]->begins_turn = old->begins_turn;
+            made[i]->ends_turn = old->ends_turn;
+            session->events[at] = made[i];
+            made[i] = old;
+        }
+    }
+    if (session != NULL && fold->done_to > 0) {
+        session->folded = fold->done_to;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    for (size_t i = 0; made != NULL && i < fold->event_count; i++) {
+        free(made[i]);
+    }
+    free(made);
     return err;
 }
 
@@ -287,6 +400,7 @@ static void memory_close(struct store *base)
         session_free(store->sessions[i]);
     }
     memory_answers_clear(&store->answers);
+    memory_audit_clear(&store->audit);
     free(store->sessions);
     free(store->store.generation);
     pthread_mutex_destroy(&store->mutex);
@@ -299,16 +413,7 @@ static enum err memory_read_events(struct store_reader *reader, int64_t session_
     struct memory_store *store = store_read(reader);
     pthread_mutex_lock(&store->mutex);
     const struct stored_session *session = find(store, session_key);
-    size_t low = 0;
-    size_t high = session != NULL ? session->count : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (session->events[middle]->seq < from) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
+    size_t low = session != NULL ? place_of_event(session, from) : 0;
     for (; session != NULL && low < session->count && session->events[low]->seq <= to; low++) {
         const struct stored_event *event = session->events[low];
         if (!visit(context, event->seq, event->json, event->length)) {
@@ -317,6 +422,51 @@ static enum err memory_read_events(struct store_reader *reader, int64_t session_
     }
     pthread_mutex_unlock(&store->mutex);
     return ERR_OK;
+}
+
+static enum err memory_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq,
+                                 uint64_t *out)
+{
+    struct memory_store *store = store_read(reader);
+    enum err err = ERR_NOENT;
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = find(store, session_key);
+    size_t at = session != NULL ? place_of_event(session, seq + 1) : 0;
+    while (at-- > 0 && err == ERR_NOENT) {
+        if (session->events[at]->begins_turn) {
+            *out = session->events[at]->seq;
+            err = ERR_OK;
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return err;
+}
+
+static enum err memory_find_unfolded(struct store_reader *reader, int64_t ended_by,
+                                     struct store_unfolded *out)
+{
+    struct memory_store *store = store_read(reader);
+    int64_t oldest = INT64_MAX;
+    pthread_mutex_lock(&store->mutex);
+    for (size_t i = 0; i < store->count; i++) {
+        const struct stored_session *session = store->sessions[i];
+        size_t at = place_of_event(session, session->folded + 1);
+        while (at < session->count && !session->events[at]->ends_turn) {
+            at++;
+        }
+        if (at < session->count && session->events[at]->ts <= ended_by &&
+            session->events[at]->ts < oldest) {
+            oldest = session->events[at]->ts;
+            *out = (struct store_unfolded){.session_key = session->key,
+                                           .from = session->folded + 1,
+                                           .to = session->events[at]->seq};
+            if (session->has_row) {
+                snprintf(out->session_id, sizeof(out->session_id), "%s", session->row.id);
+            }
+        }
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return oldest < INT64_MAX ? ERR_OK : ERR_NOENT;
 }
 
 /* The stored row with its head brought up to the log; its texts are the store's. */
@@ -439,6 +589,39 @@ static enum err memory_list_answers(struct store_reader *reader, int64_t since,
     return ERR_OK;
 }
 
+static enum err memory_read_blob(struct store_reader *reader, int64_t session_key, const struct digest *name,
+                                 uint64_t from, size_t most, struct blob_info *info, struct buffer *bytes)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = find(store, session_key);
+    enum err err = session != NULL ? memory_blobs_read(session->blobs, name, from, most, info, bytes) : ERR_NOENT;
+    pthread_mutex_unlock(&store->mutex);
+    return err;
+}
+
+static enum err memory_list_rules(struct store_reader *reader, int64_t after_key, size_t limit,
+                                  const struct rule_filter *filter, store_rule_visit *visit,
+                                  void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    memory_audit_list_rules(&store->audit, after_key, limit, filter, visit, context);
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
+static enum err memory_list_audit(struct store_reader *reader, int64_t after, bool newest_first,
+                                  size_t limit, const struct audit_filter *filter,
+                                  store_audit_visit *visit, void *context)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    memory_audit_list(&store->audit, after, newest_first, limit, filter, visit, context);
+    pthread_mutex_unlock(&store->mutex);
+    return ERR_OK;
+}
+
 static enum err memory_maintain(struct store_reader *reader)
 {
     (void)reader;
@@ -448,15 +631,21 @@ static enum err memory_maintain(struct store_reader *reader)
 static const struct store_operations operations = {
     .name = "memory",
     .append = memory_append,
+    .fold = memory_fold,
     .reader_open = memory_reader_open,
     .close = memory_close,
     .reader_close = memory_reader_close,
     .read_events = memory_read_events,
+    .find_turn = memory_find_turn,
+    .find_unfolded = memory_find_unfolded,
     .read_session = memory_read_session,
     .read_open = memory_read_open,
     .list_sessions = memory_list_sessions,
     .read_answer = memory_read_answer,
     .list_answers = memory_list_answers,
+    .list_rules = memory_list_rules,
+    .list_audit = memory_list_audit,
+    .read_blob = memory_read_blob,
     .maintain = memory_maintain,
 };
 

@@ -13,7 +13,8 @@
 
 enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
-    SQLITE_SCHEMA_VERSION = 2,       /* user_version */
+    SQLITE_SCHEMA_VERSION = 5,       /* user_version */
+    SQLITE_BLOB_PART = 32 << 10,     /* bytes of a blob in a row; the last one of each may have fewer */
     SQLITE_BUSY_MS = 1000,
     SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
 };
@@ -24,10 +25,23 @@ enum sqlite_statement {
     STATEMENT_INSERT_EVENT,
     STATEMENT_UPDATE_SESSION,
     STATEMENT_INSERT_SESSION,
+    STATEMENT_INSERT_BLOB,
+    STATEMENT_INSERT_PART,
+    STATEMENT_DELETE_PARTS,
+    STATEMENT_DELETE_BLOBS,
     STATEMENT_DELETE_EVENTS,
     STATEMENT_DELETE_SESSION,
     STATEMENT_INSERT_ANSWER,
     STATEMENT_EXPIRE_ANSWERS,
+    STATEMENT_TURN_ENDED,
+    STATEMENT_FOLD_EVENT,
+    STATEMENT_FOLD_RANGE,
+    STATEMENT_FOLDED,
+    STATEMENT_DELETE_FOLD,
+    STATEMENT_INSERT_RULE,
+    STATEMENT_DELETE_RULE,
+    STATEMENT_DELETE_SESSION_RULES,
+    STATEMENT_INSERT_AUDIT,
     STATEMENT_COUNT
 };
 
@@ -50,6 +64,39 @@ struct sqlite_store {
      * other. */
     _Atomic(bool) restart_due;   /* by the appender: maintenance begins no checkpoint of its own */
     _Atomic(bool) checkpointing; /* by maintenance */
+};
+
+enum sqlite_reader_statement {
+    READER_EVENTS,
+    READER_TURN,
+    READER_UNFOLDED,
+    READER_SESSION,
+    READER_LIVE,
+    READER_LIST,
+    READER_LIST_OPEN,
+    READER_ANSWER,
+    READER_ANSWERS,
+    READER_BLOB,
+    READER_PARTS,
+    READER_COUNT
+};
+
+/* Of rules and the audit; see sqlite_audit.c. The six of the audit's pages stand in the order of their number. */
+enum sqlite_audit_statement {
+    AUDIT_RULES,
+    AUDIT_LAST,
+    AUDIT_SPAN,
+    AUDIT_PAGE,
+    AUDIT_STATEMENT_COUNT = AUDIT_PAGE + 6
+};
+
+struct sqlite_reader {
+    struct store_reader reader;
+    struct sqlite_store *store; /* NULL: a look at the audit from outside (sqlite_outside.c) */
+    sqlite3 *db;
+    sqlite3_stmt *statements[READER_COUNT];
+    sqlite3_stmt *audit[AUDIT_STATEMENT_COUNT];
+    uint64_t checkpointed; /* the count of commits that the last whole checkpoint has seen */
 };
 
 extern const struct store_operations sqlite_operations;
@@ -104,12 +151,23 @@ must_check enum err sqlite_schema_end(sqlite3 *db);
 must_check enum err sqlite_append_prepare(struct sqlite_store *store);
 void sqlite_append_finish(struct sqlite_store *store);
 enum err sqlite_append(struct store *store, const struct store_write *writes);
+enum err sqlite_fold(struct store *store, const struct store_fold *fold);
+
+/* sqlite_blob.c */
+/* SQLite's code. */
+int sqlite_write_blob(struct sqlite_store *store, int64_t session_key, const struct stored_blob *blob);
+enum err sqlite_read_blob(struct store_reader *reader, int64_t session_key, const struct digest *name,
+                          uint64_t from, size_t most, struct blob_info *info, struct buffer *bytes);
 
 /* sqlite_read.c */
 enum err sqlite_reader_open(struct store *store, struct store_reader **out);
 void sqlite_reader_close(struct store_reader *reader);
 enum err sqlite_read_events(struct store_reader *reader, int64_t session_key, uint64_t from,
                             uint64_t to, store_event_visit *visit, void *context);
+enum err sqlite_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq,
+                          uint64_t *out);
+enum err sqlite_find_unfolded(struct store_reader *reader, int64_t ended_by,
+                              struct store_unfolded *out);
 enum err sqlite_read_session(struct store_reader *reader, const char *id, struct session_row *out);
 enum err sqlite_read_open(struct store_reader *reader, store_row_visit *visit, void *context);
 enum err sqlite_list_sessions(struct store_reader *reader, int64_t before_updated_at,
@@ -120,3 +178,14 @@ enum err sqlite_read_answer(struct store_reader *reader, const struct digest *na
 enum err sqlite_list_answers(struct store_reader *reader, int64_t since,
                              store_answer_visit *visit, void *context);
 enum err sqlite_maintain(struct store_reader *reader);
+/* The text in a column, or NULL; the statement's, until its next step. False: out of memory. */
+must_check bool sqlite_text_column(sqlite3_stmt *statement, int at, char **out);
+
+/* sqlite_audit.c */
+must_check enum err sqlite_audit_prepare(struct sqlite_reader *reader);
+void sqlite_audit_finish(struct sqlite_reader *reader);
+enum err sqlite_list_rules(struct store_reader *reader, int64_t after_key, size_t limit,
+                           const struct rule_filter *filter, store_rule_visit *visit, void *context);
+enum err sqlite_list_audit(struct store_reader *reader, int64_t after, bool newest_first,
+                           size_t limit, const struct audit_filter *filter,
+                           store_audit_visit *visit, void *context);

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "signalbox/base/check.h"
 #include "sqlite.h"
 
@@ -22,12 +24,38 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_INSERT_SESSION] = "INSERT INTO sessions (key, " SESSION_COLUMNS ") VALUES"
                                  " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
                                  "?15, ?16, ?17, ?18, ?19, ?20)",
+    [STATEMENT_INSERT_BLOB] = "INSERT OR IGNORE INTO blobs (session, name, type, bytes, at) VALUES"
+                              " (?1, ?2, ?3, ?4, ?5)",
+    [STATEMENT_INSERT_PART] = "INSERT INTO blob_parts (blob, part, data) VALUES (?1, ?2, ?3)",
+    [STATEMENT_DELETE_PARTS] =
+        "DELETE FROM blob_parts WHERE blob IN (SELECT key FROM blobs WHERE session = ?1)",
+    [STATEMENT_DELETE_BLOBS] = "DELETE FROM blobs WHERE session = ?1",
     [STATEMENT_DELETE_EVENTS] = "DELETE FROM events WHERE session = ?1",
     [STATEMENT_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1",
     [STATEMENT_INSERT_ANSWER] = "INSERT OR REPLACE INTO answers (name, body, at, code, message,"
                                 " fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_EXPIRE_ANSWERS] = "DELETE FROM answers WHERE rowid IN"
                                  " (SELECT rowid FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
+    [STATEMENT_TURN_ENDED] = "INSERT INTO folds (session, upto, due) VALUES (?1, 0, ?2)"
+                             " ON CONFLICT (session) DO UPDATE SET due = coalesce(due, excluded.due)",
+    [STATEMENT_FOLD_EVENT] = "UPDATE events SET body = ?3 WHERE session = ?1 AND seq = ?2",
+    [STATEMENT_FOLD_RANGE] = "DELETE FROM events WHERE session = ?1 AND seq BETWEEN ?2 AND ?3",
+    [STATEMENT_FOLDED] = "UPDATE folds SET upto = ?2, due = (SELECT ts FROM events WHERE session = ?1"
+                         " AND seq > ?2 AND kind = 'complete' ORDER BY seq LIMIT 1)"
+                         " WHERE session = ?1",
+    [STATEMENT_DELETE_FOLD] = "DELETE FROM folds WHERE session = ?1",
+    [STATEMENT_INSERT_RULE] =
+        "INSERT INTO rules (session, created_at, expires_at, id, user, scope, session_id,"
+        " workspace, matches, command, tool_kind, path, label, request_id) VALUES"
+        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [STATEMENT_DELETE_RULE] = "DELETE FROM rules WHERE id = ?1",
+    [STATEMENT_DELETE_SESSION_RULES] = "DELETE FROM rules WHERE session = ?1",
+    [STATEMENT_INSERT_AUDIT] =
+        "INSERT INTO audit (at, always_allow, action, session_id, workspace, agent, request_id,"
+        " outcome, option_id, decided_by, user, rule_id, policy, policy_before, reason, message,"
+        " made_rule_id, rule, address, client_id, transport, command_id, request) VALUES"
+        " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
+        " ?20, ?21, ?22, ?23)",
 };
 
 enum err sqlite_append_prepare(struct sqlite_store *store)
@@ -83,7 +111,14 @@ static int write_event(struct sqlite_store *store, const struct store_write *wri
     also(&code, sqlite3_bind_int64(statement, 4, write->ts));
     also(&code, sqlite3_bind_text64(statement, 5, write->json, write->json_length, SQLITE_STATIC,
                                     SQLITE_UTF8));
-    return code == SQLITE_OK ? run(statement) : code;
+    also(&code, code == SQLITE_OK ? run(statement) : code);
+    if (code == SQLITE_OK && strcmp(write->event_kind, "complete") == 0) {
+        statement = store->statements[STATEMENT_TURN_ENDED];
+        code = sqlite3_bind_int64(statement, 1, write->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, write->ts));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    return code;
 }
 
 static int write_row(sqlite3_stmt *statement, const struct session_row *row)
@@ -122,10 +157,13 @@ static int write_session(struct sqlite_store *store, const struct session_row *r
 
 static int purge(struct sqlite_store *store, int64_t session_key)
 {
-    static const enum sqlite_statement both[] = {STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION};
+    static const enum sqlite_statement all[] = {STATEMENT_DELETE_PARTS, STATEMENT_DELETE_BLOBS,
+                                                STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
+                                                STATEMENT_DELETE_FOLD,
+                                                STATEMENT_DELETE_SESSION_RULES};
     int code = SQLITE_OK;
-    for (size_t i = 0; i < array_size(both) && code == SQLITE_OK; i++) {
-        sqlite3_stmt *statement = store->statements[both[i]];
+    for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
+        sqlite3_stmt *statement = store->statements[all[i]];
         code = sqlite3_bind_int64(statement, 1, session_key);
         if (code == SQLITE_OK) {
             code = run(statement);
@@ -156,6 +194,53 @@ static int expire_answers(struct sqlite_store *store, int64_t before, uint32_t l
     return code == SQLITE_OK ? run(statement) : code;
 }
 
+static int bind_texts(sqlite3_stmt *statement, int at, const char *const *texts, size_t count)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < count; i++) {
+        also(&code, bind_text(statement, at + (int)i, texts[i]));
+    }
+    return code;
+}
+
+static int write_rule(struct sqlite_store *store, const struct stored_rule *rule)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_RULE];
+    const char *const texts[] = {
+        rule->id,      rule->user,      rule->scope, rule->session_id, rule->workspace, rule->match,
+        rule->command, rule->tool_kind, rule->path,  rule->label,      rule->request_id,
+    };
+    int code = sqlite3_bind_int64(statement, 1, rule->session_key);
+    also(&code, sqlite3_bind_int64(statement, 2, rule->created_at));
+    also(&code, sqlite3_bind_int64(statement, 3, rule->expires_at));
+    also(&code, bind_texts(statement, 4, texts, array_size(texts)));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int remove_rule(struct sqlite_store *store, const char *id)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_DELETE_RULE];
+    int code = bind_text(statement, 1, id);
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
+static int write_audit(struct sqlite_store *store, const struct audit_entry *entry)
+{
+    sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_AUDIT];
+    const char *const texts[] = {
+        entry->action,       entry->session_id, entry->workspace, entry->agent,
+        entry->request_id,   entry->outcome,    entry->option_id, entry->by,
+        entry->user,         entry->rule_id,    entry->policy,    entry->policy_before,
+        entry->reason,       entry->message,    entry->made_rule_id, entry->rule,
+        entry->address,      entry->client_id,  entry->transport, entry->command_id,
+        entry->request,
+    };
+    int code = sqlite3_bind_int64(statement, 1, entry->at);
+    also(&code, sqlite3_bind_int(statement, 2, entry->always_allow));
+    also(&code, bind_texts(statement, 3, texts, array_size(texts)));
+    return code == SQLITE_OK ? run(statement) : code;
+}
+
 static int write_one(struct sqlite_store *store, const struct store_write *write)
 {
     switch (write->kind) {
@@ -163,12 +248,20 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
         return write_event(store, write);
     case STORE_SESSION:
         return write_session(store, write->row);
+    case STORE_BLOB:
+        return sqlite_write_blob(store, write->session_key, &write->blob);
     case STORE_PURGE:
         return purge(store, write->session_key);
     case STORE_ANSWER:
         return write_answer(store, write->answer);
     case STORE_EXPIRE:
         return expire_answers(store, write->before, write->limit);
+    case STORE_RULE:
+        return write_rule(store, write->rule);
+    case STORE_RULE_REMOVE:
+        return remove_rule(store, write->rule_id);
+    case STORE_AUDIT:
+        return write_audit(store, write->audit);
     }
     return SQLITE_MISUSE;
 }
@@ -202,17 +295,19 @@ static void restart_log(struct sqlite_store *store)
     }
 }
 
-enum err sqlite_append(struct store *base, const struct store_write *writes)
+static int write_all(struct sqlite_store *store, const struct store_write *writes)
 {
-    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
-    int code = run(store->statements[STATEMENT_BEGIN]);
-    if (code != SQLITE_OK) {
-        return sqlite_err(store->db, code);
-    }
+    int code = SQLITE_OK;
     for (const struct store_write *write = writes; write != NULL && code == SQLITE_OK;
          write = write->next) {
         code = write_one(store, write);
     }
+    return code;
+}
+
+/* Between BEGIN and COMMIT; `code` is what came of it. */
+static enum err commit(struct sqlite_store *store, int code)
+{
     also(&code, code == SQLITE_OK ? run(store->statements[STATEMENT_COMMIT]) : code);
     if (code != SQLITE_OK) {
         enum err err = sqlite_err(store->db, code);
@@ -231,4 +326,53 @@ enum err sqlite_append(struct store *base, const struct store_write *writes)
         restart_log(store);
     }
     return ERR_OK;
+}
+
+enum err sqlite_append(struct store *base, const struct store_write *writes)
+{
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    int code = run(store->statements[STATEMENT_BEGIN]);
+    if (code != SQLITE_OK) {
+        return sqlite_err(store->db, code);
+    }
+    return commit(store, write_all(store, writes));
+}
+
+/* Rows keep their place (rowid), so that events stay in the order of their commit. */
+static int fold_rows(struct sqlite_store *store, const struct store_fold *fold)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < fold->gone_count && code == SQLITE_OK; i++) {
+        sqlite3_stmt *statement = store->statements[STATEMENT_FOLD_RANGE];
+        code = sqlite3_bind_int64(statement, 1, fold->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->gone[i].from));
+        also(&code, sqlite3_bind_int64(statement, 3, (int64_t)fold->gone[i].to));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    for (size_t i = 0; i < fold->event_count && code == SQLITE_OK; i++) {
+        const struct store_fold_event *event = &fold->events[i];
+        sqlite3_stmt *statement = store->statements[STATEMENT_FOLD_EVENT];
+        code = sqlite3_bind_int64(statement, 1, fold->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)event->seq));
+        also(&code, sqlite3_bind_text64(statement, 3, event->json, event->json_length,
+                                        SQLITE_STATIC, SQLITE_UTF8));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    if (fold->done_to > 0 && code == SQLITE_OK) {
+        sqlite3_stmt *statement = store->statements[STATEMENT_FOLDED];
+        code = sqlite3_bind_int64(statement, 1, fold->session_key);
+        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->done_to));
+        also(&code, code == SQLITE_OK ? run(statement) : code);
+    }
+    return code;
+}
+
+enum err sqlite_fold(struct store *base, const struct store_fold *fold)
+{
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    int code = run(store->statements[STATEMENT_BEGIN]);
+    if (code != SQLITE_OK) {
+        return sqlite_err(store->db, code);
+    }
+    return commit(store, fold_rows(store, fold));
 }

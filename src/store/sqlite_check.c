@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "signalbox/base/base64.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/fd.h"
 #include "sqlite.h"
@@ -184,6 +185,21 @@ static void part_row(struct look *look, sqlite3_stmt *statement, void *context)
     }
 }
 
+static void trigger_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    struct parts *parts = context;
+    const char *name = text_at(statement, 0);
+    char *there = NULL;
+    enum err err = sqlite_text(parts->db, "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = ?1",
+                               name, &there);
+    if (err == ERR_OK && strcmp(there, text_at(statement, 1)) != 0) {
+        found(look, "the trigger %s is not the one that was made", name);
+    } else if (err != ERR_OK && err != ERR_NOENT) { /* one that is missing was found already */
+        parts->err = err;
+    }
+    free(there);
+}
+
 /* Compares with a new one in memory. */
 static enum err look_at_schema(struct look *look, bool *whole)
 {
@@ -202,6 +218,9 @@ static enum err look_at_schema(struct look *look, bool *whole)
     }
     if (err == ERR_OK) {
         err = each(&model, SCHEMA_PARTS, part_row, &parts);
+    }
+    if (err == ERR_OK) {
+        err = each(&model, "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'", trigger_row, &parts);
     }
     sqlite3_close_v2(model.db);
     look->problems = model.problems;
@@ -268,6 +287,134 @@ static void head_row(struct look *look, sqlite3_stmt *statement, void *context)
     }
 }
 
+/* The parts of a blob are without holes, all but the last of one length, and as long together as it says. */
+static const char blobs_in_parts[] =
+    "SELECT coalesce(s.id, 'with the key ' || b.session), hex(b.name), b.bytes, s.key IS NULL,"
+    " coalesce(sum(length(p.data)), 0), count(p.part), coalesce(max(p.part), -1) FROM blobs b"
+    " LEFT JOIN sessions s ON s.key = b.session LEFT JOIN blob_parts p ON p.blob = b.key"
+    " GROUP BY b.key";
+
+static void blob_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    const char *session = text_at(statement, 0);
+    long long bytes = sqlite3_column_int64(statement, 2);
+    long long there = sqlite3_column_int64(statement, 4);
+    long long parts = sqlite3_column_int64(statement, 5);
+    long long wanted = (bytes + SQLITE_BLOB_PART - 1) / SQLITE_BLOB_PART;
+    if (sqlite3_column_int(statement, 3) != 0) {
+        found(look, "there is a blob of a session %s, which is not there", session);
+    }
+    if (there != bytes || parts != wanted || sqlite3_column_int64(statement, 6) != parts - 1) {
+        found(look, "session %s: of the %lld bytes of a blob (%s) %lld are there, in %lld parts", session,
+              bytes, text_at(statement, 1), there, parts);
+    }
+}
+
+static const char parts_of_none[] =
+    "SELECT count(*) FROM blob_parts WHERE blob NOT IN (SELECT key FROM blobs)";
+
+static void lost_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    long long parts = sqlite3_column_int64(statement, 0);
+    if (parts > 0) {
+        found(look, "there are %lld parts of blobs that are not there", parts);
+    }
+}
+
+/* What events refer to. Their `refs` alone say so: what is named in a prompt may be of any shape. */
+static const char refs_in_events[] =
+    "SELECT coalesce(s.id, 'with the key ' || e.session), e.session, e.seq,"
+    " json_extract(r.value, '$.blob'), json_extract(r.value, '$.bytes')"
+    " FROM events e LEFT JOIN sessions s ON s.key = e.session,"
+    " json_each(CASE WHEN json_valid(e.body) THEN e.body END, '$.refs') r"
+    " WHERE instr(e.body, '\"refs\":[') > 0";
+
+static void ref_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    sqlite3_stmt *find = context;
+    uint8_t name[DIGEST_SIZE];
+    const char *session = text_at(statement, 0);
+    long long seq = sqlite3_column_int64(statement, 2);
+    bool there = base64url_read(text_at(statement, 3), name, sizeof(name));
+    if (there) {
+        sqlite3_bind_int64(find, 1, sqlite3_column_int64(statement, 1));
+        sqlite3_bind_blob(find, 2, name, sizeof(name), SQLITE_STATIC);
+        there = sqlite3_step(find) == SQLITE_ROW &&
+                sqlite3_column_int64(find, 0) == sqlite3_column_int64(statement, 4);
+        sqlite3_reset(find);
+    }
+    if (!there) {
+        found(look, "session %s: event %lld refers to a blob (%s) that is not there, or of another length",
+              session, seq, text_at(statement, 3));
+    }
+}
+
+static enum err look_at_blobs(struct look *look)
+{
+    sqlite3_stmt *find = NULL;
+    int64_t tables = 0;
+    /* A store of an older version has none yet. */
+    enum err err = sqlite_number(look->db, "SELECT count(*) FROM sqlite_schema WHERE name IN ('blobs', 'blob_parts')",
+                                 &tables);
+    if (err != ERR_OK || tables != 2) {
+        return err;
+    }
+    err = each(look, blobs_in_parts, blob_row, NULL);
+    if (err == ERR_OK) {
+        err = each(look, parts_of_none, lost_row, NULL);
+    }
+    if (err == ERR_OK) {
+        int code = sqlite3_prepare_v2(look->db, "SELECT bytes FROM blobs WHERE session = ?1 AND name = ?2", -1, &find,
+                                      NULL);
+        err = sqlite_err(look->db, code);
+    }
+    if (err == ERR_OK) {
+        err = each(look, refs_in_events, ref_row, find);
+    }
+    sqlite3_finalize(find);
+    return err;
+}
+
+/* Entries are only added, and a number is never given again: so none may be missing, between others or behind the last. */
+static const char audit_counts[] =
+    "SELECT count(*), coalesce(max(number), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0)"
+    " FROM audit";
+static const char audit_texts[] =
+    "SELECT number FROM audit WHERE (request IS NOT NULL AND NOT json_valid(request)) OR"
+    " (rule IS NOT NULL AND NOT json_valid(rule))";
+
+static void audit_count_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    long long count = sqlite3_column_int64(statement, 0);
+    long long last = sqlite3_column_int64(statement, 1);
+    long long given = sqlite3_column_int64(statement, 2);
+    if (count != last || given != last) {
+        found(look, "the audit has %lld entries of %lld", count, given > last ? given : last);
+    }
+}
+
+static void audit_text_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    found(look, "entry %lld of the audit has a text that is no JSON", (long long)sqlite3_column_int64(statement, 0));
+}
+
+static enum err look_at_audit(struct look *look)
+{
+    int64_t tables = 0; /* an older store has none */
+    enum err err = sqlite_number(look->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'audit'", &tables);
+    if (err == ERR_OK && tables > 0) {
+        err = each(look, audit_counts, audit_count_row, NULL);
+    }
+    if (err == ERR_OK && tables > 0) {
+        err = each(look, audit_texts, audit_text_row, NULL);
+    }
+    return err;
+}
+
 static enum err look_at_all(struct look *look)
 {
     bool whole = false;
@@ -284,6 +431,12 @@ static enum err look_at_all(struct look *look)
     }
     if (err == ERR_OK && whole) {
         err = each(look, heads, head_row, NULL);
+    }
+    if (err == ERR_OK && whole) {
+        err = look_at_audit(look);
+    }
+    if (err == ERR_OK && whole) {
+        err = look_at_blobs(look);
     }
     return err;
 }

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,25 +8,6 @@
 /* One transaction reads at most this; a longer one would hold back checkpoints, and the log would
  * grow. */
 enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256, STEP_ANSWERS = 8192 };
-
-enum reader_statement {
-    READER_EVENTS,
-    READER_SESSION,
-    READER_LIVE,
-    READER_LIST,
-    READER_LIST_OPEN,
-    READER_ANSWER,
-    READER_ANSWERS,
-    READER_COUNT
-};
-
-struct sqlite_reader {
-    struct store_reader reader;
-    struct sqlite_store *store;
-    sqlite3 *db;
-    sqlite3_stmt *statements[READER_COUNT];
-    uint64_t checkpointed; /* the count of commits that the last whole checkpoint has seen */
-};
 
 /* The row of a session is not written with each of its events, so its head is looked up in the log.
  */
@@ -38,6 +20,13 @@ struct sqlite_reader {
 static const char *const sql[READER_COUNT] = {
     [READER_EVENTS] =
         "SELECT seq, body FROM events WHERE session = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+    [READER_TURN] = "SELECT max(seq) FROM events WHERE session = ?1 AND seq <= ?2"
+                    " AND kind = 'turn_started'",
+    [READER_UNFOLDED] = "SELECT f.session, coalesce(s.id, ''), f.upto,"
+                        " (SELECT min(e.seq) FROM events e WHERE e.session = f.session"
+                        "  AND e.seq > f.upto AND e.kind = 'complete')"
+                        " FROM folds f LEFT JOIN sessions s ON s.key = f.session"
+                        " WHERE f.due <= ?1 ORDER BY f.due LIMIT 1",
     [READER_SESSION] = "SELECT " ROW_COLUMNS " FROM sessions WHERE id = ?1",
     [READER_LIVE] =
         "SELECT " ROW_COLUMNS " FROM sessions WHERE live = 1 AND key > ?1 ORDER BY key LIMIT ?2",
@@ -46,6 +35,9 @@ static const char *const sql[READER_COUNT] = {
     [READER_ANSWER] = "SELECT body, at, code, message, fields FROM answers WHERE name = ?1",
     [READER_ANSWERS] =
         "SELECT at, name FROM answers WHERE (at, name) > (?1, ?2) ORDER BY at, name LIMIT ?3",
+    [READER_BLOB] = "SELECT key, type, bytes FROM blobs WHERE session = ?1 AND name = ?2",
+    [READER_PARTS] =
+        "SELECT part, data FROM blob_parts WHERE blob = ?1 AND part >= ?2 ORDER BY part",
 };
 
 static struct sqlite_reader *reader_of(struct store_reader *reader)
@@ -76,6 +68,9 @@ enum err sqlite_reader_open(struct store *base, struct store_reader **out)
                          sqlite3_prepare_v3(reader->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                             &reader->statements[i], NULL));
     }
+    if (err == ERR_OK) {
+        err = sqlite_audit_prepare(reader);
+    }
     if (err != ERR_OK) {
         log_error("store reader not opened", "file", "%s", store->path, "error", "%s",
                   err_text(err), "detail", "%s", sqlite_why(reader->db), NULL);
@@ -95,6 +90,7 @@ void sqlite_reader_close(struct store_reader *base)
     for (size_t i = 0; i < READER_COUNT; i++) {
         sqlite3_finalize(reader->statements[i]);
     }
+    sqlite_audit_finish(reader);
     sqlite3_close_v2(reader->db);
     free(reader);
 }
@@ -144,7 +140,52 @@ enum err sqlite_read_events(struct store_reader *base, int64_t session_key, uint
     return sqlite_err(reader->db, code);
 }
 
-static bool text_column(sqlite3_stmt *statement, int at, char **out)
+enum err sqlite_find_turn(struct store_reader *base, int64_t session_key, uint64_t seq,
+                          uint64_t *out)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_TURN];
+    int code = sqlite3_bind_int64(statement, 1, session_key);
+    if (code == SQLITE_OK) {
+        code = sqlite3_bind_int64(statement, 2, clamp(seq));
+    }
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    enum err err = sqlite_err(reader->db, code);
+    if (code == SQLITE_ROW) {
+        *out = (uint64_t)sqlite3_column_int64(statement, 0);
+        err = sqlite3_column_type(statement, 0) == SQLITE_NULL ? ERR_NOENT : ERR_OK;
+    }
+    sqlite3_reset(statement);
+    return err;
+}
+
+enum err sqlite_find_unfolded(struct store_reader *base, int64_t ended_by,
+                              struct store_unfolded *out)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_UNFOLDED];
+    int code = sqlite3_bind_int64(statement, 1, ended_by);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    enum err err = code == SQLITE_DONE ? ERR_NOENT : sqlite_err(reader->db, code);
+    if (code == SQLITE_ROW) {
+        *out = (struct store_unfolded){
+            .session_key = sqlite3_column_int64(statement, 0),
+            .from = (uint64_t)sqlite3_column_int64(statement, 2) + 1,
+            .to = (uint64_t)sqlite3_column_int64(statement, 3),
+        };
+        const char *id = (const char *)sqlite3_column_text(statement, 1);
+        snprintf(out->session_id, sizeof(out->session_id), "%s", id ? id : "");
+        err = id == NULL ? ERR_NOMEM : out->to < out->from ? ERR_CORRUPT : ERR_OK;
+    }
+    sqlite3_reset(statement);
+    return err;
+}
+
+bool sqlite_text_column(sqlite3_stmt *statement, int at, char **out)
 {
     if (sqlite3_column_type(statement, at) == SQLITE_NULL) {
         *out = NULL;
@@ -168,11 +209,11 @@ static bool row_columns(sqlite3_stmt *statement, struct session_row *row)
         .oldest_pending_at = sqlite3_column_int64(statement, 15),
         .closed = sqlite3_column_int(statement, 16) != 0,
     };
-    return text_column(statement, 1, &row->id) && text_column(statement, 2, &row->agent) &&
-           text_column(statement, 3, &row->workspace) && text_column(statement, 4, &row->title) &&
-           text_column(statement, 5, &row->policy) && text_column(statement, 6, &row->phase) &&
-           text_column(statement, 7, &row->epoch) && text_column(statement, 8, &row->created_by) &&
-           text_column(statement, 17, &row->queue) && text_column(statement, 18, &row->agent_state);
+    return sqlite_text_column(statement, 1, &row->id) && sqlite_text_column(statement, 2, &row->agent) &&
+           sqlite_text_column(statement, 3, &row->workspace) && sqlite_text_column(statement, 4, &row->title) &&
+           sqlite_text_column(statement, 5, &row->policy) && sqlite_text_column(statement, 6, &row->phase) &&
+           sqlite_text_column(statement, 7, &row->epoch) && sqlite_text_column(statement, 8, &row->created_by) &&
+           sqlite_text_column(statement, 17, &row->queue) && sqlite_text_column(statement, 18, &row->agent_state);
 }
 
 enum err sqlite_read_session(struct store_reader *base, const char *id, struct session_row *out)
@@ -306,9 +347,9 @@ enum err sqlite_read_answer(struct store_reader *base, const struct digest *name
         struct stored_answer copy;
         err = ERR_CORRUPT;
         if (digest_column(statement, 0, &answer.body)) {
-            bool fits = text_column(statement, 2, &answer.code) &&
-                        text_column(statement, 3, &answer.message) &&
-                        text_column(statement, 4, &answer.fields);
+            bool fits = sqlite_text_column(statement, 2, &answer.code) &&
+                        sqlite_text_column(statement, 3, &answer.message) &&
+                        sqlite_text_column(statement, 4, &answer.fields);
             err = fits ? stored_answer_copy(&copy, &answer) : ERR_NOMEM;
         }
         if (err == ERR_OK) {

@@ -55,6 +55,23 @@ static const char schema[] =
  *
  * 1: Answers stand in the order in which they were given, which is the order in which they are
  * removed; a start reads all names of a day from answers_by_age alone.
+ *
+ * 2: Rules are few, all are read at a start, so they have no index but their id's.
+ *
+ * The audit is read by number, and may be asked for one session, one user, or a time: each of these
+ * indexes also has the number, so that a page comes in order without a sort, and a time finds its
+ * first and last number without the entries. Outcomes are four words; an index would not pick out
+ * much. `request` stands last, since it is the long one: what is filtered out does not read it.
+ * AUTOINCREMENT keeps a number from being given again, so that entries which somebody took out of
+ * the file leave a hole. The triggers also hold for whoever opens the file with another program.
+ * REPLACE deletes without telling a trigger of deletions, so one looks at insertions; it sees a
+ * number that is not given as one below zero, which the CHECK keeps free.
+ *
+ * 3: A blob's bytes are in rows of SQLITE_BLOB_PART bytes, so that reading a piece of a large one
+ * reads those rows only.
+ *
+ * 4: Of a session whose turns end, how far its log is folded, and when the first turn behind that
+ * ended (NULL: there is none).
  */
 static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
     [1] = "BEGIN IMMEDIATE;"
@@ -69,9 +86,91 @@ static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
           "CREATE INDEX answers_by_age ON answers (at, name);"
           "PRAGMA user_version = 2;"
           "COMMIT;",
+    [2] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE rules ("
+          " key INTEGER PRIMARY KEY AUTOINCREMENT,"
+          " id TEXT NOT NULL UNIQUE,"
+          " user TEXT,"
+          " scope TEXT,"
+          " session INTEGER NOT NULL,"
+          " session_id TEXT,"
+          " workspace TEXT,"
+          " matches TEXT,"
+          " command TEXT,"
+          " tool_kind TEXT,"
+          " path TEXT,"
+          " label TEXT,"
+          " created_at INTEGER NOT NULL,"
+          " expires_at INTEGER NOT NULL,"
+          " request_id TEXT);"
+          "CREATE TABLE audit ("
+          " number INTEGER PRIMARY KEY AUTOINCREMENT CHECK (number > 0),"
+          " at INTEGER NOT NULL,"
+          " action TEXT NOT NULL,"
+          " session_id TEXT,"
+          " workspace TEXT,"
+          " agent TEXT,"
+          " request_id TEXT,"
+          " outcome TEXT,"
+          " option_id TEXT,"
+          " always_allow INTEGER NOT NULL,"
+          " decided_by TEXT,"
+          " user TEXT,"
+          " rule_id TEXT,"
+          " policy TEXT,"
+          " policy_before TEXT,"
+          " reason TEXT,"
+          " message TEXT,"
+          " made_rule_id TEXT,"
+          " rule TEXT,"
+          " address TEXT,"
+          " client_id TEXT,"
+          " transport TEXT,"
+          " command_id TEXT,"
+          " request TEXT);"
+          "CREATE INDEX audit_by_session ON audit (session_id);"
+          "CREATE INDEX audit_by_user ON audit (user);"
+          "CREATE INDEX audit_by_time ON audit (at);"
+          "CREATE TRIGGER audit_refuses_update BEFORE UPDATE ON audit BEGIN"
+          " SELECT RAISE(ABORT, 'the audit is append-only'); END;"
+          "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN"
+          " SELECT RAISE(ABORT, 'the audit is append-only'); END;"
+          "CREATE TRIGGER audit_refuses_replace BEFORE INSERT ON audit"
+          " WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number) BEGIN"
+          " SELECT RAISE(ABORT, 'the audit is append-only'); END;"
+          "PRAGMA user_version = 3;"
+          "COMMIT;",
+    [3] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE blobs ("
+          " key INTEGER PRIMARY KEY,"
+          " session INTEGER NOT NULL,"
+          " name BLOB NOT NULL,"
+          " type TEXT NOT NULL,"
+          " bytes INTEGER NOT NULL,"
+          " at INTEGER NOT NULL);"
+          "CREATE UNIQUE INDEX blobs_by_name ON blobs (session, name);"
+          "CREATE TABLE blob_parts ("
+          " blob INTEGER NOT NULL,"
+          " part INTEGER NOT NULL,"
+          " data BLOB NOT NULL);"
+          "CREATE UNIQUE INDEX blob_parts_by_number ON blob_parts (blob, part);"
+          "PRAGMA user_version = 4;"
+          "COMMIT;",
+    [4] = "BEGIN IMMEDIATE;"
+          "CREATE INDEX events_turns ON events (session, seq)"
+          " WHERE kind = 'turn_started' OR kind = 'complete';"
+          "CREATE TABLE folds ("
+          " session INTEGER PRIMARY KEY,"
+          " upto INTEGER NOT NULL,"
+          " due INTEGER);"
+          "CREATE INDEX folds_due ON folds (due) WHERE due IS NOT NULL;"
+          "INSERT INTO folds SELECT session, 0, min(ts) FROM events WHERE kind = 'complete'"
+          " GROUP BY session;"
+          "PRAGMA user_version = 5;"
+          "COMMIT;",
 };
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 2,
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 5,
                "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)

@@ -44,6 +44,8 @@ const WRONG = [
   ['src/attic/old.c', '#include "signalbox/base/err.h"', /attic is new/],
   ['src/recover.c', '#include "signalbox/role/journal.h"', /only server\.c/],
   ['src/main.c', '#include "role/dispatch_internal.h"', /only server\.c/],
+  ['src/doctor_agents.c', '#include "signalbox/role/journal.h"', /only server\.c/],
+  ['src/replay/tape.c', '#include "signalbox/core/event.h"', /replay does not know core/],
   ['src/role/http.c', '#include <civetweb.h>', /civetweb is included/],
   ['src/role/socket.c', '#include <wslay/wslay.h>', /wslay is included/],
   ['src/role/journal.c', '#include <sqlite3.h>', /sqlite3 is included/],

@@ -31,7 +31,7 @@ test('the options in README.md are those of `signalbox serve`', () => {
 });
 
 test('every option of a program or a script that is named exists', () => {
-  const texts = ['src/main.c', 'src/check_config.c', 'src/schema.c', 'src/store_command.c', 'scripts/run', 'scripts/test'].map(read).join('\n');
+  const texts = ['src/main.c', 'src/check_config.c', 'src/schema.c', 'src/store_command.c', 'src/audit_command.c', 'src/doctor.c', 'src/replay/replay.c', 'scripts/run', 'scripts/test'].map(read).join('\n');
   for (const file of ['README.md', 'docs/operation.md']) {
     for (const [, option] of prose(read(file)).matchAll(/`(?:[^`]* )?--([a-z-]+)[^`]*`/g)) {
       const isOurs = new RegExp(`--${option}\\b|"${option}"`).test(texts);

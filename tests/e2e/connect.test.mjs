@@ -85,7 +85,7 @@ test('who comes late gets all of it, and the same in the end', async () => {
   assert.equal(toolsOf([...replayed.watch.turns.values()][0]).length, 1);
 });
 
-test('what comes late is folded', { todo: 'replays are not folded yet' }, async () => {
+test('what comes late is folded', async () => {
   const [early, late] = await Promise.all([server.connect(), server.connect()]);
   const live = await early.create('scripted');
   await live.run(script(stream(200, 10, 1000)));

@@ -48,22 +48,14 @@ test('clients', async () => {
   await until(() => server.connect().catch(() => null), 'a place that is free again');
 });
 
-test('running agents', async () => {
-  const server = await withLimits({ 'max-agents': 1 });
+test('running agents, where none may wait', async () => {
+  const server = await withLimits({ 'max-agents': 1, 'max-waiting-agents': 0 });
   const client = await server.connect();
   const one = await client.create('scripted');
   const turn = await one.prompt(busy);
   await turn.event('text_delta');
-  const workspace = server.newWorkspace();
-  const told = await client.command('create_session', { agent: 'scripted', workspace }).then(
-    async ({ sessionId }) => {
-      const two = await client.follow(sessionId);
-      const status = await two.event('status', ({ phase }) => ['failed', 'stopped'].includes(phase));
-      return JSON.stringify([status, two.events.filter((event) => event.type === 'error')]);
-    },
-    (refusal) => refusal.code,
-  );
-  assert.match(told, /limit_reached|max-agents|agent_unavailable/);
+  const nack = await client.refusal('create_session', { agent: 'scripted', workspace: server.newWorkspace() }, 'limit_reached');
+  assert.match(nack.message, /max-agents/);
   await one.cancel();
   await turn.end();
 });

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { openBrowser, openPage, screenshot } from './lib/page.mjs';
+import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
+import { ask, script, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 
 const server = await startServer({ settings: { 'permission-timeout-ms': 0 } });
@@ -103,6 +105,35 @@ test('the page comes back by itself after the server was restarted, with everyth
   await send(page, 'echo after it');
   await pendingCard(page).locator('[data-testid="permission-option"][data-kind="allow_once"]').click();
   await page.getByTestId('tool-card').filter({ hasText: 'after it' }).waitFor();
+});
+
+test('what was cut is shown whole when a person asks for it', async () => {
+  const own = await startServer({ agents: { scripted: scripted() }, settings: { 'permission-timeout-ms': 0 } });
+  const page = await openPage(browser, own.url);
+  await newSession(page, 'scripted', own.newWorkspace());
+  await send(page, script(
+    tool({ title: 'Long', output: 300_000, alphabet: 'unicode', outputChunks: 3, rate: 20 }),
+    ask({ tool: { title: 'Bash', kind: 'execute', input: { command: 'cat it', file: 'A line of it.\n'.repeat(6000) } } }),
+  ));
+  await pendingCard(page).waitFor();
+  const card = page.getByTestId('tool-card').first();
+  const button = card.getByRole('button', { name: 'Show all of result (300.0 KB)' });
+  await button.waitFor();
+  assert.equal(await card.getByTestId('refs').getByRole('button').count(), 1, 'the pieces of the output are in the result');
+  await screenshot(page, 'page-cut');
+  await button.click();
+  const whole = card.getByTestId('whole');
+  await whole.waitFor();
+  assert.equal(Buffer.byteLength(await whole.textContent()), 300_000);
+  await screenshot(page, 'page-cut-whole');
+  await card.getByRole('button', { name: 'Hide result' }).click();
+  await whole.waitFor({ state: 'hidden' });
+
+  const asked = pendingCard(page);
+  await asked.getByRole('button', { name: 'Show all of toolInput › file (84.0 KB)' }).click();
+  await asked.getByTestId('whole').waitFor();
+  assert.equal((await asked.getByTestId('whole').textContent()).length, 84_000);
+  assert.deepEqual(page.faults, []);
 });
 
 test('signing in and out', async () => {

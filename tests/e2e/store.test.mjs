@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
@@ -163,6 +163,64 @@ test('a prompt that was acknowledged is there after the disk was full and the se
     }
   }
   assert.ok([...acknowledged.values()].flat().length > 0);
+});
+
+test('the disk is full again and again in the middle of a run: each prompt is done once, or was refused', async () => {
+  const server = await startServer({ agents });
+  const { pid } = server;
+  const watcher = await server.connect();
+  const sessions = await Promise.all([1, 2, 3, 4].map(async () => (await server.connect()).create('scripted')));
+  const watching = await Promise.all(sessions.map(({ id }) => watcher.follow(id)));
+  const acknowledged = [];
+  const refused = [];
+  let over = false;
+  const keepPrompting = async (session, place) => {
+    for (let i = 0; !over; i++) {
+      const text = `${place}-${i} `;
+      try {
+        const turn = await session.prompt(script(say(text), stream(40, 60, 2000)));
+        acknowledged.push({ id: session.id, messageId: turn.messageId, text });
+        await turn.end();
+      } catch (error) {
+        assert.equal(error.code, 'storage_unavailable', error.stack);
+        assert.equal(error.nack.retryable, true);
+        refused.push(text);
+        await new Promise((done) => setTimeout(done, 20)); // as a person would
+      }
+    }
+  };
+  const all = Promise.all(sessions.map(keepPrompting));
+  // Room for none, for a part of a group, for some groups: a write may fail in its middle, too.
+  for (const room of [0, 5_000, 40_000]) {
+    const before = acknowledged.length;
+    await until(() => acknowledged.length >= before + 4, 'some prompts');
+    const told = watcher.inbox.items.filter(({ type }) => type === 'store').length;
+    const next = (n) => until(() => watcher.inbox.items.filter(({ type }) => type === 'store')[told + n], 'word of the store');
+    limitFiles(server, statSync(path.join(server.data, 'signalbox.db-wal')).size + room);
+    assert.equal((await next(0)).ok, false);
+    refused.push(`room-${room} `);
+    await watcher.refusal('prompt', { sessionId: sessions[0].id, text: script(say(refused.at(-1))) }, 'storage_unavailable');
+    limitFiles(server, 'unlimited');
+    assert.equal((await next(1)).ok, true);
+  }
+  over = true;
+  await all;
+  assert.equal(server.pid, pid);
+  const fresh = await server.connect();
+  for (const [i, { id }] of sessions.entries()) {
+    const { watch, events } = await fresh.follow(id);
+    assert.deepEqual(watching[i].watch.state(), watch.state(), 'who watched saw what is there');
+    const mine = acknowledged.filter((prompt) => prompt.id === id);
+    assert.equal(watch.turns.size, mine.length, 'one turn for each prompt that was acknowledged, none for others');
+    for (const { messageId, text } of mine) {
+      const turns = [...watch.turns.values()].filter((turn) => turn.messageId === messageId);
+      assert.equal(turns.length, 1);
+      assert.ok(textOf(turns[0]) === text + streamed(40, 60), `the text of ${text}of ${id}`);
+    }
+    for (const text of refused) {
+      assert.ok(!events.some((event) => event.type === 'user_message' && event.text.includes(`"${text}"`)), `${text}was refused`);
+    }
+  }
 });
 
 test('a cancel that cannot be recorded yet is acknowledged when it is, and the agent gets its time', async () => {

@@ -69,7 +69,7 @@ static void a_death_in_a_turn_is_told(void)
     }
     CU_ASSERT(complete);
     CU_ASSERT_EQUAL(heard.notice.kind, NOTICE_EXITED);
-    TEST_TEXT(heard.notice.message, "The agent was ended by signal 9 (Killed).");
+    TEST_TEXT(heard.notice.message, "The agent was ended by signal 9 (Killed). If nobody killed it, the machine was out of memory.");
     heard_free(&heard);
     world_end();
 }

@@ -262,8 +262,7 @@ static void a_flood_is_shown_up_to_a_bound(void)
          "\"status\":\"completed\"}}");
     CU_ASSERT(said.output.length > 4 << 20 && said.output.length < 6 << 20);
     CU_ASSERT_PTR_NOT_NULL(strstr(said.output.data, "more output than is shown"));
-    CU_ASSERT(said.result.length < 3 << 20);
-    CU_ASSERT_PTR_NOT_NULL(strstr(said.result.data, "\nend\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(said.result.data, "bytes before this are left out")); /* its rest is a blob */
     end();
 }
 

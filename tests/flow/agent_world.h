@@ -56,6 +56,7 @@ struct heard {
 };
 
 static struct world world;
+static struct mailbox *world_wirelog; /* gets what is said on the pipes */
 
 static inline void heard_free(struct heard *heard)
 {
@@ -147,7 +148,8 @@ static inline void world_begin_with(const char *config, const char *guard)
                                         .dispatch = world.inbox,
                                         .credit = world.credit,
                                         .guard_path = world.guard,
-                                        .version = "0.0.0"};
+                                        .version = "0.0.0",
+                                        .wirelog = world_wirelog};
     CU_ASSERT_EQUAL_FATAL(agent_stream_start(&world.stream, &wiring), ERR_OK);
     world.topic = new_topic("session-1");
 }
@@ -195,10 +197,17 @@ static inline struct heard hear_event(struct agent_event_mail *mail)
     return heard;
 }
 
+static inline struct heard hear(void);
 static inline struct heard hear_mail(struct mail *mail)
 {
     if (mail->kind == DISPATCH_AGENT_EVENT) {
         return hear_event(container_of(mail, struct agent_event_mail, mail));
+    }
+    if (mail->kind == DISPATCH_AGENT_BLOBS) {
+        struct agent_blobs_mail *blobs = container_of(mail, struct agent_blobs_mail, mail);
+        credit_give(blobs->credit, blobs->credit_bytes);
+        agent_blobs_mail_free(blobs);
+        return hear(); /* what refers to it follows */
     }
     CU_ASSERT_EQUAL_FATAL(mail->kind, DISPATCH_AGENT_NOTICE);
     struct agent_notice_mail *notice = container_of(mail, struct agent_notice_mail, mail);

@@ -33,6 +33,7 @@ struct fixture {
     struct config_source source;
     struct config_store *config;
     struct mailbox *inbox, *socket_box;
+    struct credit_pool *uploads;
     struct thread thread;
     atomic_int held; /* commands that the dispatcher has and does not answer */
     struct http *http;
@@ -110,6 +111,7 @@ static void answer_list(struct list_request *request)
 static struct {
     struct mailbox *dispatch, *history, *maintenance;
 } others;
+static struct mailbox *real_maintenance; /* instead of the played one */
 static struct dispatch_command *kept;
 static atomic_bool keep;
 
@@ -189,10 +191,11 @@ static void serve(struct fixture *fixture)
     const struct http_wiring wiring = {
         .config = fixture->config,
         .dispatch = others.dispatch,
-        .maintenance = others.maintenance,
+        .maintenance = real_maintenance ? real_maintenance : others.maintenance,
         .history = others.history,
         .socket_boxes = &fixture->socket_box,
         .socket_threads = 1,
+        .uploads = fixture->uploads,
         .version = "1.2.3",
         .metrics = more_metrics,
         .ready = is_ready,
@@ -259,7 +262,7 @@ static void begin(struct fixture *fixture, const char *tokens)
     CHECK(!mailbox_new(&others.dispatch, "dispatch", PLACES) &&
           !mailbox_new(&others.history, "history", 0) &&
           !mailbox_new(&others.maintenance, "maintenance", 0) &&
-          !mailbox_new(&fixture->socket_box, "socket", 0));
+          !mailbox_new(&fixture->socket_box, "socket", 0) && !credit_pool_new(&fixture->uploads, 1 << 20));
     atomic_store(&keep, false);
     start_others(fixture);
     serve(fixture);
@@ -278,6 +281,7 @@ static void finish(struct fixture *fixture)
         free(container_of(mail, struct logout_mail, mail));
     }
     mailbox_free(fixture->socket_box);
+    credit_pool_free(fixture->uploads);
     config_store_free(fixture->config);
     config_source_free(&fixture->source);
     rcu_barrier();
@@ -288,7 +292,7 @@ static void finish(struct fixture *fixture)
 
 struct reply {
     int status;
-    char text[8192];
+    char text[16384];
 };
 
 static int dial(const struct fixture *fixture)

@@ -42,11 +42,22 @@ static enum err spy_append(struct store *store, const struct store_write *writes
         length++;
         if (spy->count < TRIES_MAX) {
             struct buffer *out = &spy->tries[spy->count];
-            buffer_format(out, "%s%s%lld", out->length ? " " : "",
-                          write->kind == STORE_EVENT ? "e" : write->kind == STORE_SESSION ? "r" : "p",
-                          (long long)write->session_key);
-            if (write->kind == STORE_EVENT) {
-                buffer_format(out, ":%llu", (unsigned long long)write->seq);
+            buffer_text(out, out->length ? " " : "");
+            switch (write->kind) {
+            case STORE_RULE:
+                buffer_format(out, "+%s", write->rule->id);
+                break;
+            case STORE_RULE_REMOVE:
+                buffer_format(out, "-%s", write->rule_id);
+                break;
+            case STORE_AUDIT:
+                buffer_format(out, "a:%s", write->audit->outcome);
+                break;
+            case STORE_EVENT:
+                buffer_format(out, "e%lld:%llu", (long long)write->session_key, (unsigned long long)write->seq);
+                break;
+            default:
+                buffer_format(out, "%s%lld", write->kind == STORE_SESSION ? "r" : "p", (long long)write->session_key);
             }
         }
     }
@@ -56,7 +67,19 @@ static enum err spy_append(struct store *store, const struct store_write *writes
     return spy->memory->operations->append(spy->memory, writes);
 }
 
-static const struct store_operations spy_operations = {.name = "spy", .append = spy_append};
+static enum err spy_fold(struct store *store, const struct store_fold *fold)
+{
+    struct spy *spy = container_of(store, struct spy, store);
+    pthread_mutex_lock(&spy->mutex);
+    if (spy->count < TRIES_MAX) {
+        buffer_format(&spy->tries[spy->count], "f%lld", (long long)fold->session_key);
+    }
+    spy->count++;
+    pthread_mutex_unlock(&spy->mutex);
+    return spy->memory->operations->fold(spy->memory, fold);
+}
+
+static const struct store_operations spy_operations = {.name = "spy", .append = spy_append, .fold = spy_fold};
 
 static size_t tries(struct spy *spy)
 {
@@ -543,6 +566,72 @@ static void a_group_that_fails_is_tried_again_unchanged(void)
     world_end(&world);
 }
 
+static void push_fold(struct world *world, struct fold_note *note, struct store_fold_range *gone)
+{
+    *note = (struct fold_note){.mail.kind = JOURNAL_FOLD, .reply_to = world->letters, .reply_kind = 55,
+                               .fold = {.session_key = KEY, .gone = gone, .gone_count = 1}};
+    mailbox_push(journal_mailbox(world->journal), &note->mail);
+}
+
+static void expect_folded(struct world *world, struct fold_note *note, enum err result)
+{
+    struct mail *mail = next_mail(world->letters);
+    CU_ASSERT_PTR_EQUAL(mail, &note->mail);
+    CU_ASSERT_EQUAL(mail->kind, 55);
+    CU_ASSERT_EQUAL(note->result, result);
+}
+
+/* Between two groups, and a failure of it is nobody else's. */
+static void a_part_of_a_turn_is_folded_between_groups(void)
+{
+    struct world world;
+    struct fold_note note;
+    struct store_fold_range gone = {.from = 1, .to = 2};
+    world_begin(&world);
+    atomic_store(&world.spy.held, true);
+    push_one(&world);
+    while (!atomic_load(&world.spy.waiting)) {
+        sched_yield();
+    }
+    push_fold(&world, &note, &gone); /* comes while a group is written */
+    push_one(&world);
+    push_one(&world);
+    atomic_store(&world.spy.held, false);
+    expect_letter(&world, 1, false);
+    expect_letter(&world, 2, false);
+    expect_letter(&world, 3, false);
+    expect_folded(&world, &note, ERR_OK);
+    expect_try(&world.spy, 0, "e3:1");
+    expect_try(&world.spy, 1, "e3:2 e3:3");
+    expect_try(&world.spy, 2, "f3");
+    expect_stored(&world, "3");
+
+    /* While nothing can be recorded it is sent back at once, and it is not what is tried again. */
+    store_memory_fail(world.spy.memory, ERR_NOSPC);
+    push_fold(&world, &note, &gone);
+    expect_folded(&world, &note, ERR_NOSPC);
+    push_one(&world);
+    expect_note(&world, false, err_text(ERR_NOSPC));
+    push_fold(&world, &note, &gone);
+    expect_folded(&world, &note, ERR_AGAIN);
+    store_memory_fail(world.spy.memory, ERR_OK);
+    next_try(&world);
+    expect_note(&world, true, "");
+    expect_letter(&world, 4, false);
+    expect_stored(&world, "3 4");
+
+    /* At the end it is left out: who sent it has it. */
+    atomic_store(&world.spy.held, true);
+    push_one(&world);
+    push_fold(&world, &note, &gone);
+    atomic_store(&world.spy.held, false);
+    expect_letter(&world, 5, false);
+    stop(&world);
+    while (mailbox_take(world.letters)) {
+    }
+    world_end(&world);
+}
+
 static void new_batches_do_not_hurry_a_retry(void)
 {
     struct world world;
@@ -713,6 +802,67 @@ static void rows_and_purges_are_recorded_in_their_place(void)
     world_end(&world);
 }
 
+static void add_decision(struct world *world, const char *rule_id, const char *gone, const char *outcome)
+{
+    struct journal_batch *batch = journal_batch_new();
+    add_event(world, batch);
+    journal_batch_add(batch, JOURNAL_RULE)->rule = (struct stored_rule){.id = strdup(rule_id), .user = strdup("ann")};
+    journal_batch_add(batch, JOURNAL_RULE_REMOVE)->rule_id = strdup(gone);
+    journal_batch_add(batch, JOURNAL_AUDIT)->audit =
+        (struct audit_entry){.action = strdup("decision"), .outcome = strdup(outcome)};
+    add_letter(world, batch, world->head);
+    push(world, batch);
+}
+
+static bool see_rule(void *context, const struct stored_rule *rule)
+{
+    snprintf(context, 16, "%s", rule->id);
+    return true;
+}
+
+static bool see_entry(void *context, const struct audit_entry *entry)
+{
+    *(int64_t *)context = entry->number;
+    return true;
+}
+
+static void expect_audit(struct world *world, const char *rule_id, int64_t last)
+{
+    char found[16] = "";
+    int64_t number = 0;
+    CU_ASSERT_EQUAL(world->reader->operations->list_rules(world->reader, 0, 9, NULL, see_rule, found), ERR_OK);
+    CU_ASSERT_EQUAL(world->reader->operations->list_audit(world->reader, 0, false, 9, NULL, see_entry, &number), ERR_OK);
+    TEST_TEXT(found, rule_id);
+    CU_ASSERT_EQUAL(number, last);
+}
+
+/* With the event that tells of them, or not at all; and what is never recorded is freed. */
+static void rules_and_the_audit_are_recorded_with_their_event(void)
+{
+    struct world world;
+    world_begin(&world);
+    add_decision(&world, "r1", "r0", "allowed");
+    expect_letter(&world, 1, false);
+    expect_try(&world.spy, 0, "e3:1 +r1 -r0 a:allowed");
+    expect_audit(&world, "r1", 1);
+    store_memory_fail(world.spy.memory, ERR_NOSPC);
+    add_decision(&world, "r2", "r1", "rejected");
+    expect_note(&world, false, err_text(ERR_NOSPC));
+    expect_audit(&world, "r1", 1);
+    store_memory_fail(world.spy.memory, ERR_OK);
+    next_try(&world);
+    expect_note(&world, true, "");
+    expect_letter(&world, 2, false);
+    expect_audit(&world, "r2", 2);
+    store_memory_fail(world.spy.memory, ERR_NOSPC);
+    add_decision(&world, "r3", "r2", "allowed");
+    expect_note(&world, false, err_text(ERR_NOSPC));
+    stop(&world);
+    expect_letter(&world, 3, true);
+    expect_audit(&world, "r2", 2);
+    world_end(&world);
+}
+
 static void the_feed_is_sent_and_not_recorded(void)
 {
     struct world world;
@@ -812,8 +962,10 @@ static void many_sessions_keep_their_order(void)
 
 TEST_MAIN("journal", TEST(what_is_visible_is_recorded), TEST(nobody_ever_sees_more_than_is_recorded),
           TEST(mail_goes_on_behind_what_it_tells_of), TEST(what_waits_is_one_group), TEST(a_group_has_a_bound),
-          TEST(a_group_that_fails_is_tried_again_unchanged), TEST(new_batches_do_not_hurry_a_retry),
+          TEST(a_group_that_fails_is_tried_again_unchanged), TEST(a_part_of_a_turn_is_folded_between_groups),
+          TEST(new_batches_do_not_hurry_a_retry),
           TEST(stopping_while_the_store_fails_refuses), TEST(stopping_tries_once_more),
           TEST(credit_comes_back_after_the_commit), TEST(pending_requests_are_told_as_of_the_head),
-          TEST(rows_and_purges_are_recorded_in_their_place), TEST(the_feed_is_sent_and_not_recorded),
+          TEST(rows_and_purges_are_recorded_in_their_place),
+          TEST(rules_and_the_audit_are_recorded_with_their_event), TEST(the_feed_is_sent_and_not_recorded),
           TEST(many_sessions_keep_their_order))

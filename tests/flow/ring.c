@@ -142,7 +142,66 @@ static void two_who_answer_at_once_are_told_who_won(void)
     ring_end();
 }
 
-TEST_MAIN("ring", TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
+static void a_client_is_gone_also_while_its_socket_has_another_descriptor(void)
+{
+    ring_begin(false, "");
+    int pair[2];
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    int held = dup(pair[0]); /* as a process has it that is being started, until its exec */
+    ring_take(pair[0], "bob", 0);
+    ring_send_to(pair[1], "{\"type\":\"ping\"}");
+    close(pair[1]); /* from now on his socket is ready, and stays so */
+    for (int round = 0; round < 20; round++) {
+        ring_send("{\"type\":\"ping\",\"id\":\"%d\"}", round);
+        ring_skip_to("pong");
+    }
+    close(held);
+    ring_end();
+}
+
+/* What closes the connection, read to its end. */
+static int close_code(int fd)
+{
+    unsigned char bytes[4096];
+    size_t length = 0;
+    struct timeval patience = {.tv_sec = WAIT_MS / 1000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    for (ssize_t got; (got = read(fd, bytes + length, sizeof(bytes) - length)) > 0;) {
+        length += (size_t)got;
+    }
+    for (size_t at = 0; at + 4 <= length;) { /* control frames and short texts only */
+        size_t header = bytes[at + 1] == 126 ? 4 : 2;
+        size_t payload = header == 4 ? (size_t)bytes[at + 2] << 8 | bytes[at + 3] : bytes[at + 1];
+        if ((bytes[at] & 0xf) == 0x8) {
+            return bytes[at + header] << 8 | bytes[at + header + 1];
+        }
+        at += header + payload;
+    }
+    return 0;
+}
+
+static void the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_first(void)
+{
+    ring_begin(false, "");
+    int older[2], newer[2];
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, older), 0);
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, newer), 0);
+    ring_take(newer[0], "bob", 8);
+    ring_take(older[0], "bob", 7);
+    CU_ASSERT_EQUAL(close_code(older[1]), 3504);
+    close(older[1]);
+    int newest[2];
+    CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, newest), 0);
+    ring_take(newest[0], "bob", 9);
+    CU_ASSERT_EQUAL(close_code(newer[1]), 3504); /* until now it was there */
+    close(newer[1]);
+    close(newest[1]);
+    ring_end();
+}
+
+TEST_MAIN("ring", TEST(the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_first),
+          TEST(a_client_is_gone_also_while_its_socket_has_another_descriptor),
+          TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
           TEST(a_permission_runs_out_when_its_time_has_passed),
           TEST(an_ignored_cancel_ends_the_agent_when_its_time_has_passed), TEST(nothing_is_shown_that_is_not_recorded),
           TEST(two_who_answer_at_once_are_told_who_won))

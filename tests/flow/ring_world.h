@@ -64,17 +64,24 @@ static inline void ring_config(const char *more)
     CU_ASSERT_EQUAL_FATAL(config_store_new(&ring.config, config), ERR_OK);
 }
 
+static inline void ring_take(int fd, const char *user, uint64_t arrived) /* 0: it does not keep its id */
+{
+    struct client_take *take = calloc(1, sizeof(*take));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(take);
+    take->mail.kind = CLIENT_MAIL_TAKE;
+    take->fd = fd;
+    take->arrived = arrived;
+    take->keeps_id = arrived > 0;
+    snprintf(take->identity.user, sizeof(take->identity.user), "%s", user);
+    snprintf(take->identity.client_id, sizeof(take->identity.client_id), "client-of-%s", user);
+    mailbox_push(ring.boxes[0], &take->mail);
+}
+
 static inline int ring_connect(const char *user)
 {
     int pair[2];
     CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    struct client_take *take = calloc(1, sizeof(*take));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(take);
-    take->mail.kind = CLIENT_MAIL_TAKE;
-    take->fd = pair[0];
-    snprintf(take->identity.user, sizeof(take->identity.user), "%s", user);
-    snprintf(take->identity.client_id, sizeof(take->identity.client_id), "client-of-%s", user);
-    mailbox_push(ring.boxes[0], &take->mail);
+    ring_take(pair[0], user, 0);
     return pair[1];
 }
 

@@ -160,6 +160,11 @@ static void check_notices(const struct host *host)
         case NOTICE_TITLE:
         case NOTICE_SETTING:
             break;
+        case NOTICE_SILENT:
+        case NOTICE_HANGS:
+        case NOTICE_HEARD:
+            FUZZ_CHECK(!"the peer knows nothing of silence");
+            break;
         case NOTICE_FAILED:
         case NOTICE_EXITED:
             check_text(notice->message);

@@ -20,7 +20,6 @@ struct world {
     struct json_parser *parser;
     char user[FUZZ_REST_MAX];
     bool by_rest;      /* without a client id */
-    bool may_start;    /* false: as many agents run as may */
     bool alive, ready; /* the agent's process; its session */
     size_t looked_at;  /* of the fixture's records */
     unsigned asked;
@@ -168,13 +167,13 @@ static void run_in_session(struct world *world, const struct command *command)
         session_close(session, &fixture->sink, &fixture->now, &caller);
         break;
     case COMMAND_PROMPT:
-        session_prompt(session, &fixture->sink, &fixture->now, &caller, command, world->may_start);
+        session_prompt(session, &fixture->sink, &fixture->now, &caller, command);
         break;
     case COMMAND_WITHDRAW:
         session_withdraw(session, &fixture->sink, &fixture->now, &caller, command->message_id);
         break;
     case COMMAND_RESUME_QUEUE:
-        session_resume_queue(session, &fixture->sink, &fixture->now, &caller, world->may_start);
+        session_resume_queue(session, &fixture->sink, &fixture->now, &caller);
         break;
     case COMMAND_CANCEL:
         session_cancel(session, &fixture->sink, &fixture->now, &caller, command->all == FLAG_YES);
@@ -327,7 +326,40 @@ static void over_rest(struct world *world, const char *rest)
 static void server_full(struct world *world, const char *rest)
 {
     (void)rest;
-    world->may_start = !world->may_start;
+    struct place_answer *place = &world->fixture->place;
+    place->kind = place->kind == PLACE_REFUSED ? PLACE_GIVEN : PLACE_REFUSED;
+    place->code = ANSWER_LIMIT_REACHED;
+    place->message = "full";
+}
+
+static void server_has_others_waiting(struct world *world, const char *rest)
+{
+    (void)rest;
+    world->fixture->place.kind = PLACE_WAITS;
+}
+
+static void server_gives_place(struct world *world, const char *rest)
+{
+    (void)rest;
+    if (world->fixture->waits) {
+        fixture_give_place(world->fixture);
+    }
+}
+
+static void agent_is_silent(struct world *world, const char *rest)
+{
+    struct agent_notice notice = {
+        .kind = *rest == 'h' ? NOTICE_HANGS : *rest ? NOTICE_HEARD : NOTICE_SILENT, .silent_ms = 1000};
+    if (world->alive && world->ready) {
+        session_agent_notice(world->fixture->session, &world->fixture->sink, &world->fixture->now, &notice);
+    }
+}
+
+static void agent_is_stopped(struct world *world, const char *rest)
+{
+    if (world->fixture->session->idle) {
+        session_idle_stop(world->fixture->session, &world->fixture->sink, &world->fixture->now, rest);
+    }
 }
 
 static void server_stops(struct world *world, const char *rest)
@@ -352,6 +384,10 @@ static void take_step(struct world *world, const struct fuzz_step *step)
         {"title", agent_titles},    {"expire", clock_expires},     {"pass", clock_passes},
         {"timeout", limit_time},    {"full", server_full},         {"stop", server_stops},
         {"user", other_user},       {"rest", over_rest},
+        {"wait", server_has_others_waiting},
+        {"place", server_gives_place},
+        {"silent", agent_is_silent},
+        {"idle", agent_is_stopped},
     };
     for (size_t i = 0; i < array_size(steps); i++) {
         if (!strcmp(steps[i].word, step->word)) {
@@ -419,7 +455,7 @@ static void after_step(struct world *world)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct world world = {.fixture = fixture_new(), .user = "alice", .may_start = true};
+    struct world world = {.fixture = fixture_new(), .user = "alice"};
     struct fuzz_lines lines = {(const char *)data, (const char *)data + size};
     const char *line;
     size_t length;

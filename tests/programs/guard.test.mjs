@@ -94,7 +94,8 @@ test('tells why a program cannot be started', async () => {
 
 test('refuses a wrong command line', async () => {
   for (const args of [[], ['--cwd', '/', 'true'], ['--lifeline', '1', '--cwd', '/', 'true'],
-    ['--lifeline', '3', '--cwd', '/', '--rlimit', 'nofile=many', 'true'], ['--lifeline', '3', '--cwd', '/']]) {
+    ['--lifeline', '3', '--cwd', '/', '--rlimit', 'nofile=many', 'true'], ['--lifeline', '3', '--cwd', '/', '--nice', '20', 'true'],
+    ['--lifeline', '3', '--cwd', '/', '--oom-score-adj', '-1', 'true'], ['--lifeline', '3', '--cwd', '/']]) {
     const child = spawn(program('guard'), args, { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
     assert.equal((await once(child, 'exit'))[0], 64);
   }
@@ -122,6 +123,21 @@ test('limits reach the agent', async () => {
   const guard = new Guard(sh('ulimit -n; ulimit -f'), ['--rlimit', 'nofile=77', '--rlimit', 'fsize=1048576']);
   await guard.line(guard.said, /^77$/);
   await guard.line(guard.said, /^2048$/);
+  await guard.ended;
+});
+
+test('niceness and the score for a lack of memory reach the agent', async () => {
+  const guard = new Guard(sh('nice; cat /proc/self/oom_score_adj; ulimit -t; ulimit -Ht'),
+    ['--nice', '6', '--oom-score-adj', '345', '--rlimit', 'cpu=40']);
+  for (const expected of [/^6$/, /^345$/, /^40$/, /^45$/]) { // SIGXCPU first, SIGKILL five seconds later
+    await guard.line(guard.said, expected);
+  }
+  await guard.ended;
+});
+
+test('a limit that cannot be had is said', async () => {
+  const guard = new Guard(['true'], ['--rlimit', 'nofile=99999999999']);
+  await guard.line(guard.told, /^failed \d+ .*: nofile$/);
   await guard.ended;
 });
 

@@ -1,6 +1,7 @@
-// signalbox-replay-agent: the recorded sessions come out as they were recorded.
+// signalbox replay-agent: the recorded sessions come out as they were recorded.
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Agent, isRequest, transcripts } from './support/acp.mjs';
@@ -103,4 +104,42 @@ test('a file that is no transcript', async () => {
     const agent = new Agent('replay-agent', args);
     assert.notEqual((await agent.ended).code, 0);
   }
+});
+
+// A recording of three lines, as a file of its own.
+function recording(...lines) {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'signalbox-replay-')), 'tape.jsonl');
+  writeFileSync(file, lines.join('\n'));
+  return file;
+}
+
+const request = (id, method) => JSON.stringify({ dir: 'out', t: 0, msg: { jsonrpc: '2.0', id, method, params: {} } });
+const answer = (id, result) => JSON.stringify({ dir: 'in', t: 1, msg: { jsonrpc: '2.0', id, result } });
+
+test('what else a wire log holds: notes, stderr, lines that were no JSON, a last line that breaks off', async () => {
+  const first = recording(
+    '{"dir":"note","t":0,"text":"a beginning"}', request(0, 'initialize'), '{"dir":"err","t":1,"text":"hm"}',
+    '{"dir":"in","t":1,"text":"no JSON { at all"}', '{"dir":"in","t":1,"msg":[1,2]}', answer(0, { protocolVersion: 1 }), '');
+  const second = recording(request(1, 'session/new'), answer(1, { sessionId: 's' }), '{"dir":"in","t":9,"ms');
+  const agent = new Agent('replay-agent', [first, second, '--no-wait']);
+  assert.deepEqual((await agent.call('initialize', {})).result, { protocolVersion: 1 });
+  assert.deepEqual((await agent.call('session/new', {})).result, { sessionId: 's' });
+  await agent.end();
+  assert.deepEqual(agent.noise, ['no JSON { at all']);
+  assert.match(agent.stderr, /line 3 breaks off and is left out/);
+});
+
+test('a line that breaks off in the middle is refused', async () => {
+  const agent = new Agent('replay-agent', [recording(request(0, 'initialize'), '{"dir":"in","t":9,"ms', answer(0, {}))]);
+  assert.equal((await agent.ended).code, 1);
+  assert.match(agent.stderr, /line 2: not a line of a transcript/);
+});
+
+test('as a subcommand of the server', async () => {
+  const agent = new Agent('', ['replay-agent', path.join(transcripts, 'sdk-example.jsonl'), '--no-wait']);
+  assert.equal((await agent.initialize()).protocolVersion, 1);
+  await agent.end();
+  const help = new Agent('', ['replay-agent', '--help']);
+  assert.equal((await help.ended).code, 0);
+  assert.match(help.noise.join('\n'), /Usage: signalbox replay-agent FILE/);
 });

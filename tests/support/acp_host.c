@@ -6,6 +6,7 @@
 #include "base/json_check.h"
 #include "signalbox/base/utf8.h"
 #include "signalbox/core/fold.h"
+#include "support/pointer.h"
 #include "support/test.h"
 
 static void *grow(void *array, size_t count, size_t size)
@@ -208,6 +209,61 @@ static struct json_object *parse_strictly(const char *json, size_t length)
     return value;
 }
 
+static void take_blobs(void *context, struct blob *blobs)
+{
+    struct host *host = context;
+    while (blobs) {
+        struct blob *blob = blobs;
+        char id[BLOB_ID_SIZE];
+        struct digest name;
+        blobs = blob->next;
+        blob_id(&blob->name, id);
+        blob_name(blob->type, blob->data, blob->length, &name);
+        CU_ASSERT_TRUE(digest_equal(&name, &blob->name));
+        CU_ASSERT_PTR_NULL(host_blob(host, id)); /* what was sent is not sent again */
+        blob->next = host->blobs;
+        host->blobs = blob;
+    }
+}
+
+const struct blob *host_blob(const struct host *host, const char *id)
+{
+    struct digest name;
+    const struct blob *blob = host->blobs;
+    CU_ASSERT_TRUE_FATAL(blob_id_parse(id, &name));
+    while (blob && !digest_equal(&blob->name, &name)) {
+        blob = blob->next;
+    }
+    return blob;
+}
+
+/* As a client that fetches all that was cut; each blob must have come before. */
+static void restore(struct host *host, struct json_object **value)
+{
+    struct json_object *refs = json_object_object_get(*value, "refs");
+    for (size_t i = 0; refs && i < json_object_array_length(refs); i++) {
+        struct json_object *ref = json_object_array_get_idx(refs, i);
+        struct json_object *there = NULL;
+        const struct blob *blob = host_blob(host, text_of(ref, "blob"));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(blob);
+        CU_ASSERT_EQUAL(json_object_get_int64(json_object_object_get(ref, "bytes")), (int64_t)blob->length);
+        CU_ASSERT_EQUAL_FATAL(json_pointer_get(*value, text_of(ref, "path"), &there), 0);
+        struct json_object *whole;
+        if (json_object_is_type(there, json_type_string)) {
+            size_t shown = (size_t)json_object_get_string_len(there);
+            const char *note = strstr(json_object_get_string(there), "\n["); /* of what is left out */
+            shown = note ? (size_t)(note - json_object_get_string(there)) : shown;
+            CU_ASSERT_TRUE(shown < blob->length && memcmp(json_object_get_string(there), blob->data, shown) == 0);
+            TEST_TEXT(blob->type, BLOB_TEXT);
+            whole = json_object_new_string_len(blob->data, (int)blob->length);
+        } else {
+            TEST_TEXT(blob->type, BLOB_JSON);
+            whole = parse_strictly(blob->data, blob->length);
+        }
+        CU_ASSERT_EQUAL(pointer_put(*value, text_of(ref, "path"), whole), 0);
+    }
+}
+
 /* What goes into a log is JSON (json-c would take more), text, and can be folded. */
 static void check_stored(const struct seen_event *seen, uint64_t seq)
 {
@@ -228,6 +284,7 @@ static void take_event(void *context, struct event *event)
     struct seen_event *seen = &host->events[host->event_count++];
     event_number(event, host->event_count, event->at_wall_ms);
     seen->json = parse_strictly(frame_json(event->frame), frame_json_length(event->frame));
+    seen->cut = parse_strictly(frame_json(event->frame), frame_json_length(event->frame));
     seen->length = frame_json_length(event->frame);
     seen->text = strndup(frame_json(event->frame), seen->length);
     seen->kind = event->kind;
@@ -237,9 +294,14 @@ static void take_event(void *context, struct event *event)
     CU_ASSERT_PTR_NOT_NULL_FATAL(seen->text);
     check_stored(seen, host->event_count);
     CU_ASSERT_PTR_NOT_NULL_FATAL(seen->json);
+    bool message = seen->kind == EVENT_TEXT_DELTA || seen->kind == EVENT_TEXT_COMPLETE ||
+                   seen->kind == EVENT_THOUGHT_DELTA || seen->kind == EVENT_THOUGHT_COMPLETE;
+    CU_ASSERT_TRUE(message || seen->length <= host->max_event_bytes);
+    restore(host, &seen->json);
     TEST_TEXT(text_of(seen->json, "type"), event_name(seen->kind));
     TEST_TEXT(text_of(seen->json, "sessionId"), "signal");
-    watch(host, seen->kind, seen->json);
+    /* Offsets of outputs count what is shown. */
+    watch(host, seen->kind, seen->kind == EVENT_TOOL_OUTPUT ? seen->cut : seen->json);
 }
 
 static void take_notice(void *context, struct agent_notice *notice)
@@ -343,9 +405,10 @@ struct json_object *host_answer(struct host *host, int id)
 
 void host_open(struct host *host, const struct host_options *options)
 {
-    static const struct host_options usual = {50, 256 * 1024, 1, NULL, NULL, 0};
+    static const struct host_options usual = {50, 256 * 1024, 1, NULL, NULL, 0, 0};
     options = options != NULL ? options : &usual;
     *host = (struct host){.now = {1000000000}, .wall_ms = 1000000, .turn = -1};
+    host->max_event_bytes = options->max_event_bytes ? options->max_event_bytes : 64 * 1024;
     enum err err = acp_peer_new(&host->peer,
                                 &(struct acp_options){
                                     .session_id = "signal",
@@ -353,12 +416,13 @@ void host_open(struct host *host, const struct host_options *options)
                                     .run = options->run,
                                     .delta_window_ms = options->delta_window_ms,
                                     .max_message_text = options->max_message_text,
+                                    .max_event_bytes = host->max_event_bytes,
                                     .version = "1.2.3",
                                     .resume = options->resume,
                                     .login = options->login,
                                     .offers = options->offers,
                                 },
-                                &(struct acp_sink){host, take_line, take_event, take_notice,
+                                &(struct acp_sink){host, take_line, take_event, take_blobs, take_notice,
                                                    take_file, take_command, take_command_end});
     CU_ASSERT_EQUAL_FATAL(err, ERR_OK);
     acp_peer_time(host->peer, host->now, host->wall_ms);
@@ -382,6 +446,7 @@ void host_close(struct host *host)
     }
     for (size_t i = 0; i < host->event_count; i++) {
         json_object_put(host->events[i].json);
+        json_object_put(host->events[i].cut);
         free(host->events[i].text);
     }
     for (size_t i = 0; i < host->notice_count; i++) {
@@ -406,6 +471,7 @@ void host_close(struct host *host)
         free(host->blocks[i].id);
         free(host->blocks[i].text);
     }
+    blobs_free(host->blobs);
     free(host->sent);
     free(host->events);
     free(host->notices);

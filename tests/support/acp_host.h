@@ -12,8 +12,9 @@
 #include "signalbox/core/acp.h"
 
 struct seen_event {
-    struct json_object *json; /* sealed with its number and parsed back */
-    char *text;               /* the same as it stands in the log, NUL-terminated */
+    struct json_object *json; /* sealed with its number and parsed back; what was cut is whole again */
+    struct json_object *cut;  /* the same as it came */
+    char *text;               /* as it stands in the log, NUL-terminated */
     size_t length;
     enum event_kind kind;
     int64_t at_wall_ms;
@@ -65,6 +66,8 @@ struct host {
     size_t tool_count;
     struct seen_block *blocks;
     size_t block_count;
+    struct blob *blobs; /* the last one first */
+    size_t max_event_bytes;
     size_t kinds_from;
     int turn, turns; /* the running turn's number or -1; how many were begun */
 };
@@ -74,7 +77,8 @@ struct host_options {
     size_t max_message_text;
     uint64_t run;
     const char *resume, *login; /* as in struct acp_options */
-    unsigned offers;
+    size_t max_event_bytes; /* 0: 64 KiB */
+    unsigned offers;        /* enum acp_offer */
 };
 
 /* A peer that has said nothing. `options` NULL: 50 ms, 256 KiB, run 1. */
@@ -97,6 +101,8 @@ void host_thought(struct host *host, const char *thought); /* agent_thought_chun
 void host_prompt(struct host *host);                       /* a turn with a made-up id */
 void host_answer_prompt(struct host *host, const char *result);
 
+/* The blob of this id; NULL if none came. */
+const struct blob *host_blob(const struct host *host, const char *id);
 /* What came since the last call, as names: "text_delta text_complete"; good until the next
  * call. */
 const char *host_kinds(struct host *host);

@@ -439,8 +439,8 @@ static size_t first_row(const struct fold_log *log, uint64_t seq)
     return index;
 }
 
-void fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after, uint64_t head,
-                     struct fold_log *out)
+uint64_t fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after, uint64_t head,
+                         struct fold_log *out)
 {
     struct fold *fold = NULL;
     must(fold_new(&fold, after) == ERR_OK, "fold_new");
@@ -454,6 +454,7 @@ void fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after,
         end++;
     }
     must(fold_decide(fold) == ERR_OK, "fold_decide");
+    uint64_t unsafe = fold_unsafe(fold);
     uint64_t wanted = fold_wants(fold);
     for (size_t index = first_row(log, wanted); wanted > 0; index = first_row(log, wanted)) {
         struct fold_event event;
@@ -469,6 +470,7 @@ void fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after,
         must(fold_position(fold) == log->rows[end - 1].seq, "the head came out");
     }
     fold_free(fold);
+    return unsafe;
 }
 
 void fold_log_compact(struct fold_log *log, uint64_t first, uint64_t last)

@@ -30,9 +30,9 @@ void fold_log_make(struct fold_log *log, uint64_t seed, size_t length, bool stri
 void fold_log_make_of(struct fold_log *log, const uint8_t *bytes, size_t count);
 
 /* Events up to `head` for a client at `after`, noting from row number `begin` on; the last row read
- * may lie above. */
-void fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after, uint64_t head,
-                     struct fold_log *out);
+ * may lie above. Returns fold_unsafe. */
+uint64_t fold_log_replay(const struct fold_log *log, uint64_t begin, uint64_t after, uint64_t head,
+                         struct fold_log *out);
 /* As a store folds: the rows with numbers from `first` to `last`, in place. */
 void fold_log_compact(struct fold_log *log, uint64_t first, uint64_t last);
 /* The last turn_started at or before `seq`; 1 if there is none. */

@@ -143,6 +143,8 @@ static void sink_order(void *context, struct session *session, enum agent_order_
 {
     struct fixture *fixture = context;
     RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
+    kind = kind == ORDER_PROMPT_BLOBS ? ORDER_PROMPT : kind;
+    RULE(session_has_agent(session));
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);
     RULE((kind == ORDER_PROMPT || kind == ORDER_CANCEL) == (turn_id != NULL));
     if (kind == ORDER_PROMPT) {
@@ -165,7 +167,45 @@ static void sink_start_agent(void *context, struct session *session)
     struct fixture *fixture = context;
     RULE(session->life == AGENT_STARTING);
     RULE(session->run > 0);
+    RULE(fixture->running);
     record(fixture, RECORD_START);
+}
+
+static struct place_answer sink_take_place(void *context, struct session *session, const char *user)
+{
+    struct fixture *fixture = context;
+    RULE(session->life == AGENT_NONE && !fixture->waits);
+    RULE(user && *user);
+    if (fixture->place.kind != PLACE_REFUSED) {
+        RULE(!fixture->running);
+        fixture->running = fixture->place.kind == PLACE_GIVEN;
+        fixture->waits = fixture->place.kind == PLACE_WAITS;
+    }
+    return fixture->place;
+}
+
+static void sink_leave_place(void *context, struct session *session)
+{
+    struct fixture *fixture = context;
+    RULE(fixture->waits && session->life == AGENT_NONE);
+    fixture->waits = false;
+    record(fixture, RECORD_LEAVE);
+}
+
+static const char *sink_run(void *context, struct session *session, enum agent_run what, const char *message)
+{
+    struct fixture *fixture = context;
+    struct record *made = record(fixture, RECORD_RUN);
+    made->run = what;
+    made->message = copy(message);
+    if (what == RUN_PROVEN) {
+        RULE(fixture->running && session->life == AGENT_READY);
+        return NULL;
+    }
+    /* Exactly one word of each run's end. */
+    RULE(fixture->running && session->life == AGENT_NONE);
+    fixture->running = false;
+    return what == RUN_OVER ? NULL : fixture->note;
 }
 
 static void answered(struct fixture *fixture, struct called *call, enum answer_code code, const char *message,
@@ -258,10 +298,11 @@ struct caller fixture_caller(struct fixture *fixture, const char *user)
     return (struct caller){.user = user, .client_id = "client", .id = call->id, .reply = call};
 }
 
-struct fixture *fixture_new(void)
+static struct fixture *new_with(struct place_answer place)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
     CHECK(fixture);
+    fixture->place = place;
     fixture->limits = (struct session_limits){.permission_timeout_ms = 60000, .cancel_timeout_ms = 10000,
                                               .start_timeout_ms = 30000, .max_queued = 3, .max_pending = 4};
     fixture->now = (struct session_now){.at = {5000000000}, .wall_ms = 1700000000000, .limits = &fixture->limits};
@@ -269,6 +310,9 @@ struct fixture *fixture_new(void)
                                           .event = sink_event,
                                           .order = sink_order,
                                           .start_agent = sink_start_agent,
+                                          .take_place = sink_take_place,
+                                          .leave_place = sink_leave_place,
+                                          .run = sink_run,
                                           .answer = sink_answer,
                                           .arm = sink_arm,
                                           .disarm = sink_disarm,
@@ -291,6 +335,16 @@ struct fixture *fixture_new(void)
     struct caller caller = fixture_caller(fixture, "alice");
     session_begin(session, &fixture->sink, &fixture->now, &caller);
     return fixture;
+}
+
+struct fixture *fixture_new(void)
+{
+    return new_with((struct place_answer){.kind = PLACE_GIVEN});
+}
+
+struct fixture *fixture_waiting(size_t before)
+{
+    return new_with((struct place_answer){.kind = PLACE_WAITS, .before = before});
 }
 
 struct fixture *fixture_ready(void)
@@ -365,7 +419,7 @@ struct record *fixture_prompt(struct fixture *fixture, const char *user, const c
     char content[256];
     snprintf(content, sizeof(content), "[{\"type\":\"text\",\"text\":\"%s\"}]", text);
     struct command command = {.type = COMMAND_PROMPT, .text = copy(text), .content = content};
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     free(command.text);
     return fixture_answer_of(fixture, fixture->call_count);
 }
@@ -380,7 +434,7 @@ struct record *fixture_withdraw(struct fixture *fixture, const char *user, const
 struct record *fixture_resume(struct fixture *fixture, const char *user)
 {
     struct caller caller = fixture_caller(fixture, user);
-    session_resume_queue(fixture->session, &fixture->sink, &fixture->now, &caller, true);
+    session_resume_queue(fixture->session, &fixture->sink, &fixture->now, &caller);
     return fixture_answer_of(fixture, fixture->call_count);
 }
 
@@ -479,6 +533,22 @@ static struct armed *find_armed(const struct fixture *fixture, int what, const c
     return NULL;
 }
 
+void fixture_give_place(struct fixture *fixture)
+{
+    RULE(fixture->waits);
+    fixture->waits = false;
+    fixture->running = true;
+    session_place_given(fixture->session, &fixture->sink, &fixture->now);
+}
+
+void fixture_refuse_place(struct fixture *fixture, enum answer_code code, const char *message)
+{
+    RULE(fixture->waits);
+    fixture->waits = false;
+    const struct place_answer why = {.kind = PLACE_REFUSED, .code = code, .message = message};
+    session_place_refused(fixture->session, &fixture->sink, &fixture->now, &why);
+}
+
 bool fixture_is_armed(const struct fixture *fixture, int what)
 {
     return find_armed(fixture, what, NULL) != NULL;
@@ -503,6 +573,10 @@ void fixture_expire(struct fixture *fixture, int what)
     }
     if (what == ARM_CANCEL) {
         session_cancel_expired(fixture->session, &fixture->sink, &fixture->now);
+    } else if (what == ARM_AGENT_IDLE) {
+        session_idle_expired(fixture->session, &fixture->sink, &fixture->now);
+    } else if (what == ARM_PROOF) {
+        session_proof_expired(fixture->session, &fixture->sink, &fixture->now);
     } else if (what == ARM_SETTING) {
         session_setting_expired(fixture->session, &fixture->sink, &fixture->now, armed->request_id);
     } else {
@@ -523,7 +597,10 @@ static void put(struct buffer *out, const char *before, const char *text, const 
 }
 
 static const char *const arm_names[] = {[ARM_PERMISSION] = "permission", [ARM_CANCEL] = "cancel",
-                                        [ARM_START] = "start", [ARM_SETTING] = "setting"};
+                                        [ARM_START] = "start", [ARM_AGENT_IDLE] = "idle",
+                                        [ARM_PROOF] = "proof", [ARM_SETTING] = "setting"};
+static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = "failed",
+                                        [RUN_CRASHED] = "crashed", [RUN_OVER] = "over"};
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
                                           [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
@@ -560,6 +637,12 @@ static void trace(struct buffer *out, const struct record *made)
     case RECORD_DISARM:
         put(out, made->kind == RECORD_ARM ? "+" : "-", arm_names[made->what], NULL);
         break;
+    case RECORD_LEAVE:
+        put(out, "", "leave", NULL);
+        break;
+    case RECORD_RUN:
+        put(out, "run:", run_names[made->run], NULL);
+        break;
     case RECORD_FEED:
         put(out, "feed", made->waiting ? "+" : "-", NULL);
         break;
@@ -570,7 +653,9 @@ const char *fixture_trace(struct fixture *fixture)
 {
     buffer_reset(&fixture->trace);
     for (; fixture->traced < fixture->count; fixture->traced++) {
-        trace(&fixture->trace, &fixture->records[fixture->traced]);
+        if (fixture->shows_runs || fixture->records[fixture->traced].kind != RECORD_RUN) {
+            trace(&fixture->trace, &fixture->records[fixture->traced]);
+        }
     }
     buffer_byte(&fixture->trace, 0);
     return fixture->trace.data;

@@ -12,7 +12,7 @@
 #include "support/test.h"
 
 enum record_kind { RECORD_EVENT, RECORD_ORDER, RECORD_START, RECORD_ANSWER, RECORD_KEEP, RECORD_ARM, RECORD_DISARM,
-                   RECORD_FEED };
+                   RECORD_FEED, RECORD_LEAVE, RECORD_RUN };
 
 struct record {
     enum record_kind kind;
@@ -26,6 +26,7 @@ struct record {
     int what;                                /* RECORD_ARM, RECORD_DISARM */
     int64_t after_ms;
     bool waiting;                            /* RECORD_FEED */
+    enum agent_run run;                      /* RECORD_RUN, with `message` */
 };
 
 struct armed {
@@ -62,10 +63,18 @@ struct fixture {
     struct json_object *ordered;  /* requestId: true, once the agent was told */
     struct json_object *prompts;  /* messageId: its last status */
     bool closed_shown;
+    bool running, waits;          /* a place was given, or is waited for */
+    /* Set by tests: what the session is answered when it wants a place, what is added after a failure, and whether the
+     * trace has "run:crashed" and its like. */
+    struct place_answer place;
+    const char *note;
+    bool shows_runs;
 };
 
 /* session_begin is done; the trace is empty. Limits: 3 queued, 4 pending, 60 s, 10 s, 30 s. */
 struct fixture *fixture_new(void);
+/* The same, and its agent waits for a place. */
+struct fixture *fixture_waiting(size_t before);
 /* The same, and the agent is ready. */
 struct fixture *fixture_ready(void);
 void fixture_free(struct fixture *fixture); /* checks that every caller was answered, unless a close still waits */
@@ -93,6 +102,9 @@ void fixture_ask_with(struct fixture *fixture, const char *request_id, const str
 /* What the clock says: fires the armed deadline, which must be there. */
 void fixture_expire_permission(struct fixture *fixture, const char *request_id);
 void fixture_expire(struct fixture *fixture, int what);
+/* Of a session that waits for a place. */
+void fixture_give_place(struct fixture *fixture);
+void fixture_refuse_place(struct fixture *fixture, enum answer_code code, const char *message);
 bool fixture_is_armed(const struct fixture *fixture, int what);
 
 /* What happened since the last call, in one line; for example:

@@ -6,7 +6,7 @@
 #include "support/acp_host.h"
 #include "support/test.h"
 
-static const struct host_options offered = {50, 256 * 1024, 1, NULL, NULL, ACP_OFFER_FS};
+static const struct host_options offered = {50, 256 * 1024, 1, NULL, NULL, 0, ACP_OFFER_FS};
 
 static void ask(struct host *host, int id, const char *method, const char *params)
 {
@@ -130,6 +130,7 @@ static void questions_and_answers(void)
     CU_ASSERT(host.files[1].line == 4 && host.files[1].limit == 5);
     CU_ASSERT(host.files[2].write && host.files[2].length == 4);
     CU_ASSERT_EQUAL(host_answers(&host, 1), 0);
+    CU_ASSERT(acp_peer_has_files(host.peer));
     /* In another order. */
     acp_peer_file(host.peer, 3, &host.files[2]);
     TEST_TEXT(at(host_answer(&host, 3), "result"), "{}");
@@ -141,6 +142,7 @@ static void questions_and_answers(void)
     host.files[0].length = strlen(host.files[0].content);
     acp_peer_file(host.peer, 1, &host.files[0]);
     TEST_TEXT(at(host_answer(&host, 1), "result/content"), "a \"text\"\n");
+    CU_ASSERT_FALSE(acp_peer_has_files(host.peer));
     acp_peer_file(host.peer, 1, &host.files[0]); /* once */
     CU_ASSERT_EQUAL(host_answers(&host, 1), 1);
     host_close(&host);
@@ -190,7 +192,7 @@ static void so_many_and_no_more(void)
     CU_ASSERT_FALSE(acp_peer_is_full(host.peer));
     host.refusal = ERR_STOPPING;
     ask(&host, 101, "read_text_file", "{\"sessionId\":\"s\",\"path\":\"/w/a\"}");
-    TEST_TEXT(at(host_answer(&host, 101), "error/message"), "The server is stopping");
+    TEST_TEXT(at(host_answer(&host, 101), "error/message"), "the server is stopping");
     CU_ASSERT_FALSE(acp_peer_is_full(host.peer));
     /* The end drops what is open. */
     acp_peer_end(host.peer, "over");

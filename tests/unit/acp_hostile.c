@@ -193,7 +193,7 @@ static void nonsense_ends_in_order(void)
     CU_ASSERT_TRUE_FATAL(line_count > 200);
     for (int round = 0; round < ROUNDS; round++) {
         struct host host;
-        host_open_ready(&host, &(struct host_options){50, 100 + below(1000), 1, NULL, NULL, ACP_OFFER_FS | ACP_OFFER_TERMINAL}, NULL);
+        host_open_ready(&host, &(struct host_options){50, 100 + below(1000), 1, NULL, NULL, 0, ACP_OFFER_FS | ACP_OFFER_TERMINAL}, NULL);
         for (int i = 0; i < STEPS / ROUNDS; i++) {
             step(&host);
         }

@@ -71,6 +71,13 @@ static const char *const script[] = {
     "\"toolCall\":{\"toolCallId\":\"e\",\"kind\":\"switch_mode\",\"rawInput\":{\"plan\":\"p\"}},"
     "\"options\":[{\"optionId\":\"o\"}]}}",
     "{\"method\":\"$/cancel_request\",\"params\":{\"requestId\":\"y\"}}",
+    /* LONG: so long that it is cut. */
+    UPDATE("\"tool_call\",\"toolCallId\":\"f\",\"rawInput\":{\"text\":\"LONG\"}"),
+    "{\"id\":\"z\",\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"s\","
+    "\"toolCall\":{\"toolCallId\":\"f\",\"rawInput\":{\"command\":\"LONG\"}},"
+    "\"options\":[{\"optionId\":\"o\"}]}}",
+    "A",
+    UPDATE("\"tool_call_update\",\"toolCallId\":\"f\",\"status\":\"completed\",\"rawOutput\":\"LONG\""),
     UPDATE("\"plan\",\"entries\":[]"),
     UPDATE("\"usage_update\",\"used\":1,\"size\":2,\"cost\":{\"amount\":0.5}"),
     UPDATE("\"session_info_update\",\"title\":\"t\""),
@@ -111,6 +118,12 @@ static void take_event(void *context, struct event *event)
 {
     (void)context;
     event_discard(event);
+}
+
+static void take_blobs(void *context, struct blob *blobs)
+{
+    (void)context;
+    blobs_free(blobs);
 }
 
 static void take_notice(void *context, struct agent_notice *notice)
@@ -204,7 +217,7 @@ static bool play(void)
                                   .max_message_text = 64,
                                   .version = "1",
                                   .offers = ACP_OFFER_FS | ACP_OFFER_TERMINAL};
-    struct acp_sink sink = {NULL,      take_line,    take_event,      take_notice,
+    struct acp_sink sink = {NULL,      take_line,    take_event,      take_blobs, take_notice,
                             take_file, take_command, take_command_end};
     struct acp_peer *peer = NULL;
     enum err err = acp_peer_new(&peer, &options, &sink);
@@ -225,10 +238,27 @@ static bool play(void)
     return told && ended;
 }
 
+static struct json_object *parse(const char *line)
+{
+    static char text[64 * 1024];
+    char *to = text;
+    for (const char *at = line; *at;) {
+        if (strncmp(at, "LONG", 4) != 0) {
+            *to++ = *at++;
+            continue;
+        }
+        memset(to, 'x', 40 * 1024);
+        to += 40 * 1024;
+        at += 4;
+    }
+    *to = '\0';
+    return json_tokener_parse(text);
+}
+
 static void each_allocation_may_fail(void)
 {
     for (int i = 0; i < STEPS; i++) {
-        messages[i] = script[i][0] == '{' ? json_tokener_parse(script[i]) : NULL;
+        messages[i] = script[i][0] == '{' ? parse(script[i]) : NULL;
         CU_ASSERT_FATAL(messages[i] != NULL || script[i][0] != '{');
     }
     bool all_fine;

@@ -6,10 +6,11 @@
 #include "core/acp_terminal.h"
 #include "core/acp_tool.h"
 #include "signalbox/base/json.h"
+#include "signalbox/core/blob.h"
 #include "support/acp_host.h"
 #include "support/test.h"
 
-static const struct host_options offered = {50, 256 * 1024, 3, NULL, NULL, ACP_OFFER_TERMINAL};
+static const struct host_options offered = {50, 256 * 1024, 3, NULL, NULL, 0, ACP_OFFER_TERMINAL};
 
 static void ask(struct host *host, int id, const char *method, const char *members)
 {
@@ -296,17 +297,20 @@ static void what_is_shown_live_has_an_end(void)
     for (int i = 0; i < PIECES; i++) {
         acp_peer_terminal_output(host.peer, 1, piece, PIECE);
         /* No window passes, and still no event grows without bound. */
-        CU_ASSERT(host.events[host.event_count - 1].length < ACP_TOOL_DELTA_MAX + 2 * PIECE);
+        CU_ASSERT(host.events[host.event_count - 1].length < PIECE);
     }
     out(&host, "the end\xe2\x82");
     acp_peer_terminal_exited(host.peer, 1, 0, 0);
     host_update(&host, "{\"sessionUpdate\":\"tool_call_update\",\"toolCallId\":\"c\",\"status\":\"completed\"}");
-    CU_ASSERT(host.tools[0].output_units < ACP_TOOL_OUTPUT_SHOWN + 2 * ACP_TOOL_DELTA_MAX);
+    CU_ASSERT(host.tools[0].output_units < ACP_TOOL_OUTPUT_SHOWN + 3 * ACP_TOOL_DELTA_MAX);
     CU_ASSERT_PTR_NOT_NULL(strstr(host.tools[0].output, "more output than is shown"));
     const char *result = json_get_string(host.tools[0].result, "result");
     CU_ASSERT_PTR_NOT_NULL(strstr(result, "bytes before this are left out"));
-    CU_ASSERT(strlen(result) <= 2 * (size_t)ACP_TOOL_OUTPUT_KEPT + PIECE + 100);
-    TEST_TEXT(result + strlen(result) - 10, "the end\xef\xbf\xbd");
+    TEST_TEXT(at(host.tools[0].result, "refs/0/path"), "/result");
+    const struct blob *whole = host_blob(&host, at(host.tools[0].result, "refs/0/blob"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(whole);
+    CU_ASSERT(whole->length <= 2 * (size_t)ACP_TOOL_OUTPUT_KEPT + PIECE + 100);
+    CU_ASSERT_EQUAL(memcmp(whole->data + whole->length - 10, "the end\xef\xbf\xbd", 10), 0);
     free(piece);
     host_close(&host);
 }

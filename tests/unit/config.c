@@ -228,6 +228,65 @@ static void agents_are_checked(void)
             "agent a: permission-timeout-ms: \"x\" is not a whole number");
     refused("agent a {\n command = x\n offers = {fs, files} }", 3,
             "agent a: offers: \"files\" is neither fs nor terminal");
+    refused("agent a {\n command = x\n agent-idle-ms = 99999999999 }", 3,
+            "agent a: agent-idle-ms: 99999999999 is out of bounds: 0 to 2592000000 milliseconds");
+    refused("agent a {\n command = x\n memory-limit = 1M }", 3,
+            "agent a: memory-limit: 1M is out of bounds: 16777216 to 1099511627776 bytes");
+    refused("agent a {\n command = x\n nice = \"\" }", 3, "agent a: nice: \"\" is not a whole number");
+}
+
+static void agents_have_numbers_of_their_own(void)
+{
+    struct fixture fixture = load("agent-idle-ms = 7\nagent-hang-ms = 9\n"
+                                  "agent a { command = x }\n"
+                                  "agent b { command = x\n agent-idle-ms = 0\n agent-silence-ms = 5\n memory-limit = 2G\n"
+                                  " cpu-limit-seconds = 60\n open-files-limit = 256\n file-size-limit = 1M\n nice = 0\n"
+                                  " oom-score-adj = 1000 }\n");
+    CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
+    const struct config_agent *a = config_agent(fixture.config, "a");
+    const struct config_agent *b = config_agent(fixture.config, "b");
+    CU_ASSERT_EQUAL(a->idle_ms, 7);
+    CU_ASSERT_EQUAL(a->silence_ms, 120000);
+    CU_ASSERT_EQUAL(a->hang_ms, 9);
+    CU_ASSERT_EQUAL(b->idle_ms, 0);
+    CU_ASSERT_EQUAL(b->silence_ms, 5);
+    const struct config_limits none = {-1, -1, -1, -1, -1, -1};
+    const struct config_limits all = {INT64_C(2) << 30, 60, 256, 1 << 20, 0, 1000};
+    CU_ASSERT_EQUAL(memcmp(&a->limits, &none, sizeof(none)), 0);
+    CU_ASSERT_EQUAL(memcmp(&b->limits, &all, sizeof(all)), 0);
+    finish(&fixture);
+}
+
+static struct digest digest_of(const char *section)
+{
+    struct fixture fixture = load(section);
+    CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
+    struct digest digest;
+    config_agent_digest(config_agent(fixture.config, "a"), &digest);
+    finish(&fixture);
+    return digest;
+}
+
+/* What makes it another agent to start, and what does not. */
+static void agents_that_start_in_the_same_way_have_the_same_digest(void)
+{
+    static const struct {
+        const char *section;
+        bool same;
+    } rows[] = {
+        {"agent a { command = {x, y}\n title = other\n agent-idle-ms = 3 }", true},
+        {"agent a { command = {x, z} }", false},
+        {"agent a { command = {x} }", false},
+        {"agent a { command = {x, y}\n environment = {\"A=1\"} }", false},
+        {"agent a { command = {x, y}\n memory-limit = 1G }", false},
+        {"agent a { command = {x, y}\n cpu-limit-seconds = 1 }", false},
+        {"agent a { command = {x, y}\n offers = {fs} }", false},
+    };
+    struct digest first = digest_of("agent a { command = {x, y} }");
+    for (size_t i = 0; i < array_size(rows); i++) {
+        struct digest other = digest_of(rows[i].section);
+        CU_ASSERT_EQUAL(digest_equal(&first, &other), rows[i].same);
+    }
 }
 
 static void addresses_are_explicit_and_guarded(void)
@@ -595,13 +654,35 @@ static void the_docs_are_those_of_the_table(void)
     buffer_free(&docs);
 }
 
+static void an_agent_has_a_wire_log_of_its_own(void)
+{
+    struct fixture fixture = load("wire-log = yes\nagent a { command = {'x'} }\n"
+                                  "agent b { command = {'x'}\n wire-log = off }\n");
+    CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
+    CU_ASSERT(config_agent(fixture.config, "a")->wire_log);
+    CU_ASSERT_FALSE(config_agent(fixture.config, "b")->wire_log);
+    finish(&fixture);
+    fixture = load("agent a { command = {'x'}\n wire-log = true }\nagent b { command = {'x'}\n}\n");
+    CU_ASSERT_EQUAL_FATAL(fixture.err, ERR_OK);
+    CU_ASSERT(config_agent(fixture.config, "a")->wire_log);
+    CU_ASSERT_FALSE(config_agent(fixture.config, "b")->wire_log);
+    finish(&fixture);
+    fixture = load("agent a { command = {'x'}\n wire-log = perhaps }\n");
+    CU_ASSERT_EQUAL(fixture.err, ERR_INVAL);
+    CU_ASSERT_EQUAL(fixture.error.line, 2);
+    TEST_TEXT(fixture.error.reason, "agent a: wire-log: \"perhaps\" is neither true nor false");
+    finish(&fixture);
+}
+
 TEST_MAIN("config", TEST(the_defaults_are_those_of_the_table),
           TEST(the_data_folder_follows_the_environment), TEST(every_kind_of_value_is_read),
           TEST(errors_name_the_line), TEST(what_is_not_closed_is_an_error_where_it_begins),
-          TEST(agents_are_checked), TEST(addresses_are_explicit_and_guarded),
+          TEST(agents_are_checked), TEST(agents_have_numbers_of_their_own),
+          TEST(agents_that_start_in_the_same_way_have_the_same_digest), TEST(addresses_are_explicit_and_guarded),
           TEST(set_overrides_the_file), TEST(files_that_cannot_be_read_are_errors),
           TEST(a_reload_keeps_what_needs_a_restart),
           TEST(a_reload_cannot_open_the_server_to_everybody), TEST(themes_are_json_objects),
           TEST(workspaces_lie_under_a_root), TEST(programs_are_found_by_the_agents_path),
           TEST(environments_are_laid_over_each_other), TEST(snapshots_are_exchanged_under_readers),
-          TEST(the_shipped_configuration_is_fine), TEST(the_docs_are_those_of_the_table))
+          TEST(the_shipped_configuration_is_fine), TEST(the_docs_are_those_of_the_table),
+          TEST(an_agent_has_a_wire_log_of_its_own))

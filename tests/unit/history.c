@@ -16,18 +16,27 @@ static struct history *history;
 static struct maintenance *maintenance;
 static struct mailbox *box;
 
-static void append(int64_t key, uint64_t seq, const char *json, size_t length)
+static void append_kind(int64_t key, uint64_t seq, const char *kind, const char *json, size_t length)
 {
     struct store_write write = {
         .kind = STORE_EVENT,
         .session_key = key,
         .seq = seq,
-        .event_kind = "text_delta",
+        .event_kind = kind,
         .json = json,
         .json_length = length,
     };
     CU_ASSERT_EQUAL_FATAL(store->operations->append(store, &write), ERR_OK);
 }
+
+static void append(int64_t key, uint64_t seq, const char *json, size_t length)
+{
+    append_kind(key, seq, "error", json, length);
+}
+
+/* An event that stays whatever is folded. */
+#define EVENT(n) "{\"seq\":" #n ",\"type\":\"error\"}"
+enum { EVENT_LENGTH = sizeof(EVENT(1)) - 1 };
 
 static void append_row(int64_t key, const char *id, int64_t updated_at, bool closed)
 {
@@ -51,9 +60,9 @@ static void begin(void)
     CU_ASSERT_EQUAL_FATAL(history_start(&history, store), ERR_OK);
     CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, store, NULL, NULL), ERR_OK);
     for (uint64_t seq = 1; seq <= 9; seq++) {
-        char text[8];
-        snprintf(text, sizeof(text), "{\"n\":%d}", (int)seq);
-        append(1, seq, text, 7);
+        char text[EVENT_LENGTH + 1];
+        snprintf(text, sizeof(text), "{\"seq\":%u,\"type\":\"error\"}", (unsigned)seq % 10);
+        append(1, seq, text, EVENT_LENGTH);
     }
 }
 
@@ -84,8 +93,10 @@ static struct history_request *new_request(enum history_request_kind kind, uint6
     request->reply_kind = BACK;
     request->kind = kind;
     request->session_key = 1;
+    request->began = from - 1;
     request->from = from;
     request->to = to;
+    request->whole = true;
     request->max_bytes = max_bytes;
     request->max_events = max_events;
     return request;
@@ -112,19 +123,21 @@ static void events_come_as_an_array_of_json(void)
     begin();
     struct history_request *request = new_request(HISTORY_JSON, 2, 4, 1000, 0);
     ask(request);
-    expect(request, "{\"n\":2},{\"n\":3},{\"n\":4}", 3, 4);
+    expect(request, EVENT(2) "," EVENT(3) "," EVENT(4), 3, 4);
     request = new_request(HISTORY_JSON, 2, 9, 1000, 2);
     ask(request);
-    expect(request, "{\"n\":2},{\"n\":3}", 2, 3);
-    request = new_request(HISTORY_JSON, 2, 9, 8, 0); /* reached within the second */
+    expect(request, EVENT(2) "," EVENT(3), 2, 3);
+    request = new_request(HISTORY_JSON, 2, 9, EVENT_LENGTH + 1, 0); /* reached within the second */
     ask(request);
-    expect(request, "{\"n\":2},{\"n\":3}", 2, 3);
+    expect(request, EVENT(2) "," EVENT(3), 2, 3);
     request = new_request(HISTORY_JSON, 2, 9, 0, 0); /* one event at least */
     ask(request);
-    expect(request, "{\"n\":2}", 1, 2);
-    request = new_request(HISTORY_JSON, 10, 20, 1000, 0);
+    expect(request, EVENT(2), 1, 2);
+    request = new_request(HISTORY_JSON, 10, 20, 1000, 0); /* what is not in the log */
     ask(request);
-    expect(request, "", 0, 9);
+    CU_ASSERT_EQUAL(request->result, ERR_IO);
+    CU_ASSERT_EQUAL(request->last, 9);
+    history_request_free(request);
     request = new_request(HISTORY_JSON, 5, 4, 1000, 0);
     ask(request);
     expect(request, "", 0, 4);
@@ -138,20 +151,25 @@ static void events_come_as_frames(void)
     begin();
     struct history_request *request = new_request(HISTORY_FRAMES, 8, 9, 1000, 0);
     ask(request);
-    expect(request, "\x81\x07{\"n\":8}\x81\x07{\"n\":9}", 2, 9);
+    expect(request, "\x81\x18" EVENT(8) "\x81\x18" EVENT(9), 2, 9);
+    CU_ASSERT_EQUAL(EVENT_LENGTH, 0x18);
 
     size_t sizes[] = {126, 70000};
     for (uint64_t i = 0; i < 2; i++) {
-        char *text = malloc(sizes[i]);
-        memset(text, 'x', sizes[i]);
-        append(1, 10 + i, text, sizes[i]);
-        free(text);
+        struct buffer text = {0};
+        buffer_format(&text, "{\"seq\":%d,\"type\":\"error\",\"x\":\"", 10 + (int)i);
+        while (text.length < sizes[i] - 2) {
+            buffer_byte(&text, 'x');
+        }
+        buffer_append(&text, "\"}", 2);
+        append(1, 10 + i, text.data, text.length);
+        buffer_free(&text);
     }
     request = new_request(HISTORY_FRAMES, 10, 11, 1 << 20, 0);
     ask(request);
     CU_ASSERT_EQUAL_FATAL(request->bytes.length, 4 + 126 + 10 + 70000);
-    CU_ASSERT_EQUAL(memcmp(request->bytes.data, "\x81\x7e\x00\x7exx", 6), 0);
-    CU_ASSERT_EQUAL(memcmp(request->bytes.data + 130, "\x81\x7f\0\0\0\0\0\x01\x11\x70xx", 12), 0);
+    CU_ASSERT_EQUAL(memcmp(request->bytes.data, "\x81\x7e\x00\x7e{\"", 6), 0);
+    CU_ASSERT_EQUAL(memcmp(request->bytes.data + 130, "\x81\x7f\0\0\0\0\0\x01\x11\x70{\"", 12), 0);
     CU_ASSERT_EQUAL(request->last, 11);
     history_request_free(request);
     end();
@@ -184,7 +202,7 @@ static void what_many_wait_for_is_answered_to_each(void)
         uint64_t from = i % 5 == 0 ? 2 : 1;
         uint64_t to = i % 3 == 0 ? 9 : 7;
         struct history_request *request =
-            new_request(HISTORY_JSON, from, to, i % 7 == 0 ? 15 : 1000, 0);
+            new_request(HISTORY_JSON, from, to, i % 7 == 0 ? 2 * EVENT_LENGTH : 1000, 0);
         request->cookie[0] = i;
         history_ask(history, request);
     }
@@ -201,8 +219,8 @@ static void what_many_wait_for_is_answered_to_each(void)
         uint64_t last = cookie % 7 == 0 ? request->from + 1 : request->to;
         CU_ASSERT_EQUAL(request->last, last);
         CU_ASSERT_EQUAL(request->events, last - request->from + 1);
-        CU_ASSERT_EQUAL(request->bytes.length, request->events * 8 - 1);
-        CU_ASSERT_EQUAL(request->bytes.data[5], (char)('0' + request->from));
+        CU_ASSERT_EQUAL(request->bytes.length, request->events * (EVENT_LENGTH + 1) - 1);
+        CU_ASSERT_EQUAL(request->bytes.data[7], (char)('0' + request->from));
         history_request_free(request);
     }
     end();
@@ -262,6 +280,19 @@ static enum err broken_list(struct store_reader *reader, int64_t updated_at, int
     return ERR_IO;
 }
 
+static enum err broken_audit(struct store_reader *reader, int64_t after, bool newest_first, size_t limit,
+                             const struct audit_filter *filter, store_audit_visit *visit, void *context)
+{
+    (void)reader;
+    (void)after;
+    (void)newest_first;
+    (void)limit;
+    (void)filter;
+    const struct audit_entry entry = {.number = 1, .action = (char *)(uintptr_t) "decision"};
+    (void)visit(context, &entry);
+    return ERR_CORRUPT;
+}
+
 static struct store_operations broken_operations;
 static struct store_reader broken_reader = {.operations = &broken_operations};
 
@@ -307,6 +338,7 @@ static void a_store_that_cannot_be_read_is_an_error(void)
         .read_events = broken_events,
         .read_session = broken_session,
         .list_sessions = broken_list,
+        .list_audit = broken_audit,
     };
     struct store broken = {.operations = &broken_operations};
     CU_ASSERT_EQUAL_FATAL(history_start(&history, &broken), ERR_OK);
@@ -321,8 +353,12 @@ static void a_store_that_cannot_be_read_is_an_error(void)
     CU_ASSERT_EQUAL(request->result, ERR_IO);
     history_request_free(request);
     struct list_request *page = new_list("", 10, false);
-    ask_list(page);
-    CU_ASSERT_EQUAL(page->result, ERR_IO);
+    for (int kind = 0; kind < 2; kind++) {
+        page->kind = kind ? LIST_AUDIT : LIST_SESSIONS;
+        ask_list(page);
+        CU_ASSERT_EQUAL(page->result, ERR_IO);
+        CU_ASSERT_EQUAL(page->items.length, 0);
+    }
     list_request_free(page);
     end();
 }
@@ -407,6 +443,101 @@ static void a_position_that_is_none_is_refused(void)
     struct list_request *page = new_list("0.1", 2, false);
     ask_list(page);
     CU_ASSERT_EQUAL(page->result, ERR_OK);
+    list_request_free(page);
+    end();
+}
+
+/* ---- Rules and the audit ---- */
+
+static void append_entry(const char *user, const char *request)
+{
+    struct audit_entry entry = {
+        .at = 1000, .action = (char *)(uintptr_t) "decision", .user = (char *)(uintptr_t)user,
+        .outcome = (char *)(uintptr_t) "allowed", .request = (char *)(uintptr_t)request};
+    struct store_write write = {.kind = STORE_AUDIT, .audit = &entry};
+    CU_ASSERT_EQUAL_FATAL(store->operations->append(store, &write), ERR_OK);
+}
+
+static void expect_items(struct list_request *page, const char *items, const char *next)
+{
+    ask_list(page);
+    CU_ASSERT_EQUAL(page->result, ERR_OK);
+    buffer_byte(&page->items, '\0');
+    TEST_TEXT(page->items.length > 1 ? page->items.data : "", items);
+    TEST_TEXT(page->next, next);
+}
+
+static void pages_of_rules_and_of_the_audit(void)
+{
+    begin();
+    for (const char *id = "r1\0r2\0r3\0"; *id; id += 3) {
+        struct stored_rule rule = {.id = (char *)(uintptr_t)id,
+                                   .user = (char *)(uintptr_t)(id[1] == '2' ? "ben" : "ann")};
+        struct store_write write = {.kind = STORE_RULE, .rule = &rule};
+        CU_ASSERT_EQUAL_FATAL(store->operations->append(store, &write), ERR_OK);
+        append_entry(rule.user, NULL);
+    }
+#define RULE(id, user) "{\"ruleId\":\"" id "\",\"user\":\"" user "\",\"createdAt\":0,\"expiresAt\":null}"
+#define ENTRY(number, user)                                                                        \
+    "{\"number\":" number ",\"at\":1000,\"action\":\"decision\",\"outcome\":\"allowed\","             \
+    "\"alwaysAllow\":false,\"user\":\"" user "\"}"
+    struct list_request *page = new_list("", 2, false);
+    page->kind = LIST_RULES;
+    expect_items(page, RULE("r1", "ann") "," RULE("r2", "ben"), "2");
+    CU_ASSERT_EQUAL(page->count, 2);
+    memcpy(page->after, page->next, sizeof(page->after)); /* the same one asks for the next */
+    expect_items(page, RULE("r3", "ann"), "");
+    page->after[0] = '\0';
+    page->user = strdup("ben");
+    expect_items(page, RULE("r2", "ben"), "");
+    list_request_free(page);
+
+    page = new_list("", 2, false);
+    page->kind = LIST_AUDIT;
+    expect_items(page, ENTRY("1", "ann") "," ENTRY("2", "ben"), "2");
+    memcpy(page->after, page->next, sizeof(page->after));
+    expect_items(page, ENTRY("3", "ann"), "");
+    page->after[0] = '\0';
+    page->newest_first = page->lines = true;
+    expect_items(page, ENTRY("3", "ann") "\n" ENTRY("2", "ben") "\n", "2");
+    page->outcome = strdup("rejected");
+    expect_items(page, "", "");
+    static const char *const wrong[] = {"x", "-1", "1.", " 1", "1x", "99999999999999999999"};
+    for (size_t i = 0; i < array_size(wrong); i++) {
+        snprintf(page->after, sizeof(page->after), "%s", wrong[i]);
+        ask_list(page);
+        CU_ASSERT_EQUAL(page->result, ERR_INVAL);
+    }
+    list_request_free(page);
+    end();
+}
+
+/* What was shown may be long: then a page has fewer, and the next one goes on behind the last. */
+static void a_page_of_the_audit_has_a_bound_in_bytes(void)
+{
+    begin();
+    enum { LONG = 400000 };
+    char *request = malloc(LONG + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(request);
+    memset(request, ' ', LONG);
+    memcpy(request + LONG - 2, "{}", 3);
+    for (int i = 0; i < 7; i++) {
+        append_entry("ann", request);
+    }
+    free(request);
+    struct list_request *page = new_list("", 100, false);
+    page->kind = LIST_AUDIT;
+    static const struct {
+        size_t count;
+        const char *next;
+    } pages[] = {{3, "3"}, {3, "6"}, {1, ""}};
+    for (size_t i = 0; i < array_size(pages); i++) {
+        ask_list(page);
+        CU_ASSERT_EQUAL(page->result, ERR_OK);
+        CU_ASSERT_EQUAL(page->count, pages[i].count);
+        TEST_TEXT(page->next, pages[i].next);
+        memcpy(page->after, page->next, sizeof(page->after));
+    }
     list_request_free(page);
     end();
 }
@@ -525,5 +656,6 @@ static void answers_of_yesterday_are_to_go(void)
 TEST_MAIN("history", TEST(events_come_as_an_array_of_json), TEST(events_come_as_frames),
           TEST(a_session_is_found_by_its_id), TEST(what_many_wait_for_is_answered_to_each),
           TEST(what_is_left_at_the_stop_is_answered), TEST(a_store_that_cannot_be_read_is_an_error),
-          TEST(lists_come_in_pages), TEST(a_position_that_is_none_is_refused),
+          TEST(lists_come_in_pages), TEST(a_position_that_is_none_is_refused), TEST(pages_of_rules_and_of_the_audit),
+          TEST(a_page_of_the_audit_has_a_bound_in_bytes),
           TEST(the_store_is_maintained_every_second), TEST(answers_of_yesterday_are_to_go))

@@ -221,6 +221,23 @@ static enum err take(void *context, struct event *event)
     return ERR_OK;
 }
 
+static struct blob *kept; /* the last blob that came */
+
+static enum err keep_blob(void *context, struct blob *blob)
+{
+    (void)context;
+    blobs_free(kept);
+    kept = blob;
+    return ERR_OK;
+}
+
+enum { MAX_EVENT_BYTES = 16384 };
+static enum err finish(struct recovery *recovery, enum err (*event)(void *context, struct event *event), void *context)
+{
+    const struct recovery_sink sink = {.context = context, .event = event, .blob = keep_blob};
+    return recovery_finish(recovery, WALL_MS, MAX_EVENT_BYTES, &sink);
+}
+
 static void recover(const struct log *log, size_t from, size_t count, struct log *ending)
 {
     struct recovery *recovery;
@@ -228,7 +245,7 @@ static void recover(const struct log *log, size_t from, size_t count, struct log
     for (size_t i = from; i < count; i++) {
         CU_ASSERT_EQUAL(recovery_read(recovery, log->events[i]), ERR_OK);
     }
-    CU_ASSERT_EQUAL(recovery_finish(recovery, WALL_MS, take, ending), ERR_OK);
+    CU_ASSERT_EQUAL(finish(recovery, take, ending), ERR_OK);
     recovery_free(recovery);
 }
 
@@ -415,7 +432,7 @@ static void odd_events_do_no_harm(void)
         json_object_put(event);
     }
     struct log log = {0};
-    CU_ASSERT_EQUAL(recovery_finish(recovery, WALL_MS, take, &log), ERR_OK);
+    CU_ASSERT_EQUAL(finish(recovery, take, &log), ERR_OK);
     CU_ASSERT_EQUAL(log.count, 1);
     recovery_free(recovery);
     log_free(&log);
@@ -440,11 +457,50 @@ static void what_cannot_be_emitted_stops_it(void)
         CU_ASSERT_EQUAL(recovery_read(recovery, log.events[i]), ERR_OK);
     }
     int calls = 0;
-    CU_ASSERT_EQUAL(recovery_finish(recovery, WALL_MS, refuse, &calls), ERR_IO);
+    CU_ASSERT_EQUAL(finish(recovery, refuse, &calls), ERR_IO);
     CU_ASSERT_EQUAL(calls, 1);
     recovery_free(recovery);
     log_free(&log);
 }
 
+static size_t count_x(const char *text, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) {
+        count += text[i] == 'x';
+    }
+    return count;
+}
+
+static void a_long_result_is_cut(void)
+{
+    struct recovery *recovery;
+    struct log log = {0}, ending = {0};
+    char text[501];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    CU_ASSERT_EQUAL_FATAL(recovery_new(&recovery, "s1"), ERR_OK);
+    say(&log, "turn_started", "turn-1", "%s", "");
+    say(&log, "tool_start", "turn-1", ",\"toolUseId\":\"t1\",\"toolName\":\"bash\"%s", "");
+    for (int i = 0; i < 80; i++) {
+        say(&log, "tool_output", "turn-1", ",\"toolUseId\":\"t1\",\"offset\":%d,\"delta\":\"%s\"", 500 * i, text);
+    }
+    for (size_t i = 0; i < log.count; i++) {
+        CU_ASSERT_EQUAL(recovery_read(recovery, log.events[i]), ERR_OK);
+    }
+    CU_ASSERT_EQUAL(finish(recovery, take, &ending), ERR_OK);
+    struct json_object *result = ending.events[0];
+    TEST_TEXT(json_get_string(result, "type"), "tool_result");
+    CU_ASSERT_TRUE(strlen(json_get_string(result, "result")) < 3000);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kept);
+    CU_ASSERT_EQUAL(kept->length, 40000);
+    CU_ASSERT_EQUAL(count_x(kept->data, kept->length), 40000);
+    blobs_free(kept);
+    kept = NULL;
+    recovery_free(recovery);
+    log_free(&log);
+    log_free(&ending);
+}
+
 TEST_MAIN("recovery", TEST(a_log_cut_anywhere_ends_closed), TEST(an_ending_cut_anywhere_ends_closed),
-          TEST(the_order_is_the_designs), TEST(odd_events_do_no_harm), TEST(what_cannot_be_emitted_stops_it))
+          TEST(the_order_is_the_designs), TEST(odd_events_do_no_harm), TEST(what_cannot_be_emitted_stops_it), TEST(a_long_result_is_cut))

@@ -207,7 +207,7 @@ static void rest_callers_have_no_cause(void)
     struct caller caller = rest_caller(fixture);
     char text[] = "hi", content[] = "[]";
     struct command command = {.type = COMMAND_PROMPT, .text = text, .content = content};
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     CU_ASSERT_PTR_NULL(json_get(fixture_last_event(fixture, "user_message"), "cause"));
     CU_ASSERT_PTR_NULL(json_get(fixture_last_event(fixture, "turn_started"), "cause"));
     fixture_free(fixture);
@@ -274,10 +274,8 @@ static void an_agent_over_the_limit_is_not_started(void)
     struct fixture *fixture = fixture_ready();
     fixture_notice(fixture, NOTICE_EXITED, NULL, "exit status 0");
     fixture_trace(fixture);
-    struct caller caller = fixture_caller(fixture, "alice");
-    char text[] = "hi", content[] = "[]";
-    struct command command = {.type = COMMAND_PROMPT, .text = text, .content = content};
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, false);
+    fixture->place = (struct place_answer){.kind = PLACE_REFUSED, .code = ANSWER_LIMIT_REACHED, .message = "full"};
+    fixture_prompt(fixture, "alice", "one");
     TEST_TRACE(fixture, "=limit_reached");
     CU_ASSERT_PTR_NULL(fixture->session->queue);
     fixture_free(fixture);
@@ -646,14 +644,14 @@ static void the_queue_survives_as_text(void)
     struct caller caller = fixture_caller(fixture, "alice");
     struct command command = {.type = COMMAND_PROMPT, .text = strdup(text),
                               .content = strdup("[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5}]")};
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     free(command.text);
     free(command.content);
     caller = rest_caller(fixture);
     caller.client_id = NULL;
     caller.id = NULL;
     command = (struct command){.type = COMMAND_PROMPT, .text = strdup(""), .content = strdup("[]")};
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     free(command.text);
     free(command.content);
     char *kept = session_queue_text(fixture->session);
@@ -738,12 +736,16 @@ static void random_step(struct fixture *fixture, int *made, bool *process, bool 
     struct session *session = fixture->session;
     char id[32];
     const char *user = random_below(2) ? "alice" : "bob";
-    if (!*process && session->life != AGENT_NONE) {
+    fixture->place.kind = random_below(3) ? PLACE_GIVEN : random_below(2) ? PLACE_WAITS : PLACE_REFUSED;
+    fixture->place.code = ANSWER_LIMIT_REACHED;
+    fixture->place.message = "full";
+    fixture->note = random_below(2) ? "It is not tried again." : NULL;
+    if (!*process && session_has_agent(session)) {
         *process = true;
         *was_ready = false;
     }
     fixture_pass(fixture, random_below(50));
-    switch (random_below(16)) {
+    switch (random_below(20)) {
     case 0:
     case 1:
     case 2:
@@ -793,7 +795,7 @@ static void random_step(struct fixture *fixture, int *made, bool *process, bool 
             *process = false;
             bool failed = !*was_ready;
             fixture_notice(fixture, failed ? NOTICE_FAILED : NOTICE_EXITED, "agent_failed", "ended");
-            if (failed && session->life == AGENT_NONE) {
+            if (failed && !session_has_agent(session)) {
                 fixture_notice(fixture, NOTICE_EXITED, NULL, "and its process");
             }
         }
@@ -807,11 +809,36 @@ static void random_step(struct fixture *fixture, int *made, bool *process, bool 
         }
         break;
     }
+    case 16:
+        if (fixture->waits) {
+            if (random_below(4)) {
+                fixture_give_place(fixture);
+            } else {
+                fixture_refuse_place(fixture, ANSWER_AGENT_UNAVAILABLE, "not now");
+            }
+        }
+        break;
+    case 17: {
+        static const enum agent_notice_kind kinds[] = {NOTICE_SILENT, NOTICE_HANGS, NOTICE_HEARD};
+        struct agent_notice notice = {.kind = kinds[random_below(3)], .silent_ms = 1000};
+        if (*process && *was_ready) {
+            session_agent_notice(session, &fixture->sink, &fixture->now, &notice);
+        }
+        break;
+    }
+    case 18:
+        if (session->idle && random_below(4) == 0) {
+            session_idle_stop(session, &fixture->sink, &fixture->now, "to make room");
+        }
+        break;
     default:
         if (random_below(40) == 0) {
             fixture_close(fixture, user);
         }
     }
+    CU_ASSERT_EQUAL(fixture->waits, session->life == AGENT_WAITING);
+    CU_ASSERT_EQUAL(fixture->running, session_has_agent(session));
+    CU_ASSERT_EQUAL(session->idle, session->idle_deadline != NULL);
     size_t pending = 0;
     for (const struct permission *p = session->pending; p; p = p->next) {
         pending++;
@@ -837,6 +864,8 @@ static void whatever_happens_everything_ends_once(void)
         unsigned before = CU_get_number_of_failures();
         random_state = seed * 7919;
         struct fixture *fixture = fixture_new();
+        fixture->limits.idle_ms = 40;
+        fixture->limits.proof_ms = 30;
         int made = 0;
         bool process = true, was_ready = false;
         for (int i = 0; i < 80; i++) {

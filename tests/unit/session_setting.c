@@ -4,7 +4,7 @@
 static struct record *set(struct fixture *fixture, const char *option_id, const char *value)
 {
     struct caller caller = fixture_caller(fixture, "alice");
-    session_set(fixture->session, &fixture->sink, &fixture->now, &caller, option_id, value, true);
+    session_set(fixture->session, &fixture->sink, &fixture->now, &caller, option_id, value);
     return fixture_answer_of(fixture, fixture->call_count);
 }
 
@@ -222,18 +222,18 @@ static void what_the_agent_cannot_take_is_refused(void)
     struct caller caller = fixture_caller(fixture, "alice");
     char content[] = "[{\"type\":\"audio\"}]";
     struct command command = {.type = COMMAND_PROMPT, .content = content, .content_needs = AGENT_CAN_AUDIO};
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     CU_ASSERT_EQUAL(fixture_answer_of(fixture, fixture->call_count)->code, ANSWER_OK); /* not known yet */
     ready(fixture, MEMORY_NEW, NULL);
     fixture_turn_ended(fixture, "error");
     caller = fixture_caller(fixture, "alice");
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     struct record *answer = fixture_answer_of(fixture, fixture->call_count);
     CU_ASSERT_EQUAL(answer->code, ANSWER_UNSUPPORTED);
     TEST_TEXT(json_get_string(answer->fields, "field"), "content");
     caller = fixture_caller(fixture, "alice");
     command.content_needs = AGENT_CAN_IMAGE;
-    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command, true);
+    session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     CU_ASSERT_EQUAL(fixture_answer_of(fixture, fixture->call_count)->code, ANSWER_OK);
     fixture_free(fixture);
 }

@@ -282,6 +282,101 @@ static void test_purge(void)
     CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
 }
 
+static enum err append_of(int64_t key, uint64_t seq, const char *kind, int64_t ts)
+{
+    struct store_write write = event_of(key, seq, "{x}", NULL);
+    write.event_kind = kind;
+    write.ts = ts;
+    return store->operations->append(store, &write);
+}
+
+static enum err fold_part(int64_t key, uint64_t seq, const char *json, uint64_t from, uint64_t to,
+                          uint64_t done_to)
+{
+    struct store_fold_event event = {.seq = seq, .json = json, .json_length = strlen(json)};
+    struct store_fold_range gone = {.from = from, .to = to};
+    struct store_fold fold = {.session_key = key,
+                              .events = &event,
+                              .event_count = 1,
+                              .gone = &gone,
+                              .gone_count = 1,
+                              .done_to = done_to};
+    return store->operations->fold(store, &fold);
+}
+
+static void expect_unfolded(int64_t ended_by, int64_t key, const char *id, uint64_t from,
+                            uint64_t to)
+{
+    struct store_unfolded got = {0};
+    CU_ASSERT_EQUAL_FATAL(reader->operations->find_unfolded(reader, ended_by, &got), ERR_OK);
+    CU_ASSERT_EQUAL(got.session_key, key);
+    CU_ASSERT_STRING_EQUAL(got.session_id, id);
+    CU_ASSERT_EQUAL(got.from, from);
+    CU_ASSERT_EQUAL(got.to, to);
+}
+
+static void test_turns_are_found(void)
+{
+    struct store_unfolded none;
+    uint64_t turn = 0;
+    struct session_row row = row_of(2, "two");
+    CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 100, &turn), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_of(2, 1, "session_created", 10), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 2, "turn_started", 10), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 3, "text_delta", 10), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &none), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_of(2, 4, "complete", 500), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(1, 1, "complete", 600), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 5, "turn_started", 700), ERR_OK);
+    CU_ASSERT_EQUAL(append_of(2, 6, "complete", 700), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 1, &turn), ERR_NOENT);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 2, &turn), ERR_OK);
+    CU_ASSERT_EQUAL(turn, 2);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 4, &turn), ERR_OK);
+    CU_ASSERT_EQUAL(turn, 2);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, UINT64_MAX - 1, &turn), ERR_OK);
+    CU_ASSERT_EQUAL(turn, 5);
+    CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 1, 100, &turn), ERR_NOENT);
+
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, 499, &none), ERR_NOENT);
+    expect_unfolded(500, 2, "two", 1, 4);
+    expect_unfolded(INT64_MAX, 2, "two", 1, 4); /* its turn ended first */
+    CU_ASSERT_EQUAL(fold_part(2, 4, "{f}", 3, 3, 4), ERR_OK);
+    expect_unfolded(INT64_MAX, 1, "", 1, 1); /* a session without its row has no name */
+    CU_ASSERT_EQUAL(fold_part(1, 1, "{f}", 9, 9, 1), ERR_OK);
+    expect_unfolded(INT64_MAX, 2, "two", 5, 6);
+    CU_ASSERT_EQUAL(fold_part(2, 6, "{f}", 9, 9, 6), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &none), ERR_NOENT);
+    CU_ASSERT_EQUAL(append_of(2, 7, "complete", 800), ERR_OK);
+    expect_unfolded(INT64_MAX, 2, "two", 7, 7);
+    struct store_write purge = {.kind = STORE_PURGE, .session_key = 2};
+    CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &none), ERR_NOENT);
+}
+
+static void test_fold(void)
+{
+    for (uint64_t seq = 1; seq <= 6; seq++) {
+        CU_ASSERT_EQUAL(append_event(1, seq, "{raw}"), ERR_OK);
+        CU_ASSERT_EQUAL(append_event(2, seq, "{kept}"), ERR_OK);
+    }
+    CU_ASSERT_EQUAL(fold_part(1, 4, "{four, for two of them}", 2, 3, 0), ERR_OK);
+    struct seen seen = read_range(1, 1, 9, 0);
+    CU_ASSERT_STRING_EQUAL(seen.text, "{raw}{four, for two of them}{raw}{raw}");
+    CU_ASSERT_EQUAL(seen.last, 6);
+    CU_ASSERT_EQUAL(read_range(1, 2, 3, 0).count, 0);
+    CU_ASSERT_EQUAL(read_range(1, 3, 9, 1).first, 4);
+    CU_ASSERT_EQUAL(read_range(2, 1, 9, 0).count, 6);
+    CU_ASSERT_EQUAL(append_event(1, 7, "{raw}"), ERR_OK);
+    CU_ASSERT_EQUAL(append_event(1, 6, "{raw}"), ERR_EXIST);
+    /* What is not there, nor its session, is left out. */
+    CU_ASSERT_EQUAL(fold_part(1, 3, "{three}", 20, 30, 0), ERR_OK);
+    CU_ASSERT_EQUAL(fold_part(9, 3, "{three}", 1, 2, 3), ERR_OK);
+    CU_ASSERT_EQUAL(read_range(1, 1, 9, 0).count, 5);
+    CU_ASSERT_EQUAL(read_range(9, 1, 9, 0).count, 0);
+}
+
 struct keys {
     int64_t key[16];
     size_t count, stop_after;
@@ -469,6 +564,7 @@ static void test_memory_fails_at_will(void)
     CU_ASSERT_EQUAL(append_event(1, 1, "{a}"), ERR_OK);
     store_memory_fail(store, ERR_NOSPC);
     CU_ASSERT_EQUAL(append_event(1, 2, "{b}"), ERR_NOSPC);
+    CU_ASSERT_EQUAL(fold_part(1, 1, "{f}", 5, 5, 0), ERR_NOSPC);
     CU_ASSERT_STRING_EQUAL(read_range(1, 1, 9, 0).text, "{a}");
     store_memory_fail(store, ERR_OK);
     CU_ASSERT_EQUAL(append_event(1, 2, "{b}"), ERR_OK);
@@ -616,6 +712,96 @@ static void test_answers_grow_old(void)
     stored_answer_clear(&got);
 }
 
+static struct store_write blob_of(int64_t key, uint8_t name, const char *data, size_t length, struct store_write *next)
+{
+    struct store_write write = {.kind = STORE_BLOB, .session_key = key, .next = next};
+    memset(write.blob.name.bytes, name, DIGEST_SIZE);
+    write.blob.type = "image/png";
+    write.blob.data = data;
+    write.blob.length = length;
+    return write;
+}
+
+static enum err read_blob(int64_t key, uint8_t name, uint64_t from, size_t most, struct blob_info *info,
+                          struct buffer *bytes)
+{
+    struct digest digest;
+    memset(digest.bytes, name, DIGEST_SIZE);
+    buffer_reset(bytes);
+    return reader->operations->read_blob(reader, key, &digest, from, most, info, bytes);
+}
+
+static char content[300001];
+
+static void fill_content(void)
+{
+    uint32_t state = 1;
+    for (size_t i = 0; i < sizeof(content); i++) {
+        state = state * 1664525 + 1013904223;
+        content[i] = (char)(state >> 24);
+    }
+}
+
+static void test_blobs(void)
+{
+    static const size_t lengths[] = {0, 1, 32767, 32768, 32769, 65536, sizeof(content)};
+    struct buffer bytes = {0};
+    struct blob_info info;
+    fill_content();
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct store_write write = blob_of(1, (uint8_t)(i + 1), content, lengths[i], NULL);
+        CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+    }
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        CU_ASSERT_EQUAL(read_blob(1, (uint8_t)(i + 1), 0, SIZE_MAX, &info, &bytes), ERR_OK);
+        CU_ASSERT_EQUAL(info.bytes, lengths[i]);
+        CU_ASSERT_STRING_EQUAL(info.type, "image/png");
+        CU_ASSERT_TRUE(bytes.length == lengths[i] && (!bytes.length || !memcmp(bytes.data, content, bytes.length)));
+        uint32_t state = 7;
+        for (int tries = 0; tries < 50 && lengths[i]; tries++) {
+            state = state * 1664525 + 1013904223;
+            size_t from = (state >> 8) % lengths[i];
+            state = state * 1664525 + 1013904223;
+            size_t most = (state >> 8) % 70000;
+            size_t wanted = lengths[i] - from < most ? lengths[i] - from : most;
+            CU_ASSERT_EQUAL(read_blob(1, (uint8_t)(i + 1), from, most, &info, &bytes), ERR_OK);
+            CU_ASSERT_TRUE(bytes.length == wanted && (!wanted || !memcmp(bytes.data, content + from, wanted)));
+        }
+        CU_ASSERT_EQUAL(read_blob(1, (uint8_t)(i + 1), lengths[i], 10, &info, &bytes), ERR_OK);
+        CU_ASSERT_EQUAL(bytes.length, 0);
+        CU_ASSERT_EQUAL(reader->operations->read_blob(reader, 1, &(struct digest){{0}}, 0, 0, &info, NULL), ERR_NOENT);
+    }
+    CU_ASSERT_EQUAL(read_blob(2, 1, 0, 0, &info, &bytes), ERR_NOENT); /* of another session */
+
+    /* What is there stays as it is. */
+    struct store_write again = blob_of(1, 2, "zz", 2, NULL);
+    CU_ASSERT_EQUAL(store->operations->append(store, &again), ERR_OK);
+    CU_ASSERT_EQUAL(read_blob(1, 2, 0, 10, &info, &bytes), ERR_OK);
+    CU_ASSERT_EQUAL(info.bytes, 1);
+
+    /* With its event or not at all; twice in a group is once. */
+    CU_ASSERT_EQUAL(append_event(1, 5, "{}"), ERR_OK);
+    struct store_write wrong = event_of(1, 5, "{}", NULL);
+    struct store_write twice = blob_of(1, 99, content, 40000, &wrong);
+    struct store_write blob = blob_of(1, 99, content, 40000, &twice);
+    CU_ASSERT_EQUAL(store->operations->append(store, &blob), ERR_EXIST);
+    CU_ASSERT_EQUAL(read_blob(1, 99, 0, 0, &info, &bytes), ERR_NOENT);
+    wrong.seq = 6;
+    CU_ASSERT_EQUAL(store->operations->append(store, &blob), ERR_OK);
+    CU_ASSERT_EQUAL(read_blob(1, 99, 39999, 10, &info, &bytes), ERR_OK);
+    CU_ASSERT_TRUE(bytes.length == 1 && bytes.data[0] == content[39999]);
+
+    /* They go with their session, and only with it. */
+    struct store_write other = blob_of(2, 99, content, 100, NULL);
+    CU_ASSERT_EQUAL(store->operations->append(store, &other), ERR_OK);
+    struct store_write purge = {.kind = STORE_PURGE, .session_key = 1};
+    CU_ASSERT_EQUAL(store->operations->append(store, &purge), ERR_OK);
+    CU_ASSERT_EQUAL(read_blob(1, 99, 0, 0, &info, &bytes), ERR_NOENT);
+    CU_ASSERT_EQUAL(read_blob(2, 99, 0, SIZE_MAX, &info, &bytes), ERR_OK);
+    CU_ASSERT_TRUE(bytes.length == 100 && !memcmp(bytes.data, content, 100));
+    buffer_free(&bytes);
+}
+
 static int pick_sqlite(void)
 {
     backend = &backends[0];
@@ -637,12 +823,15 @@ int main(void)
         {"a group is whole or not there", test_group_is_whole},
         {"rows", test_rows},
         {"purge", test_purge},
+        {"turns are found", test_turns_are_found},
+        {"fold", test_fold},
         {"open ones", test_open_ones},
         {"list", test_list},
         {"long list", test_long_list},
         {"answers", test_answers},
         {"an answer and its events are one", test_answer_and_events_are_one},
         {"answers grow old", test_answers_grow_old},
+        {"blobs", test_blobs},
         {"reading while writing", test_reading_while_writing},
         {"memory fails at will", test_memory_fails_at_will},
         CU_TEST_INFO_NULL,

@@ -24,10 +24,17 @@ static struct store *open_store(void)
     return store;
 }
 
+enum { BLOB_LENGTH = 70000 };
+static const struct digest blob_of_first = {"AAAAAAAAAAAAAAA"}; /* and a NUL */
+
+/* Event 50 of the first session refers to its blob. */
 static void append_event(struct store *store, int64_t key, uint64_t seq)
 {
-    char json[2100];
-    int length = snprintf(json, sizeof(json), "{\"seq\":%d,\"ts\":1,\"text\":\"%01900d\"}", (int)seq, 7);
+    char json[2200];
+    int length = snprintf(json, sizeof(json), "{\"seq\":%d,\"ts\":1,\"text\":\"%01900d\"%s}", (int)seq, 7,
+                          key == 1 && seq == 50
+                              ? ",\"refs\":[{\"path\":\"/text\",\"blob\":\"QUFBQUFBQUFBQUFBQUFBAA\",\"bytes\":70000}]"
+                              : "");
     struct store_write write = {.kind = STORE_EVENT,
                                 .session_key = key,
                                 .seq = seq,
@@ -38,7 +45,7 @@ static void append_event(struct store *store, int64_t key, uint64_t seq)
     CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
 }
 
-/* Two sessions of some events. */
+/* Two sessions of some events, and an audit of five entries. */
 static void begin(void)
 {
     folder = folder_new();
@@ -51,6 +58,17 @@ static void begin(void)
             append_event(store, key, seq);
         }
         struct store_write write = {.kind = STORE_SESSION, .session_key = key, .row = &row};
+        CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
+    }
+    static char bytes[BLOB_LENGTH];
+    struct store_write blob = {.kind = STORE_BLOB,
+                               .session_key = 1,
+                               .blob = {.name = blob_of_first, .type = "text/plain", .data = bytes, .length = BLOB_LENGTH}};
+    CU_ASSERT_EQUAL(store->operations->append(store, &blob), ERR_OK);
+    struct audit_entry entry = {.at = 1, .action = (char *)(uintptr_t) "decision",
+                                .request = (char *)(uintptr_t) "{}"};
+    for (int i = 0; i < 5; i++) {
+        struct store_write write = {.kind = STORE_AUDIT, .audit = &entry};
         CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
     }
     store->operations->close(store);
@@ -122,8 +140,43 @@ static void what_is_wrong_is_told(void)
         {"DROP INDEX sessions_live", "the schema lacks the index sessions_live\n", 1},
         {"ALTER TABLE sessions DROP COLUMN queue", "the schema lacks the column sessions.queue\n", 1},
         {"DROP INDEX answers_by_age", "the schema lacks the index answers_by_age\n", 1},
+        {"DELETE FROM blob_parts WHERE part = 1",
+         "session session-1: of the 70000 bytes of a blob (41414141414141414141414141414100) 37232 are there, in 2 parts\n",
+         1},
+        {"UPDATE blob_parts SET data = zeroblob(5) WHERE part = 2",
+         "session session-1: of the 70000 bytes of a blob (41414141414141414141414141414100) 65541 are there, in 3 parts\n",
+         1},
+        {"DELETE FROM blobs",
+         "there are 3 parts of blobs that are not there\n"
+         "session session-1: event 50 refers to a blob (QUFBQUFBQUFBQUFBQUFBAA) that is not there, or of another length\n",
+         2},
+        {"UPDATE events SET body = replace(body, '70000', '70001')",
+         "session session-1: event 50 refers to a blob (QUFBQUFBQUFBQUFBQUFBAA) that is not there, or of another length\n",
+         1},
+        {"UPDATE blobs SET session = 9",
+         "there is a blob of a session with the key 9, which is not there\n"
+         "session session-1: event 50 refers to a blob (QUFBQUFBQUFBQUFBQUFBAA) that is not there, or of another length\n",
+         2},
+        {"DROP TRIGGER audit_refuses_delete", "the schema lacks the trigger audit_refuses_delete\n", 1},
+        {"DROP TRIGGER audit_refuses_delete;"
+         "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN SELECT 1; END",
+         "the trigger audit_refuses_delete is not the one that was made\n", 1},
+        {"DROP TRIGGER audit_refuses_delete; DELETE FROM audit WHERE number = 2;"
+         "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN"
+         " SELECT RAISE(ABORT, 'the audit is append-only'); END",
+         "the audit has 4 entries of 5\n", 1},
+        {"DROP TRIGGER audit_refuses_delete; DELETE FROM audit WHERE number = 5;"
+         "CREATE TRIGGER audit_refuses_delete BEFORE DELETE ON audit BEGIN"
+         " SELECT RAISE(ABORT, 'the audit is append-only'); END",
+         "the audit has 4 entries of 5\n", 1},
+        {"INSERT INTO audit (at, action, always_allow, request) VALUES (1, 'decision', 0, '{')",
+         "entry 6 of the audit has a text that is no JSON\n", 1},
         /* One of an older version is whole as it is. */
-        {"DROP TABLE answers; PRAGMA user_version = 1", "", 0},
+        {"DROP TABLE blobs; DROP TABLE blob_parts; PRAGMA user_version = 3", "", 0},
+        {"DROP TABLE blobs; DROP TABLE blob_parts; DROP TABLE audit; DROP TABLE rules; PRAGMA user_version = 2", "", 0},
+        {"DROP TABLE blobs; DROP TABLE blob_parts; DROP TABLE audit; DROP TABLE rules; DROP TABLE answers;"
+         "PRAGMA user_version = 1",
+         "", 0},
         /* What folds a range says so. */
         {"DELETE FROM events WHERE session = 1 AND seq IN (11, 12, 13);"
          "UPDATE events SET body = '{\"from\":11,\"seq\":14}' WHERE session = 1 AND seq = 14",

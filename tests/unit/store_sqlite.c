@@ -295,6 +295,7 @@ static const char first_version[] =
     "INSERT INTO sessions VALUES (1, 's1', 'shell', '/srv', NULL, 'ask', 'stopped', 'e1', 'ann',"
     " 1, 2, 1, 0, 1, 0, 0, 0, 0, NULL, NULL);"
     "INSERT INTO events VALUES (1, 1, 'session_created', 1, '{old}');"
+    "INSERT INTO events VALUES (1, 2, 'complete', 70, '{old}'), (1, 3, 'complete', 60, '{old}');"
     "PRAGMA application_id = 0x53676278;"
     "PRAGMA user_version = 1;"
     "COMMIT;";
@@ -311,7 +312,7 @@ static void one_of_the_first_version_goes_on(void)
     struct store *store = open_store();
     CU_ASSERT_STRING_EQUAL(store->generation, "g-of-old");
     CU_ASSERT_EQUAL(store->next_key, 2);
-    CU_ASSERT_EQUAL(append(store, 1, 2, "{new}", 5), ERR_OK);
+    CU_ASSERT_EQUAL(append(store, 1, 4, "{new}", 5), ERR_OK);
     struct stored_answer answer = {.name = {.bytes = {1}}, .at = 5, .code = (char *)(uintptr_t) "ok"};
     struct store_write write = {.kind = STORE_ANSWER, .answer = &answer};
     CU_ASSERT_EQUAL(store->operations->append(store, &write), ERR_OK);
@@ -326,10 +327,134 @@ static void one_of_the_first_version_goes_on(void)
     CU_ASSERT_EQUAL(got.at, 5);
     stored_answer_clear(&got);
     CU_ASSERT_EQUAL_FATAL(reader->operations->read_session(reader, "s1", &row), ERR_OK);
-    CU_ASSERT_EQUAL(row.head, 2);
+    CU_ASSERT_EQUAL(row.head, 4);
     session_row_clear(&row);
+    struct store_unfolded unfolded; /* its turns are folded, too */
+    CU_ASSERT_EQUAL_FATAL(reader->operations->find_unfolded(reader, 60, &unfolded), ERR_OK);
+    CU_ASSERT_EQUAL(unfolded.from, 1);
+    CU_ASSERT_EQUAL(unfolded.to, 2);
     reader->operations->reader_close(reader);
     close_store(store);
+    end();
+}
+
+/* A file of each version that there was is brought to the last one, and keeps what was in it. */
+static void each_old_version_gets_an_audit(void)
+{
+    for (int64_t version = 1; version < SQLITE_SCHEMA_VERSION; version++) {
+        begin();
+        CU_ASSERT_EQUAL(mkdir(folder, 0700), 0);
+        sqlite3 *db;
+        CU_ASSERT_EQUAL(sqlite3_open(file("signalbox.db"), &db), SQLITE_OK);
+        CU_ASSERT_EQUAL(sqlite3_exec(db, first_version, NULL, NULL, NULL), SQLITE_OK);
+        CU_ASSERT_EQUAL(sqlite_schema_upgrade(db, version), ERR_OK);
+        sqlite3_close(db);
+
+        struct store *store = open_store();
+        CU_ASSERT_STRING_EQUAL(store->generation, "g-of-old");
+        struct stored_rule rule = {.id = (char *)(uintptr_t) "r1"};
+        struct audit_entry entry = {.at = 5, .action = (char *)(uintptr_t) "decision"};
+        struct store_write writes[] = {{.kind = STORE_RULE, .rule = &rule, .next = &writes[1]},
+                                       {.kind = STORE_AUDIT, .audit = &entry}};
+        CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+        CU_ASSERT_EQUAL(read_all(store, 1).count, 3);
+        close_store(store);
+        end();
+    }
+}
+
+static bool count_entry(void *context, const struct audit_entry *entry)
+{
+    (void)entry;
+    ++*(size_t *)context;
+    return true;
+}
+
+/* Also not by who opens the file with a program of his own. */
+static void entries_of_the_audit_cannot_be_changed(void)
+{
+    static const char *const refused[] = {
+        "UPDATE audit SET user = 'eve' WHERE number = 1",
+        "UPDATE audit SET number = 9 WHERE number = 1",
+        "UPDATE OR IGNORE audit SET number = 9 WHERE number = 1",
+        "UPDATE OR REPLACE audit SET number = 2 WHERE number = 1",
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE number = 1",
+        "INSERT OR REPLACE INTO audit (number, at, action, always_allow) VALUES (1, 1, 'x', 0)",
+        "REPLACE INTO audit (rowid, at, action, always_allow) VALUES (2, 1, 'x', 0)",
+        "INSERT INTO audit (number, at, action, always_allow) VALUES (1, 1, 'x', 0)"
+        " ON CONFLICT (number) DO UPDATE SET action = 'x'",
+        "INSERT INTO audit (number, at, action, always_allow) VALUES (-1, 1, 'x', 0)",
+        "INSERT INTO audit (number, at, action, always_allow) VALUES (0, 1, 'x', 0)",
+    };
+    begin();
+    struct store *store = open_store();
+    struct audit_entry entry = {.at = 5, .action = (char *)(uintptr_t) "decision",
+                                .user = (char *)(uintptr_t) "ann"};
+    struct store_write writes[] = {{.kind = STORE_AUDIT, .audit = &entry, .next = &writes[1]},
+                                   {.kind = STORE_AUDIT, .audit = &entry}};
+    CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+    close_store(store);
+
+    sqlite3 *db;
+    CU_ASSERT_EQUAL(sqlite3_open(file("signalbox.db"), &db), SQLITE_OK);
+    for (size_t i = 0; i < array_size(refused); i++) {
+        for (int recursive = 0; recursive < 2; recursive++) {
+            CU_ASSERT_EQUAL(sqlite_run(db, recursive ? "PRAGMA recursive_triggers = 1" : "PRAGMA recursive_triggers = 0"),
+                            ERR_OK);
+            int code = sqlite3_exec(db, refused[i], NULL, NULL, NULL);
+            if (code != SQLITE_CONSTRAINT) {
+                printf("\n    %s: %s\n", refused[i], sqlite3_errmsg(db));
+            }
+            CU_ASSERT_EQUAL(code, SQLITE_CONSTRAINT);
+        }
+    }
+    int64_t kept = 0;
+    CU_ASSERT_EQUAL(sqlite_number(db, "SELECT count(*) FROM audit WHERE user = 'ann' AND at = 5", &kept), ERR_OK);
+    CU_ASSERT_EQUAL(kept, 2);
+    sqlite3_close(db);
+
+    store = open_store(); /* and goes on */
+    CU_ASSERT_EQUAL(store->operations->append(store, writes), ERR_OK);
+    struct store_reader *reader;
+    size_t count = 0;
+    CU_ASSERT_EQUAL_FATAL(store->operations->reader_open(store, &reader), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->list_audit(reader, 0, false, 9, NULL, count_entry, &count), ERR_OK);
+    CU_ASSERT_EQUAL(count, 4);
+    reader->operations->reader_close(reader);
+    close_store(store);
+    end();
+}
+
+/* The statements find their way by the index that they name, and need no sort. */
+static void pages_of_the_audit_need_no_sort(void)
+{
+    begin();
+    struct store *base = open_store();
+    struct store_reader *reader;
+    CU_ASSERT_EQUAL_FATAL(base->operations->reader_open(base, &reader), ERR_OK);
+    struct sqlite_reader *sqlite = container_of(reader, struct sqlite_reader, reader);
+    static const char *const ways[] = {"INTEGER PRIMARY KEY", "INDEX audit_by_session", "INDEX audit_by_user"};
+    for (size_t i = AUDIT_PAGE; i < AUDIT_STATEMENT_COUNT; i++) {
+        const char *way = ways[(i - AUDIT_PAGE) / 2];
+        char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(sqlite->audit[i]));
+        sqlite3_stmt *plan = NULL;
+        CU_ASSERT_EQUAL_FATAL(sqlite3_prepare_v2(sqlite->db, sql, -1, &plan, NULL), SQLITE_OK);
+        size_t rows = 0;
+        while (sqlite3_step(plan) == SQLITE_ROW) {
+            const char *detail = (const char *)sqlite3_column_text(plan, 3);
+            if (strncmp(detail, "SEARCH audit", strlen("SEARCH audit")) != 0 || strstr(detail, way) == NULL) {
+                printf("\n    %s, and not by %s\n", detail, way);
+                CU_FAIL("another way");
+            }
+            rows++;
+        }
+        CU_ASSERT_EQUAL(rows, 1);
+        sqlite3_finalize(plan);
+        sqlite3_free(sql);
+    }
+    reader->operations->reader_close(reader);
+    close_store(base);
     end();
 }
 
@@ -595,6 +720,68 @@ static void a_full_disk(void)
     }
 }
 
+static int64_t rows_of(struct store *base)
+{
+    int64_t rows = 0;
+    struct sqlite_store *store = container_of(base, struct sqlite_store, store);
+    CU_ASSERT_EQUAL(sqlite_number(store->db, "SELECT count(*) FROM events", &rows), ERR_OK);
+    return rows;
+}
+
+/* A part of a turn goes whole or not at all, and the store goes on. */
+static void what_does_not_fit_is_not_folded(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    begin();
+    struct store *store = open_store();
+    for (uint64_t seq = 1; seq <= 20; seq++) {
+        CU_ASSERT_EQUAL(append(store, 1, seq, "{}", 2), ERR_OK);
+    }
+    size_t large = 400 << 10;
+    char *text = malloc(large);
+    memset(text, 'x', large);
+    struct store_fold_range gone = {.from = 2, .to = 9};
+    struct store_fold_event event = {.seq = 10, .json = text, .json_length = large};
+    struct store_fold fold = {
+        .session_key = 1, .events = &event, .event_count = 1, .gone = &gone, .gone_count = 1};
+    limit_files(store, true);
+    CU_ASSERT_EQUAL(store->operations->fold(store, &fold), ERR_NOSPC);
+    CU_ASSERT_EQUAL(rows_of(store), 20);
+    CU_ASSERT_EQUAL(append(store, 1, 21, "{}", 2), ERR_OK);
+    limit_files(store, false);
+    CU_ASSERT_EQUAL(store->operations->fold(store, &fold), ERR_OK);
+    CU_ASSERT_EQUAL(rows_of(store), 13);
+    free(text);
+    close_store(store);
+    store = open_store();
+    CU_ASSERT_EQUAL(rows_of(store), 13);
+    close_store(store);
+    end();
+}
+
+/* Both look-ups have an index of their own: a log of a million events is not gone through. */
+static void turns_are_found_by_their_index(void)
+{
+    static const char *const questions[] = {
+        "EXPLAIN QUERY PLAN SELECT max(seq) FROM events WHERE session = 1 AND seq <= 9 AND kind ="
+        " 'turn_started'",
+        "EXPLAIN QUERY PLAN SELECT min(seq) FROM events WHERE session = 1 AND seq > 9 AND kind ="
+        " 'complete'",
+    };
+    begin();
+    struct store *store = open_store();
+    struct sqlite_store *sqlite = container_of(store, struct sqlite_store, store);
+    for (size_t i = 0; i < array_size(questions); i++) {
+        sqlite3_stmt *statement;
+        CU_ASSERT_EQUAL_FATAL(sqlite3_prepare_v2(sqlite->db, questions[i], -1, &statement, NULL), SQLITE_OK);
+        CU_ASSERT_EQUAL_FATAL(sqlite3_step(statement), SQLITE_ROW);
+        CU_ASSERT_PTR_NOT_NULL(strstr((const char *)sqlite3_column_text(statement, 3), "events_turns"));
+        sqlite3_finalize(statement);
+    }
+    close_store(store);
+    end();
+}
+
 static void the_log_does_not_grow_without_bound(void)
 {
     begin();
@@ -747,12 +934,17 @@ int main(void)
         TEST(a_lock_without_its_owner_is_waited_for),
         TEST(a_foreign_file_is_left_as_it_is),
         TEST(one_of_the_first_version_goes_on),
+        TEST(each_old_version_gets_an_audit),
+        TEST(entries_of_the_audit_cannot_be_changed),
+        TEST(pages_of_the_audit_need_no_sort),
         TEST(a_newer_one_is_left_as_it_is),
         TEST(a_damaged_one_is_refused),
         TEST(damage_inside_is_found_after_a_crash),
         TEST(a_log_without_its_database_is_not_thrown_away),
         TEST(the_generation_changes_only_when_commits_may_be_gone),
         TEST(a_full_disk),
+        TEST(what_does_not_fit_is_not_folded),
+        TEST(turns_are_found_by_their_index),
         TEST(the_log_does_not_grow_without_bound),
         TEST(checkpoints_empty_the_log),
         TEST(a_file_held_by_another_program_is_tried_again),

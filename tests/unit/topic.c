@@ -182,6 +182,48 @@ static void a_run_has_nothing_later_than_asked_for(void)
 }
 
 /* A tail holds what its bounds say, but for the chunk in use (64 KiB, or one event that is larger). */
+static void a_part_of_a_tail_is_measured(void)
+{
+    enum { FIRST = 101, LAST = 900 };
+    static const struct topic_limits bound = {.tail_bytes = 200000, .tail_events = 500, .socket_threads = 2};
+    struct topic *topic = topic_at(FIRST - 1, &roomy);
+    size_t bytes = 1;
+    for (uint64_t seq = FIRST; seq <= LAST; seq++) {
+        append(topic, seq, &bound);
+    }
+    uint64_t first = atomic_load(&topic->first);
+    CU_ASSERT_TRUE(first > FIRST);
+    rcu_read_lock();
+    CU_ASSERT_FALSE(topic_measure(topic, first - 1, LAST, &bytes));
+    CU_ASSERT_FALSE(topic_measure(topic, first, LAST + 1, &bytes));
+    CU_ASSERT_FALSE(topic_measure(topic, LAST + 1, LAST + 1, &bytes));
+    rcu_read_unlock();
+    for (uint64_t from = first; from <= LAST; from += 7) {
+        for (uint64_t to = from; to <= LAST; to += 31) {
+            size_t expected = 0;
+            for (uint64_t seq = from; seq <= to; seq++) {
+                size_t length = length_of(seq);
+                expected += length + (length < 126 ? 2 : length < 65536 ? 4 : 10);
+            }
+            rcu_read_lock();
+            CU_ASSERT_TRUE(topic_measure(topic, from, to, &bytes));
+            rcu_read_unlock();
+            CU_ASSERT_EQUAL(bytes, expected);
+        }
+    }
+    topic_put(topic);
+}
+
+static void whole_positions_only_move_up(void)
+{
+    struct topic *topic = topic_at(50, &roomy);
+    CU_ASSERT_EQUAL(atomic_load(&topic->whole_from), 50); /* nothing is known of what was sent before */
+    topic_whole_from(topic, 60);
+    topic_whole_from(topic, 55);
+    CU_ASSERT_EQUAL(atomic_load(&topic->whole_from), 60);
+    topic_put(topic);
+}
+
 static void a_tail_is_bounded(void)
 {
     static const struct topic_limits bounds[] = {
@@ -639,7 +681,8 @@ static void all_is_given_back(void)
 }
 
 TEST_MAIN("topic", TEST(enter), TEST(a_new_topic_is_empty), TEST(what_is_appended_is_read),
-          TEST(a_run_has_nothing_later_than_asked_for), TEST(a_tail_is_bounded),
+          TEST(a_run_has_nothing_later_than_asked_for), TEST(a_part_of_a_tail_is_measured),
+          TEST(whole_positions_only_move_up), TEST(a_tail_is_bounded),
           TEST(a_frame_larger_than_the_tail_is_still_there),
           TEST(a_chunk_outlives_the_sections_that_saw_it), TEST(a_skipped_number_is_not_in_the_tail),
           TEST(only_watchers_are_poked_and_once), TEST(the_map_finds_and_forgets),

@@ -25,5 +25,6 @@ struct digest_work {
 };
 void digest_begin(struct digest_work *work);
 void digest_text(struct digest_work *work, const char *text); /* NULL is another part than an empty text */
+void digest_bytes(struct digest_work *work, const void *bytes, size_t length); /* NULs are bytes like others */
 void digest_i64(struct digest_work *work, int64_t number);
 void digest_end(struct digest_work *work, struct digest *out);

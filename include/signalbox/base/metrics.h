@@ -18,6 +18,15 @@
     X(GAUGE, TAIL_BYTES, "signalbox_tail_bytes", "Memory of all tails of recent events")           \
     X(COUNTER, EVENTS, "signalbox_events_total", "Session events committed")                       \
     X(COUNTER, EVENT_BYTES, "signalbox_event_bytes_total", "Bytes of session events committed")    \
+    X(COUNTER, BLOBS, "signalbox_blobs_total", "Blobs committed")                                  \
+    X(COUNTER, BLOB_BYTES, "signalbox_blob_bytes_total", "Bytes of blobs committed")               \
+    X(COUNTER, FOLD_ROWS, "signalbox_fold_rows_total", "Stored events that replays read to fold them")       \
+    X(COUNTER, FOLD_EVENTS, "signalbox_fold_events_total", "Events that came out of folding them") \
+    X(COUNTER, FOLD_SHARED, "signalbox_fold_shared_total", "Pieces of replays that were folded for somebody else")      \
+    X(GAUGE, FOLDS, "signalbox_folds", "Replays that are in work or held for their next piece")    \
+    X(COUNTER, STORE_FOLD_EVENTS, "signalbox_store_folded_events_total", "Stored events that the folding of closed turns removed") \
+    X(COUNTER, STORE_FOLD_BYTES, "signalbox_store_folded_bytes_total", "Bytes of events that it saved") \
+    X(COUNTER, LAGGING, "signalbox_lagging_total", "Times a live watcher fell behind")             \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \
@@ -31,12 +40,22 @@
     X(GAUGE, AGENTS_RUNNING, "signalbox_agents_running", "Agent processes now")                    \
     X(COUNTER, AGENTS_STARTED, "signalbox_agents_started_total", "Agent processes started")        \
     X(COUNTER, AGENTS_FAILED, "signalbox_agents_failed_total", "Agents that did not start or died in a turn") \
+    X(COUNTER, AGENTS_STOPPED_IDLE, "signalbox_agents_stopped_idle_total", "Agents stopped since they had nothing to do") \
+    X(GAUGE, AGENTS_WAITING, "signalbox_agents_waiting", "Sessions that wait for a place to start their agent") \
+    X(GAUGE, BREAKERS_OPEN, "signalbox_agent_breakers{state=\"open\"}", "Configured agents that failed too often to be started, by the state of their circuit breaker") \
+    X(GAUGE, BREAKERS_HALF_OPEN, "signalbox_agent_breakers{state=\"half_open\"}", "Configured agents that failed too often to be started, by the state of their circuit breaker") \
+    X(COUNTER, BREAKER_OPENS, "signalbox_agent_breaker_opens_total{of=\"agent\"}", "Times a circuit breaker opened, of a configured agent or of one session") \
+    X(COUNTER, SESSION_BREAKER_OPENS, "signalbox_agent_breaker_opens_total{of=\"session\"}", "Times a circuit breaker opened, of a configured agent or of one session") \
+    X(COUNTER, AGENT_SILENCES, "signalbox_agent_silences_total", "Times an agent gave no sign of life in a turn") \
+    X(COUNTER, AGENT_HANGS, "signalbox_agent_hangs_total", "Turns cancelled since the agent gave no sign of life") \
     X(COUNTER, AGENT_LINES, "signalbox_agent_lines_total", "Lines read from agents")               \
     X(COUNTER, AGENT_GARBAGE, "signalbox_agent_garbage_total", "Lines of agents that were no JSON-RPC") \
     X(COUNTER, AGENT_STALLS, "signalbox_agent_stalls_total", "Times an agent was not read because its credit was used up") \
     X(COUNTER, AGENT_FILES, "signalbox_agent_files_total", "Files read or written for agents that asked for it") \
     X(COUNTER, TERMINALS_STARTED, "signalbox_terminals_started_total", "Commands run for agents that asked for it") \
     X(GAUGE, TERMINALS_RUNNING, "signalbox_terminals_running", "The same, now")                   \
+    X(COUNTER, WIRELOG_BYTES, "signalbox_wire_log_bytes_total", "Bytes written to the wire log")   \
+    X(COUNTER, WIRELOG_LOST, "signalbox_wire_log_lines_lost_total", "Lines that the wire log misses: its disk is slow, or fails") \
     X(GAUGE, CREDIT_BYTES, "signalbox_credit_bytes", "Bytes of agents' events not yet committed")  \
     X(COUNTER, PERMISSIONS_ASKED, "signalbox_permissions_requested_total", "Permission requests")  \
     X(GAUGE, PERMISSIONS_PENDING, "signalbox_permissions_pending", "Permission requests that wait for an answer") \

@@ -20,6 +20,7 @@
     X(JOURNAL, "journal")                                                                          \
     X(HISTORY, "history")                                                                          \
     X(MAINTENANCE, "maintenance")                                                                  \
+    X(WIRELOG, "wirelog")                                                                          \
     X(WATCH, "watch")
 
 enum thread_role {

@@ -15,6 +15,7 @@
 #include "signalbox/base/clock.h"
 #include "signalbox/base/err.h"
 #include "signalbox/core/agent.h"
+#include "signalbox/core/blob.h"
 #include "signalbox/core/host_calls.h"
 
 struct acp_sink {
@@ -23,6 +24,8 @@ struct acp_sink {
     void (*send)(void *context, const char *line, size_t length);
     /* The event and its frame pass to the callee. */
     void (*event)(void *context, struct event *event);
+    /* What the next event or notice refers to, a list by `next`: to be stored before it. Passes to the callee. */
+    void (*blobs)(void *context, struct blob *blobs);
     /* The notice's contents pass to the callee (agent_notice_clear). */
     void (*notice)(void *context, struct agent_notice *notice);
 
@@ -48,6 +51,7 @@ struct acp_options {
     uint64_t run;
     int64_t delta_window_ms;
     size_t max_message_text; /* bytes of one text message before the server ends it and begins another */
+    size_t max_event_bytes;  /* of an event that is no message text: what is longer is cut and kept as blobs */
     const char *version;     /* of clientInfo */
     bool keep_title;         /* a person has named the session: the agent's own title for it is no `title` event */
     const char *resume;      /* the agent's id of the session from an earlier run, to be resumed or loaded; NULL for
@@ -72,6 +76,10 @@ void acp_peer_start(struct acp_peer *peer);
 enum err acp_peer_message(struct acp_peer *peer, struct json_object *message);
 /* A prompt turn: `content` is the JSON text of an array of ContentBlocks. Only after NOTICE_READY, one at a time. */
 void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *content);
+/* A turn whose prompt cannot be given to the agent: it ends at once (NOTICE_TURN_ENDED). `code` and `message` NULL where it
+ * is no error. As acp_peer_prompt, in its place. */
+void acp_peer_prompt_refused(struct acp_peer *peer, const char *turn_id, const char *stop_reason, const char *code,
+                             const char *message);
 /* session/cancel for the running turn. */
 void acp_peer_cancel(struct acp_peer *peer);
 /* Answers an open permission request; one that is no longer open is ignored. `option_id` NULL: cancelled. */
@@ -107,6 +115,13 @@ void acp_peer_end(struct acp_peer *peer, const char *why);
 
 /* True while a prompt's answer is outstanding, and after acp_peer_end if it never came. */
 bool acp_peer_in_turn(const struct acp_peer *peer);
+
+/* How many of its permission requests wait for an answer. */
+size_t acp_peer_asks(const struct acp_peer *peer);
+/* True while files that it asked for are on their way. */
+bool acp_peer_has_files(const struct acp_peer *peer);
+/* The method of our request that it has not answered yet, the prompt's before others; NULL: it owes us nothing. */
+const char *acp_peer_waits_for(const struct acp_peer *peer);
 
 /* ERR_NOMEM once memory ran out within any call: something did not go out, so the peer says nothing more, and the
  * process is to be ended (acp_peer_end still tells the watchers what it can). */

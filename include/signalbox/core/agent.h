@@ -29,6 +29,8 @@ struct permission_ask {
     char *tool_input;   /* JSON text of an object */
     char *locations;    /* JSON text of an array, or NULL */
     char *plan_content; /* JSON text, "null" when there is none */
+    /* What was cut: elements of a `refs` array, with paths within the request; NULL when it is whole. */
+    char *refs, *event_refs; /* the second with paths within its event */
     struct permission_option *options;
     size_t option_count;
 };
@@ -51,6 +53,9 @@ enum agent_notice_kind {
     NOTICE_PERMISSION_WITHDRAWN, /* `request_id`: the agent gave it up ($/cancel_request) */
     NOTICE_TURN_ENDED,          /* `turn_id`, `stop_reason`, `usage`; with `message` when the agent answered by an error */
     NOTICE_TITLE,               /* `title` (NULL clears): the title event itself was sent before */
+    NOTICE_SILENT,              /* nothing was heard of it for `silent_ms`, in a turn, though nobody is asked */
+    NOTICE_HANGS,               /* nor for this time, after which its turn is to be cancelled */
+    NOTICE_HEARD,               /* after NOTICE_SILENT: a sign of life, or nothing is expected of it any more */
     NOTICE_SETTING,             /* a change of settings: done, or refused with `code` and `message`. `request_id` is
                                    the order's; NULL: nobody waits, and it was refused */
     NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
@@ -67,6 +72,7 @@ struct agent_notice {
     char *message;       /* for people */
     char *title;
     char *acp_session_id;
+    int64_t silent_ms;
     enum agent_memory memory;
     unsigned can; /* enum agent_can */
     bool auth_required;  /* of NOTICE_FAILED, and of a turn's error: a login is missing; `message` names the ways */
@@ -75,6 +81,7 @@ void agent_notice_clear(struct agent_notice *notice);
 
 enum agent_order_kind {
     ORDER_PROMPT,     /* `turn_id`, `content` */
+    ORDER_PROMPT_BLOBS, /* the same; its content names blobs, whose data it gets before it reaches the agent */
     ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
     ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
     ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */

@@ -11,6 +11,7 @@
 #include "signalbox/base/buffer.h"
 #include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
+#include "signalbox/core/blob.h"
 
 enum command_type {
     COMMAND_SUBSCRIBE,
@@ -31,12 +32,19 @@ enum command_type {
     COMMAND_PING,
     COMMAND_LIST_PERMISSIONS, /* REST only: GET /v1/permissions */
     COMMAND_GET_SESSION,      /* REST only: GET /v1/sessions/{id} */
+    COMMAND_STORE_BLOB,       /* REST only: POST /v1/sessions/{id}/blobs */
     COMMAND_AGENT_STATES,     /* REST only: GET /v1/agents, the part that only the dispatcher knows */
     COMMAND_TYPE_COUNT
 };
 
 enum flag { FLAG_ABSENT = -1, FLAG_NO = 0, FLAG_YES = 1 };
 enum history_mode { HISTORY_DEFAULT, HISTORY_FULL, HISTORY_TURN, HISTORY_NONE };
+
+/* A blob that a prompt names. */
+struct blob_use {
+    struct digest name;
+    size_t index; /* of the block in `content` */
+};
 
 /* One command, parsed and checked for form. Texts are malloc'd, NULL where absent, and valid UTF-8. */
 struct command {
@@ -59,6 +67,11 @@ struct command {
     uint64_t after_seq;
     enum history_mode history;
     uint64_t seq;
+    /* A prompt's: data that was taken out of its blocks, and what blobs the client itself names in them. The one blob of
+     * COMMAND_STORE_BLOB. */
+    struct blob *blobs;
+    struct blob_use *uses;
+    size_t use_count;
 };
 void command_free(struct command *command);
 
@@ -112,7 +125,7 @@ void answer_clear(struct answer *answer);
 
 /* Why a text is no command. */
 struct command_error {
-    enum answer_code code;  /* BAD_JSON, BAD_MESSAGE, UNKNOWN_TYPE */
+    enum answer_code code;  /* BAD_JSON, BAD_MESSAGE, UNKNOWN_TYPE; of a prompt's blocks NOT_FOUND, TOO_LARGE too */
     char field[64];         /* empty where none is to blame */
     char message[192];
     char *id;               /* the command's id, where it could be read; malloc'd */

@@ -54,8 +54,9 @@
  * The second is right for both, so it is what a replay does that does not know. But behind a
  * position that is not whole a client must not be given raw events (from a tail, say): offsets
  * would have holes, and merged fields would be missing. So whoever sends folded events goes to the
- * head before he goes on with raw ones, and remembers for each session the highest head of a
- * replay or page that was not finished: below it, a client gets folded events.
+ * head before he goes on with raw ones, and remembers for each session the highest fold_unsafe of
+ * what was sent: up to it, a client that comes with a position gets folded events. That a replay
+ * was written to its end says nothing: its last part may be lost with the connection.
  *
  * A client's position may lie inside the range of a stored folded event. Its row has a higher
  * number and is noted like any other; the event comes out whole and says by its `from` that it
@@ -141,5 +142,11 @@ uint64_t fold_wants(const struct fold *fold);
 /* The number of the last event that came out, `after` before the first. Whole once fold_wants is
  * 0. */
 uint64_t fold_position(const struct fold *fold);
+/*
+ * The highest number that comes out while something is withheld for a later one: at it, or below,
+ * a position may not be whole. 0: each is. Only after fold_decide. Most folds have none near their
+ * head, since what an agent does comes one after the other.
+ */
+uint64_t fold_unsafe(const struct fold *fold);
 /* Bytes that it holds. */
 size_t fold_memory(const struct fold *fold);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/err.h"
+#include "signalbox/core/blob.h"
 #include "signalbox/core/event.h"
 
 struct recovery;
@@ -14,10 +15,17 @@ must_check enum err recovery_new(struct recovery **out, const char *session_id);
 void recovery_free(struct recovery *recovery); /* NULL is fine */
 /* The next event of the log, whole, in order, from where something was opened. Borrowed. */
 must_check enum err recovery_read(struct recovery *recovery, struct json_object *event);
+/* Where what ends goes. What an event refers to passes to `blob` before it. An error stops it. */
+struct recovery_sink {
+    void *context;
+    enum err (*event)(void *context, struct event *event);
+    enum err (*blob)(void *context, struct blob *blob);
+};
 /*
- * Calls `emit` for each event that ends what is open, in this order: text_complete or thought_complete,
+ * Calls the sink for each event that ends what is open, in this order: text_complete or thought_complete,
  * tool_result{isError}, permission_cancelled, error, complete{stopReason:"server_restarted"}, status{stopped}. The event
- * passes to `emit`, whose error stops it. `status` always comes: no agent outlives its server.
+ * passes to the sink. `status` always comes: no agent outlives its server. No event but message text is longer than
+ * `max_event_bytes`.
  */
-must_check enum err recovery_finish(struct recovery *recovery, int64_t wall_ms,
-                                    enum err (*emit)(void *context, struct event *event), void *context);
+must_check enum err recovery_finish(struct recovery *recovery, int64_t wall_ms, size_t max_event_bytes,
+                                    const struct recovery_sink *sink);

@@ -25,8 +25,12 @@ enum route_id {
     ROUTE_EVENTS,
     ROUTE_PROMPT,
     ROUTE_CANCEL,
+    ROUTE_STORE_BLOB,
+    ROUTE_BLOB,
     ROUTE_PERMISSIONS,
     ROUTE_PERMISSION_RESPONSE,
+    ROUTE_RULES,
+    ROUTE_AUDIT,
     ROUTE_COUNT
 };
 
@@ -46,9 +50,11 @@ struct route {
     bool open;          /* served without authentication */
     int status;         /* of success */
     const char *summary;
-    const char *request; /* name of the body's schema, NULL for no body */
+    const char *request; /* name of the body's schema, NULL for no JSON body */
+    bool any_body;       /* the body is content of any type */
     bool body_optional;
     const char *response; /* name of the answer's schema; NULL where it is no JSON object of ours */
+    const char *lines;    /* name of the schema of a line, where the answer also comes as application/x-ndjson */
     const char *media_type;          /* of the answer, where that is not application/json */
     const struct route_query *query; /* NULL for none */
 };

@@ -33,7 +33,30 @@ bool session_phase_parse(const char *name, enum session_phase *out);
 bool session_phase_may_follow(enum session_phase from, enum session_phase to);
 
 /* The process behind the session, as far as the dispatcher has heard. */
-enum agent_life { AGENT_NONE, AGENT_STARTING, AGENT_READY, AGENT_ENDING };
+enum agent_life {
+    AGENT_NONE,
+    AGENT_WAITING, /* for a place: there is no process yet */
+    AGENT_STARTING,
+    AGENT_READY,
+    AGENT_ENDING,
+};
+
+/* What became of a run, for who decides whether the agent may be started again. Of each start exactly one of the last
+ * three is told; before it, RUN_PROVEN at most once. */
+enum agent_run {
+    RUN_PROVEN,  /* it works: it has ended a turn, or was ready for proof_ms */
+    RUN_FAILED,  /* it did not become ready */
+    RUN_CRASHED, /* it ended by itself in a turn, or before it had proved anything */
+    RUN_OVER,    /* it was ended, or never started, for reasons that are not its own */
+};
+
+/* The answer to who wants to start an agent. */
+struct place_answer {
+    enum { PLACE_GIVEN, PLACE_WAITS, PLACE_REFUSED } kind;
+    size_t before;         /* PLACE_WAITS: how many get one before it */
+    enum answer_code code; /* PLACE_REFUSED, with what a nack adds; texts are good until the next call */
+    const char *message, *fields;
+};
 
 /* Who asked for something. Borrowed for the call. */
 struct caller {
@@ -47,6 +70,7 @@ struct prompt {
     struct prompt *next;
     char *message_id, *text, *content; /* content: JSON text, the user's blocks */
     char *user, *client_id, *cause_id;
+    bool names_blobs; /* its content does */
 };
 
 enum permission_outcome { OUTCOME_PENDING, OUTCOME_ALLOWED, OUTCOME_REJECTED, OUTCOME_TIMEOUT, OUTCOME_CANCELLED };
@@ -108,7 +132,13 @@ struct session {
     bool closing;
     bool stopping;     /* the server stops: the agent's end says so */
     char *closed_by, *closed_client_id, *closed_id; /* whose command closes it */
-    void *start_deadline;
+    void *start_deadline, *idle_deadline, *proof_deadline;
+    bool start_expired; /* it was not ready in time */
+    bool proven;        /* RUN_PROVEN was told of this run */
+    bool silent;        /* the watchers were told that the agent gives no sign of life */
+    bool idle;          /* the agent is ready and has nothing to do, since: */
+    struct instant idle_since;
+    char *stop_detail;  /* why an idle agent is being stopped */
     struct turn turn;
     struct prompt *queue, **queue_last;
     size_t queued;
@@ -117,6 +147,8 @@ struct session {
     size_t pending_count;
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
+    size_t uploads;    /* blobs that clients sent up */
+    int64_t upload_bytes;
     char *agent_session; /* the agent's own id of the session; NULL: it never had one */
     bool can_known;      /* `can` is what an agent said */
     unsigned can;        /* enum agent_can */
@@ -130,6 +162,7 @@ struct session {
 /* What the session may use; from the configuration, at each call. */
 struct session_limits {
     int64_t permission_timeout_ms, cancel_timeout_ms, start_timeout_ms;
+    int64_t idle_ms, proof_ms; /* 0: never */
     size_t max_queued, max_pending;
 };
 
@@ -149,9 +182,16 @@ struct session_sink {
     void (*order)(void *context, struct session *session, enum agent_order_kind kind, const char *turn_id,
                   const char *content, const char *request_id, const char *option_id);
     void (*start_agent)(void *context, struct session *session); /* with session->run */
+    /* The session wants to start its agent, for this user: nothing happened yet if it is refused. Who waits is told by
+     * session_place_given, _moved or _refused, or leaves by leave_place. */
+    struct place_answer (*take_place)(void *context, struct session *session, const char *user);
+    void (*leave_place)(void *context, struct session *session);
+    /* What became of the run; `message` (may be NULL) is for people. Returns what is to be added to the session's
+     * status: why the agent will not be started again for a while; NULL for nothing. Good until the next call. */
+    const char *(*run)(void *context, struct session *session, enum agent_run what, const char *message);
     void (*answer)(void *context, const struct caller *caller, enum answer_code code, const char *message,
                    const char *fields);
-    /* What the deadline is for: ARM_...; `request_id` names the request, or the token of a setting. Returns a handle. */
+    /* `what` is one of ARM_*; `request_id` names the request, or the token of a setting. Returns a handle. */
     void *(*arm)(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);
     void (*disarm)(void *context, void *handle);
     /* A reply that is answered later than its call; and its answer. */
@@ -160,13 +200,14 @@ struct session_sink {
     /* The feed of all sessions: permission_waiting and permission_ended. */
     void (*permission_feed)(void *context, struct session *session, const struct permission *permission, bool waiting);
 };
-enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_SETTING };
+enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_SETTING, ARM_AGENT_IDLE, ARM_PROOF };
 
 /* ---- Life ---- */
 struct session *session_new(const char *id);
 void session_free(struct session *session); /* kept replies must be answered before; NULL is fine */
 
-/* All texts set, head 0: emits session_created and status, and starts the agent. */
+/* All texts set, head 0: emits session_created and status, and starts the agent, which may wait for a place but not be
+ * refused one: that was asked before. */
 void session_begin(struct session *session, const struct session_sink *sink, const struct session_now *now,
                    const struct caller *caller);
 void session_close(struct session *session, const struct session_sink *sink, const struct session_now *now,
@@ -174,18 +215,18 @@ void session_close(struct session *session, const struct session_sink *sink, con
 
 /* ---- Turns ---- */
 void session_prompt(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                    const struct caller *caller, const struct command *command, bool agent_may_start);
+                    const struct caller *caller, const struct command *command);
 void session_withdraw(struct session *session, const struct session_sink *sink, const struct session_now *now,
                       const struct caller *caller, const char *message_id);
 void session_resume_queue(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                          const struct caller *caller, bool agent_may_start);
+                          const struct caller *caller);
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
                     const struct caller *caller, bool all);
 
 /* ---- Settings ---- */
 /* `option_id` NULL: the mode. Answered when the agent has answered; starts it if none runs. */
 void session_set(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                 const struct caller *caller, const char *option_id, const char *value, bool agent_may_start);
+                 const struct caller *caller, const char *option_id, const char *value);
 void session_setting_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
                              const char *token);
 
@@ -201,8 +242,28 @@ void session_permission_expired(struct session *session, const struct session_si
                                 const char *request_id);
 void session_cancel_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
 void session_start_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
+void session_idle_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
+void session_proof_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
+/* The limits are others: what hangs on them is armed anew. */
+void session_limits_changed(struct session *session, const struct session_sink *sink, const struct session_now *now);
 /* The server stops: the turn's end, and what is pending, will say so; the agent is told to end. */
 void session_stop(struct session *session, const struct session_sink *sink, const struct session_now *now);
+
+/* ---- Places ---- */
+/* Of a session that waits (AGENT_WAITING): it may start now; how many are before it; it may not start after all. */
+void session_place_given(struct session *session, const struct session_sink *sink, const struct session_now *now);
+void session_place_moved(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                         size_t before);
+void session_place_refused(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                           const struct place_answer *why);
+/* There is a process, as far as is known. */
+static inline bool session_has_agent(const struct session *session)
+{
+    return session->life != AGENT_NONE && session->life != AGENT_WAITING;
+}
+/* Stops the agent of a session that is `idle`; the next prompt starts it again. `detail` is for the watchers. */
+void session_idle_stop(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                       const char *detail);
 
 /* ---- To be shown ---- */
 /* JSON members (each with its leading comma) of `subscribed` beside its position: phase, agent, title, policy, pending. */

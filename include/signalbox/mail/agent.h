@@ -4,12 +4,15 @@
 
 #include "signalbox/base/mailbox.h"
 #include "signalbox/core/agent.h"
+#include "signalbox/mail/history.h"
 #include "signalbox/share/topic.h"
 
 enum agent_mail_kind {
     AGENT_MAIL_START = 1, /* struct agent_start */
     AGENT_MAIL_ORDER,     /* struct agent_order */
     AGENT_MAIL_FILE,      /* struct file_request (mail/files.h), back from the files thread */
+    /* struct history_request on its way back: a prompt's content; its owner is the order */
+    AGENT_MAIL_FILLED,
     AGENT_MAIL_STOP,      /* end all agents, then the thread */
 };
 
@@ -31,6 +34,9 @@ struct agent_order {
     enum agent_order_kind kind;
     char *turn_id, *content, *request_id, *option_id;
 };
+
+/* An order whose content is filled from the store: `content` is the request's until it comes back. */
+void agent_filling_free(struct history_request *request);
 
 /* With what they hold; NULL is fine. For the receiver, and for who could not send them. */
 void agent_start_free(struct agent_start *start);

@@ -49,6 +49,7 @@ struct client_take {
     char session_id[SESSION_ID_MAX + 1], after_epoch[EPOCH_MAX + 1];
     uint64_t after_seq;
     bool keeps_id;     /* the client id is of its own making, and a second connection with it replaces the first */
+    uint64_t arrived;  /* counts upgrades in the order of their requests: which connection is the newer one */
 };
 
 /* Where an answer goes: a client's socket thread, or a handler thread's mailbox. */
@@ -76,6 +77,7 @@ struct subscribed_mail {
     uint64_t head;         /* committed */
     uint64_t from;         /* the first number that the client gets: head + 1 when nothing is to be replayed */
     bool replay;           /* `replay_complete` follows when `head` was sent */
+    bool came_back;        /* with a position of this log: a short gap is filled with the events as they were */
     struct frame *frame;   /* the `subscribed` message */
 };
 

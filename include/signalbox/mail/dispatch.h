@@ -7,9 +7,11 @@
 #include "signalbox/base/heap.h"
 #include "signalbox/base/mailbox.h"
 #include "signalbox/core/agent.h"
+#include "signalbox/core/blob.h"
 #include "signalbox/core/command.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/client.h"
+#include "signalbox/mail/journal.h"
 #include "signalbox/share/credit.h"
 #include "signalbox/share/topic.h"
 
@@ -25,6 +27,9 @@ enum dispatch_mail_kind {
     DISPATCH_CLIENT,       /* struct client_note: a client with an id of its own has come or gone */
     DISPATCH_ANSWER,       /* struct history_request, on its way back: whether a command was answered before */
     DISPATCH_EXPIRE,       /* struct expire_note */
+    DISPATCH_AGENT_BLOBS,  /* struct agent_blobs_mail */
+    DISPATCH_CHECKED,      /* struct history_request, on its way back: whether the blobs of a prompt are there */
+    DISPATCH_FOLD,         /* struct fold_note (mail/journal.h) */
 };
 
 /* How long an answer is remembered. */
@@ -51,8 +56,12 @@ struct dispatch_command {
     bool history_none; /* what `subscribe` without `history` means for this client */
     enum remember remember;  /* with `name` and `body`: dispatch_command_remember */
     struct digest name, body;
-    bool checked;            /* maintenance has looked at a create_session, and refuses it if `refusal` is not OK */
+    /* Maintenance has looked at a create_session, or history at the blobs of a prompt, and refuses it if `refusal` is not
+     * OK. */
+    bool checked;
     struct answer refusal;   /* owned */
+    struct credit *credit;   /* COMMAND_STORE_BLOB: referenced; so many bytes of it were taken */
+    uint32_t credit_bytes;
     struct dispatch_command *parked_next; /* the dispatcher's */
     struct remembered *entry;             /* the dispatcher's: where its answer is to be remembered; NULL: nowhere */
 };
@@ -70,6 +79,16 @@ struct agent_event_mail {
     struct credit *credit; /* referenced; `credit_bytes` of it were taken */
     uint32_t credit_bytes;
 };
+/* What the agent's next event or notice refers to. */
+struct agent_blobs_mail {
+    struct mail mail;
+    struct topic *topic; /* referenced */
+    uint64_t run;
+    struct blob *blob;     /* one, owned */
+    struct credit *credit; /* as above */
+    uint32_t credit_bytes;
+};
+void agent_blobs_mail_free(struct agent_blobs_mail *mail); /* without giving the credit back */
 struct agent_notice_mail {
     struct mail mail;
     struct topic *topic; /* referenced */
@@ -87,8 +106,11 @@ enum deadline_what {
     DEADLINE_CANCEL = ARM_CANCEL,     /* an agent did not end a cancelled turn */
     DEADLINE_AGENT_START = ARM_START,
     DEADLINE_SETTING = ARM_SETTING,   /* an agent did not answer a change of settings */
+    DEADLINE_AGENT_IDLE = ARM_AGENT_IDLE, /* an agent has had nothing to do */
+    DEADLINE_PROOF = ARM_PROOF,           /* an agent has been ready for a time */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
     DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
+    DEADLINE_KEEP,                    /* of no session: which agents may be started is looked at */
 };
 struct deadline {
     struct mail mail;          /* to the timer and back */
@@ -97,7 +119,7 @@ struct deadline {
     struct instant at;
     bool cancelled;            /* the dispatcher's: set when it asked for that */
     enum deadline_what what;
-    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE */
+    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_KEEP */
     uint64_t run;              /* which agent run or turn it was for */
     char *request_id;          /* DEADLINE_PERMISSION; DEADLINE_SETTING: its token */
 };
@@ -123,5 +145,6 @@ struct client_note {
     struct identity identity;
     struct mailbox *box; /* of its socket thread */
     uint64_t serial;
+    uint64_t arrived; /* as in struct client_take */
     bool gone;
 };

@@ -12,10 +12,13 @@
 #include "signalbox/store/store.h"
 
 enum history_request_kind {
-    HISTORY_FRAMES,  /* events as WebSocket frames, one behind the other, in `bytes` */
-    HISTORY_JSON,    /* events as the elements of a JSON array, commas between them, in `bytes` */
+    HISTORY_FRAMES,  /* folded events as WebSocket frames, one behind the other, in `bytes` */
+    HISTORY_JSON,    /* folded events as the elements of a JSON array, commas between them, in `bytes` */
     HISTORY_SESSION, /* the session's row */
     HISTORY_ANSWER,  /* a remembered answer */
+    HISTORY_BLOB,    /* what is known of a blob, and a piece of it */
+    HISTORY_CHECK,   /* whether blobs are there */
+    HISTORY_PROMPT,  /* a prompt's content with the data of the blobs that it names, as the agent is to get it */
 };
 
 struct history_request {
@@ -23,6 +26,7 @@ struct history_request {
     struct mailbox *reply_to;
     uint32_t reply_kind;
     enum history_request_kind kind;
+    struct history_request *next; /* history's */
     /* Whose question it was; history does not look at it. */
     uint64_t cookie[3];
     void *owner;
@@ -30,15 +34,33 @@ struct history_request {
     char session_id[48];       /* HISTORY_SESSION */
     struct digest answer_name; /* HISTORY_ANSWER */
     int64_t session_key;       /* the others */
-    uint64_t from, to;         /* numbers, both included */
-    size_t max_bytes;          /* stops behind the event that reaches it: at least one event */
+    /*
+     * A replay up to `to` for a client that had everything up to `began` when it began, `whole` or not (core/fold.h),
+     * and has got all that comes out up to `from` - 1 since. Who asks for the next piece changes `from` only. The last
+     * event may have a higher number than `to`, where the log was folded meanwhile.
+     * HISTORY_BLOB: `from` is a byte, from 0.
+     */
+    uint64_t began, from, to;
+    bool whole;
+    /* Stops behind the event that reaches it: at least one event. HISTORY_BLOB: of the piece; 0 for none.
+     * HISTORY_CHECK: of all blobs together. */
+    size_t max_bytes;
     size_t max_events;         /* 0: no limit */
+    struct digest blob;        /* HISTORY_BLOB */
+    struct digest *blobs;      /* HISTORY_CHECK: so many; owned */
+    size_t blob_count;
+    char *content;             /* HISTORY_PROMPT: the JSON text of an array of content blocks; owned */
 
     /* The answer. */
-    enum err result;           /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING */
-    uint64_t last;             /* the last number in `bytes`; from - 1 if there was none */
+    /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING; of HISTORY_CHECK ERR_TOOBIG too */
+    enum err result;
+    /* The last number in `bytes`, at least `to` at the end; from - 1 if there was none. HISTORY_CHECK: which of the blobs
+     * it is that is not there, or with which they become too much. */
+    uint64_t last;
     size_t events;             /* how many are in `bytes` */
-    struct buffer bytes;
+    uint64_t whole_from;       /* a position below this one that is in `bytes` may not be whole; see topic.h */
+    struct buffer bytes;       /* HISTORY_PROMPT: the content, with data */
+    struct blob_info blob_info; /* HISTORY_BLOB */
     struct session_row row;
     struct stored_answer answer;
 };

@@ -1,5 +1,5 @@
 #pragma once
-/* What reaches the maintenance thread. A question for a page of the session list comes back as the same struct. */
+/* What reaches the maintenance thread. A question for a page of a list comes back as the same struct. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,23 +12,40 @@ enum maintenance_mail_kind {
     MAINTENANCE_CREATE,   /* struct dispatch_command (mail/dispatch.h), a create_session, from the dispatcher: its workspace
                              and its agent's program are looked up in the file system, then it goes back, `checked` */
     MAINTENANCE_EXPIRED,  /* struct expire_note (mail/dispatch.h), on its way back */
+    MAINTENANCE_FOLDED,   /* struct fold_note (mail/journal.h), on its way back */
 };
 
-/* A page of sessions as JSON: `{sessionId, title, agent, workspace, phase, pending, oldestPendingAt?, createdAt,
- * updatedAt, head, policy, createdBy}` each, commas between, newest change first. */
+/*
+ * A page of a list as JSON, of what is committed; commas between, or a line each.
+ *
+ *   LIST_SESSIONS  `{sessionId, title, agent, workspace, phase, pending, oldestPendingAt?, createdAt, updatedAt, head,
+ *                  policy, createdBy}` each, newest change first
+ *   LIST_RULES     as stored_rule_json writes them, in the order in which they were made
+ *   LIST_AUDIT     as audit_entry_json writes them, by number
+ *
+ * A page of the last two ends early where it would grow long; `next` says whether there is more. So the same request,
+ * with `next` as its new `after`, reads a list of any length in bounded memory.
+ */
 struct list_request {
     struct mail mail;
+    enum list_kind { LIST_SESSIONS, LIST_RULES, LIST_AUDIT } kind;
     struct mailbox *reply_to;
     uint32_t reply_kind;
     uint64_t cookie[3];
     void *owner;
     char after[48];  /* the `next` of the page before; empty for the first */
     size_t limit;
-    bool open_only;  /* leave out closed sessions */
+    bool open_only;  /* LIST_SESSIONS: leave out closed sessions */
+    char *user, *session_id, *workspace, *outcome; /* what is wanted, as in store/audit.h; owned, NULL for any */
+    int64_t since, until;                          /* LIST_AUDIT: wall ms; 0 for any */
+    bool newest_first;                             /* LIST_AUDIT: the highest number first */
+    bool lines;      /* each ends with a line feed, instead of the commas */
 
     enum err result; /* ERR_INVAL: `after` is no position of ours */
     struct buffer items;
+    size_t count;    /* of rules, or entries, in it */
     char next[48];   /* empty when there is no more */
 };
+/* A request for LIST_SESSIONS, until it is told otherwise. */
 must_check enum err list_request_new(struct list_request **out);
 void list_request_free(struct list_request *request);

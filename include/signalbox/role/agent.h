@@ -11,6 +11,8 @@
  * An agent is not read while its session's or the server's credit is used up, or while it does not read what it
  * is answered.
  */
+#include <stdbool.h>
+
 #include "signalbox/base/err.h"
 #include "signalbox/base/mailbox.h"
 #include "signalbox/share/config.h"
@@ -20,10 +22,12 @@
 struct agent_wiring {
     struct config_store *config;
     struct mailbox *dispatch; /* gets DISPATCH_AGENT_EVENT and DISPATCH_AGENT_NOTICE */
-    struct mailbox *files;    /* gets FILES_REQUEST, and answers to this thread's mailbox */
+    struct mailbox *files;    /* gets FILES_REQUEST, and answers to this thread's mailbox; NULL: no files */
     struct credit_pool *credit;
     const char *guard_path; /* of signalbox-guard */
     const char *version;    /* the server's, told to agents */
+    struct mailbox *wirelog; /* gets WIRELOG_* (mail/wirelog.h); NULL: nobody keeps what is said */
+    bool wirelog_always;     /* every line, whatever the configuration wants kept */
 };
 
 struct agent_stream;

@@ -3,8 +3,8 @@
  * The history thread: the store's read side. It reads old events for replay, sessions that are not in memory, and
  * pages for REST. What it is asked stands in mail/history.h.
  *
- * It answers in the order of asking, one request at a time, so who asks for a piece and comes back for the next one
- * takes turns with everybody else. A range that several wait for is read once.
+ * Replays take turns, a slice of a long log at a time, and everything else goes before them; so a log of a million
+ * events holds nobody up. What several ask for is read and folded once (history_fold.h has the bounds).
  */
 #include "signalbox/mail/history.h"
 

@@ -11,14 +11,17 @@
 #include "signalbox/base/mailbox.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/share/config.h"
+#include "signalbox/share/credit.h"
 
 struct http_wiring {
     struct config_store *config;
     struct mailbox *dispatch;    /* DISPATCH_COMMAND, each after a reservation of one place */
     struct mailbox *maintenance; /* MAINTENANCE_LIST */
     struct mailbox *history;     /* struct history_request */
+    struct topic_map *topics;    /* read only; NULL in tests: no session is in memory */
     struct mailbox *const *socket_boxes; /* CLIENT_MAIL_TAKE, in turn */
     uint32_t socket_threads;
+    struct credit_pool *uploads; /* of the content that is sent up and not committed yet */
     const char *version;
     /* The wiring's, called by handler threads with `context`: */
     void *context;

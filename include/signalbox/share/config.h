@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/buffer.h"
+#include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
 #include "signalbox/base/log.h"
 #include "signalbox/share/tokens.h"
@@ -77,6 +78,31 @@
       "How long an agent may take from its start to its session.")                                 \
     X(MS, agent_stop_grace_ms, "agent-stop-grace-ms", "2500", 0, 60000, RELOAD,                    \
       "How long an agent that is told to end is waited for before it is killed.")                  \
+    X(MS, agent_idle_ms, "agent-idle-ms", "3600000", 0, 2592000000, RELOAD,                        \
+      "An agent whose session has had no turn, no open permission request and no waiting prompt "  \
+      "for this time is stopped; the next prompt starts it again. 0: never. An agent may have "    \
+      "its own.")                                                                                  \
+    X(MS, agent_room_idle_ms, "agent-room-idle-ms", "60000", 0, 2592000000, RELOAD,                \
+      "Where sessions wait for max-agents, agents that have been idle for this time are stopped "  \
+      "to make room for them, those first that have been idle longest; 0: none is.")               \
+    X(MS, agent_silence_ms, "agent-silence-ms", "120000", 0, 86400000, RELOAD,                     \
+      "An agent that says nothing for this time in a turn, though nobody is asked, is shown as "   \
+      "silent; 0: it is not. An agent may have its own.")                                          \
+    X(MS, agent_hang_ms, "agent-hang-ms", "0", 0, 604800000, RELOAD,                               \
+      "A turn in which the agent says nothing for this time is cancelled; 0: it is not. An agent " \
+      "may have its own.")                                                                         \
+    X(COUNT, agent_breaker_failures, "agent-breaker-failures", "5", 0, 20, RELOAD,                 \
+      "So many failed starts or crashes within agent-breaker-window-ms, and an agent is not "      \
+      "started for a while; 0: it always is.")                                                     \
+    X(MS, agent_breaker_window_ms, "agent-breaker-window-ms", "600000", 100, 86400000, RELOAD,     \
+      "How long a failure counts for that.")                                                       \
+    X(MS, agent_breaker_pause_ms, "agent-breaker-pause-ms", "5000", 100, 86400000, RELOAD,         \
+      "How long it is not started then. If the one try after that fails too, it is twice as long.") \
+    X(MS, agent_breaker_pause_max_ms, "agent-breaker-pause-max-ms", "300000", 100, 86400000,       \
+      RELOAD, "The longest such pause.")                                                           \
+    X(MS, agent_proof_ms, "agent-proof-ms", "30000", 100, 86400000, RELOAD,                        \
+      "An agent that has ended a turn, or was ready for this time, works: earlier failures do "    \
+      "not count any more.")                                                                       \
     X(MS, ping_interval_ms, "ping-interval-ms", "25000", 100, 3600000, RELOAD,                     \
       "A client that was silent for this time is pinged; two pings without an answer close it.")   \
     X(MS, stall_timeout_ms, "stall-timeout-ms", "60000", 100, 3600000, RELOAD,                     \
@@ -95,7 +121,9 @@
     X(COUNT, max_clients, "max-clients", "20000", 1, 1000000, RELOAD,                              \
       "Connections (WebSockets and event streams) at a time.")                                     \
     X(COUNT, max_agents, "max-agents", "256", 1, 100000, RELOAD,                                   \
-      "Agent processes that run at a time.")                                                       \
+      "Agent processes that run at a time. Past it, sessions wait for a free place.")              \
+    X(COUNT, max_waiting_agents, "max-waiting-agents", "256", 0, 100000, RELOAD,                   \
+      "Sessions that wait for max-agents; further starts are refused.")                            \
     X(COUNT, max_pending_permissions, "max-pending-permissions", "64", 1, 10000, RELOAD,           \
       "Permission requests of a session that wait at a time; further ones are rejected.")          \
     X(COUNT, max_queued_prompts, "max-queued-prompts", "100", 0, 10000, RELOAD,                    \
@@ -109,8 +137,16 @@
     X(BYTES, max_agent_line_bytes, "max-agent-line-bytes", "64M", 65536, 1073741824, RELOAD,       \
       "The longest line (one JSON-RPC message) of an agent; one that sends a longer line is "      \
       "ended.")                                                                                    \
-    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 4096, 16777216, RELOAD,                    \
-      "The longest event that is not message text; longer strings in tool calls are cut.")         \
+    X(BYTES, max_event_bytes, "max-event-bytes", "64K", 16384, 16777216, RELOAD,                   \
+      "The longest event that is not message text. What is too long in a larger one is stored "    \
+      "by itself, and cut in the event. An agent that runs keeps the value of its start.")         \
+    X(BYTES, max_blob_bytes, "max-blob-bytes", "16M", 1024, 268435456, RELOAD,                     \
+      "The longest content that a client sends up, and the most that the blobs of a prompt have "  \
+      "together.")                                                                                 \
+    X(COUNT, max_session_blobs, "max-session-blobs", "1000", 0, 1000000, RELOAD,                   \
+      "How many pieces of content clients may send up to a session.")                              \
+    X(BYTES, max_session_blob_bytes, "max-session-blob-bytes", "256M", 0, 1099511627776, RELOAD,   \
+      "How long they may be together.")                                                            \
     X(BYTES, max_message_text, "max-message-text", "256K", 1024, 16777216, RELOAD,                 \
       "The longest text of one message of an agent; what follows is a new message.")               \
     X(BYTES, tail_bytes, "tail-bytes", "256K", 4096, 1073741824, RESTART,                          \
@@ -123,10 +159,23 @@
     X(MS, session_idle_ms, "session-idle-ms", "600000", 0, 604800000, RELOAD,                      \
       "A session without an agent, watchers and open work leaves memory after this time, and "     \
       "comes back when it is asked for; 0: it stays.")                                             \
+    X(MS, fold_after_ms, "fold-after-ms", "600000", 0, 31536000000, RELOAD,                         \
+      "A turn that ended this long ago is folded in the store: what a replay would leave out is "  \
+      "removed from it; 0: never.")                                                                \
     X(BYTES, credit_session_bytes, "credit-session-bytes", "1M", 65536, 1073741824, RESTART,       \
       "Bytes of a session's events on their way to the journal before its agent is not read.")     \
     X(BYTES, credit_total_bytes, "credit-total-bytes", "64M", 65536, 17179869184, RESTART,         \
       "The same over all sessions.")                                                               \
+    X(BOOL, wire_log, "wire-log", "false", 0, 0, RELOAD,                                           \
+      "Keep everything that the server and the agents say to each other, as files in DATA/wire "   \
+      "that `signalbox replay-agent` plays. Off, since they hold what people and agents wrote, "   \
+      "beside the session's own log. An agent may have its own.")                                  \
+    X(BYTES, wire_log_file_bytes, "wire-log-file-bytes", "16M", 65536, 1073741824, RELOAD,         \
+      "A file of the wire log that has grown to this goes on in another one.")                     \
+    X(BYTES, wire_log_total_bytes, "wire-log-total-bytes", "1G", 65536, 1099511627776, RELOAD,     \
+      "All files of the wire log together; the oldest go.")                                        \
+    X(MS, wire_log_keep_ms, "wire-log-keep-ms", "604800000", 1000, 31536000000, RELOAD,            \
+      "A file of the wire log that was not written to for this time goes.")                        \
     X(MS, reconnect_spread_ms, "reconnect-spread-ms", "5000", 0, 600000, RELOAD,                   \
       "When the server stops, clients are told to come back at a moment within this time, each "   \
       "at another, so that they do not all arrive at once.")
@@ -152,7 +201,29 @@
       "do both themselves, and some do worse with it (Gemini cannot make new files with `fs`). "   \
       "Neither asks for a permission: that is the agent's part.")                                  \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
-      "As the option of this name, for this agent.")
+      "As the option of this name, for this agent.")                                               \
+    Y("wire-log", "true or false", "wire-log", "As the option of this name, for this agent.")      \
+    Y("agent-idle-ms", "milliseconds", "agent-idle-ms",                                            \
+      "As the option of this name, for this agent.")                                               \
+    Y("agent-silence-ms", "milliseconds", "agent-silence-ms",                                      \
+      "As the option of this name, for this agent.")                                               \
+    Y("agent-hang-ms", "milliseconds", "agent-hang-ms",                                            \
+      "As the option of this name, for this agent.")                                               \
+    Y("memory-limit", "bytes", "",                                                                 \
+      "Address space of each of its processes (RLIMIT_AS), 16M to 1024G. What a program reserves " \
+      "counts, used or not: docs/operation.md says what that means for Node.")                     \
+    Y("cpu-limit-seconds", "seconds", "",                                                          \
+      "Processor time of each of its processes (RLIMIT_CPU), 1 to 31536000. Past it the process "  \
+      "gets SIGXCPU, five seconds later SIGKILL.")                                                 \
+    Y("open-files-limit", "number", "",                                                            \
+      "Open descriptors of each of its processes (RLIMIT_NOFILE), 16 to 1048576.")                 \
+    Y("file-size-limit", "bytes", "",                                                              \
+      "The longest file that one of its processes may write (RLIMIT_FSIZE), 4K to 1024G.")         \
+    Y("nice", "number", "",                                                                        \
+      "How far its processes stand back for others' on the processor, 0 to 19.")                   \
+    Y("oom-score-adj", "number", "",                                                               \
+      "How much rather than others its processes are ended when the machine runs out of memory, "  \
+      "0 to 1000.")
 
 /* clang-format on */
 
@@ -166,6 +237,12 @@ struct config_list {
     size_t count;
 };
 
+/* What the processes of an agent may use; -1 where the configuration says nothing. */
+struct config_limits {
+    int64_t memory_bytes, cpu_seconds, open_files, file_bytes; /* of each process */
+    int64_t nice, oom_score_adj;
+};
+
 struct config_agent {
     char *name;                     /* letters, digits, - _ . */
     char *title;                    /* never NULL */
@@ -174,7 +251,10 @@ struct config_agent {
     char *install;                  /* NULL if not given */
     char *login;                    /* ACP authMethod id; NULL if not given */
     bool offers_fs, offers_terminal;
-    int64_t permission_timeout_ms;  /* in effect: its own or the general one; 0 for none */
+    /* In effect: its own or the general one; 0 for none. */
+    int64_t permission_timeout_ms, idle_ms, silence_ms, hang_ms;
+    bool wire_log; /* in effect: its own or the general one */
+    struct config_limits limits;
     int line;                       /* of its command in the file; 0 for the built-in one */
 };
 
@@ -306,6 +386,8 @@ bool config_agent_available(const struct config *config, const struct config_age
  * frees with free(). */
 must_check enum err config_agent_environment(const struct config *config,
                                              const struct config_agent *agent, char ***environment);
+/* Equal for agents that are started in the same way. Any thread. */
+void config_agent_digest(const struct config_agent *agent, struct digest *out);
 
 /* ---- Workspaces ---- */
 

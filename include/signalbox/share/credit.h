@@ -29,5 +29,6 @@ void credit_take(struct credit *credit, int64_t bytes);
 void credit_give(struct credit *credit, int64_t bytes);
 /* agent-stream's question before it reads: true: wait for the poke. */
 bool credit_exhausted(struct credit *credit);
-/* For metrics. */
+int64_t credit_pool_left(const struct credit_pool *pool); /* negative: more was taken than it had */
+/* For metrics, and for who has taken some himself. */
 int64_t credit_pool_used(const struct credit_pool *pool);

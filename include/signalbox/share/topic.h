@@ -46,6 +46,10 @@ struct topic {
     void *session;                 /* the dispatcher's */
     _Atomic(uint64_t) head;        /* visible: committed and in the tail */
     _Atomic(uint64_t) first;       /* the first number in the tail; head + 1 when it is empty */
+    /* The lowest position that is surely whole (core/fold.h): a client that comes with a lower one may have it from a
+     * folded replay that broke off, and gets folded events again. It only grows. Of a session that was not in memory
+     * it is the head: all that was sent before was read from the store, and nothing below is in the tail. */
+    _Atomic(uint64_t) whole_from;
     _Atomic(struct topic_chunk *) oldest;
     struct topic_chunk *newest;    /* the journal's */
     size_t tail_bytes, tail_events; /* the journal's */
@@ -103,6 +107,11 @@ void topic_chunk_put(struct topic_chunk *chunk);
 uint64_t topic_run_locate(const struct topic_run *run, size_t offset, size_t *frame_start, size_t *frame_end);
 /* When the agent's line behind this number of the run was read, for the latency metric; ns 0 if there was none. */
 struct instant topic_run_line_at(const struct topic_run *run, uint64_t seq);
+
+/* How many bytes the frames `from` to `to` take. Inside an RCU read section. false: they are not all in the tail. */
+must_check bool topic_measure(struct topic *topic, uint64_t from, uint64_t to, size_t *bytes);
+/* Raises whole_from. Any thread, before what makes lower positions unsafe is sent. */
+void topic_whole_from(struct topic *topic, uint64_t position);
 
 /* The map. Writes by the dispatcher only; finding takes a reference, any registered thread. */
 struct topic_map;

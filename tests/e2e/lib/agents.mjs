@@ -11,7 +11,7 @@ import { within } from './wait.mjs';
 const quiet = { IS_SANDBOX: '1', NO_BROWSER: '1', NO_COLOR: '1', TERM: 'dumb' };
 
 export const scripted = (settings = {}) => ({ command: ['signalbox-scripted-agent'], ...settings });
-export const replaying = (file) => ({ command: ['signalbox-replay-agent', file, '--no-wait'] });
+export const replaying = (...files) => ({ command: ['signalbox', 'replay-agent', ...files, '--no-wait'] });
 export const inline = (shellScript) => ({ command: ['/bin/sh', '-c', shellScript] });
 
 /** An agent written in JavaScript: the text of a module that reads stdin and writes stdout. */

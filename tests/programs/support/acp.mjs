@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 const here = path.dirname(fileURLToPath(import.meta.url));
 export const bin = path.resolve(process.env.SIGNALBOX_BIN ?? path.join(here, '../../../build/release'));
 export const transcripts = path.join(here, '../../transcripts');
-export const program = (name) => path.join(bin, `signalbox-${name}`);
+/** '' is the server's own program. */
+export const program = (name) => path.join(bin, name ? `signalbox-${name}` : 'signalbox');
 
 export class Agent {
   constructor(name, args = [], options = {}) {

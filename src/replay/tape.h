@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum item_kind {
-    ITEM_SEND,        // the agent sent `message`
+    ITEM_SEND,        // the agent sent `message`; one that is a JSON string is sent as its text: it was no JSON
     ITEM_ANSWER,      // the agent sent its answer to the segment's request
     ITEM_WAIT_ANSWER, // the client answered the agent's request `message` (its id)
     ITEM_WAIT_CANCEL, // the client cancelled
@@ -37,6 +37,7 @@ struct tape {
     size_t room;
 };
 
-// Reads a transcript. On failure returns -1, says why on stderr, and leaves nothing to free.
-int tape_read(struct tape *tape, const char *path);
+// Reads a transcript, one file or several that follow each other. A last line that breaks off (its writer was killed)
+// is left out. On failure returns -1, says why on stderr, and leaves nothing to free.
+int tape_read(struct tape *tape, char *const *paths, int count);
 void tape_free(struct tape *tape);

@@ -133,22 +133,37 @@ static bool take_in(struct tape *tape, int64_t t, json_object *message)
     return add_item(place(tape, NULL), ITEM_SEND, t, message);
 }
 
+// A line of the agent that was no JSON is played as it was: its text.
+static bool take_text(struct tape *tape, int64_t t, json_object *text)
+{
+    return add_item(place(tape, NULL), ITEM_SEND, t, text);
+}
+
+// False where the line is none of a transcript's. What else a wire log holds (notes, stderr) is no message.
 static bool take_line(struct tape *tape, json_object *line)
 {
     const char *direction = rpc_text(line, "dir", NULL);
-    json_object *message = rpc_member(line, "msg", json_type_object);
+    json_object *message = NULL;
     json_object *time = NULL;
-    json_object_object_get_ex(line, "t", &time);
-    if (direction == NULL || message == NULL) {
+    if (direction == NULL) {
         return false;
     }
+    json_object_object_get_ex(line, "t", &time);
     int64_t t = json_object_get_int64(time);
-    return strcmp(direction, "out") == 0 ? take_out(tape, t, message) : take_in(tape, t, message);
+    bool out = strcmp(direction, "out") == 0;
+    if (!out && strcmp(direction, "in") != 0) {
+        return true;
+    }
+    if (json_object_object_get_ex(line, "msg", &message)) {
+        bool is_object = json_object_is_type(message, json_type_object);
+        return !is_object || (out ? take_out(tape, t, message) : take_in(tape, t, message));
+    }
+    json_object *text = rpc_member(line, "text", json_type_string);
+    return text != NULL && (out || take_text(tape, t, text));
 }
 
-int tape_read(struct tape *tape, const char *path)
+static int read_file(struct tape *tape, const char *path)
 {
-    *tape = (struct tape){0};
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         perror(path);
@@ -156,21 +171,41 @@ int tape_read(struct tape *tape, const char *path)
     }
     char *text = NULL;
     size_t room = 0;
+    ssize_t length;
     int number = 0;
-    bool good = add_segment(tape) != NULL;
-    while (good && getline(&text, &room, file) > 0) {
+    bool good = true;
+    while (good && (length = getline(&text, &room, file)) > 0) {
         number++;
         json_object *line = json_tokener_parse(text);
         good = take_line(tape, line);
         json_object_put(line);
+        if (!good && number > 1 && text[length - 1] != '\n') {
+            fprintf(stderr, "%s: line %d breaks off and is left out\n", path, number);
+            good = true;
+        }
     }
     if (!good) {
         fprintf(stderr, "%s: line %d: not a line of a transcript\n", path, number);
-        tape_free(tape);
+    } else if (ferror(file)) {
+        perror(path);
+        good = false;
     }
     free(text);
     fclose(file);
     return good ? 0 : -1;
+}
+
+int tape_read(struct tape *tape, char *const *paths, int count)
+{
+    *tape = (struct tape){0};
+    int failed = add_segment(tape) == NULL ? -1 : 0;
+    for (int i = 0; failed == 0 && i < count; i++) {
+        failed = read_file(tape, paths[i]);
+    }
+    if (failed != 0) {
+        tape_free(tape);
+    }
+    return failed;
 }
 
 void tape_free(struct tape *tape)

@@ -15,8 +15,14 @@ int64_t player_now(void)
 static void send_line(struct player *p, json_object *message)
 {
     size_t length;
-    const char *text = json_object_to_json_string_length(
-        message, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+    const char *text;
+    if (json_object_is_type(message, json_type_string)) {
+        text = json_object_get_string(message);
+        length = (size_t)json_object_get_string_len(message);
+    } else {
+        text = json_object_to_json_string_length(
+            message, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+    }
     if (text != NULL && wire_put(p->wire, text, length) == 0) {
         wire_put(p->wire, "\n", 1);
     }
