@@ -21,12 +21,17 @@ static void add(struct buffer *to, struct json_object *event, const char *key)
     buffer_append(to, text ? text : "", length);
 }
 
+static uint64_t ready_count;
+
 /* False when the turn has ended. */
 static bool hear_some(void)
 {
     struct heard heard = hear();
     bool ended = !heard.is_event && heard.notice.kind == NOTICE_TURN_ENDED;
-    CU_ASSERT_FATAL(heard.is_event || ended || heard.notice.kind == NOTICE_READY);
+    bool is_ready = !heard.is_event && heard.notice.kind == NOTICE_READY;
+    bool is_other = !heard.is_event && heard.notice.kind == NOTICE_EXITED; /* an earlier run of another session */
+    CU_ASSERT_FATAL(heard.is_event || ended || is_ready || (is_other && ready_count > 0));
+    ready_count += is_ready;
     if (heard.is_event && heard.kind == EVENT_TEXT_DELTA) {
         add(&said.text, heard.event, "delta");
     } else if (heard.is_event && heard.kind == EVENT_TOOL_OUTPUT) {
@@ -275,24 +280,21 @@ static void no_credit_no_output(void)
     while (world.kept_bytes < 1 << 20) {
         CU_ASSERT_FATAL(hear_some());
     }
-    int64_t stalls = metric_read(METRIC_AGENT_STALLS);
-    for (int i = 0; i < WAIT_MS && metric_read(METRIC_AGENT_STALLS) == stalls && stalls == 0; i++) {
-        usleep(1000);
-    }
-    while (true) { /* what was on its way */
-        struct mail *mail = mailbox_take(world.inbox);
-        if (!mail) {
-            break;
+    /* The thread does something else meanwhile, and would have read far more than this. */
+    struct topic *other = new_topic("session-2");
+    for (uint64_t run = 1; run <= 3; run++) {
+        start_of(other, run, "scripted", world.folder);
+        while (ready_count < run) {
+            CU_ASSERT_FATAL(hear_some());
         }
-        struct heard heard = hear_mail(mail);
-        heard_free(&heard);
     }
-    CU_ASSERT(world.kept_bytes < 3 << 20);
-    CU_ASSERT_PTR_NULL(mailbox_take(world.inbox));
+    topic_put(other);
+    CU_ASSERT(world.kept_bytes < 2 << 20);
     give_kept_credit(); /* and it goes on */
     while (world.kept_bytes < 1 << 20) {
         CU_ASSERT_FATAL(hear_some());
     }
+    ready_count = 0;
     world.keep_credit = false;
     give_kept_credit();
     order(ORDER_CANCEL);
