@@ -26,8 +26,11 @@ const view = new View({
   create,
   prompt,
   cancel,
-  answer: (requestId, optionId) =>
-    client.send("permission_response", { requestId, sessionId: route.sessionId, optionId }),
+  answer: (requestId, fields) =>
+    client.send("permission_response", { requestId, sessionId: route.sessionId, ...fields }),
+  setPolicy,
+  rules,
+  revoke: (ruleId) => call("DELETE", `/v1/rules/${encodeURIComponent(ruleId)}`),
   withdraw: (messageId) => wish("withdraw", { messageId }),
   resumeQueue: () => wish("resume_queue"),
   closeSession() {
@@ -224,6 +227,26 @@ async function wish(type, fields = {}) {
     }
     return null;
   }
+}
+
+async function setPolicy(policy) {
+  if (await wish("set_policy", { policy })) {
+    view.setNote("");
+  } else {
+    draw("session"); // what is shown is what holds
+  }
+}
+
+// All of them: there are as many as people have made.
+async function rules() {
+  const all = [];
+  let next = "";
+  do {
+    const page = await call("GET", `/v1/rules${next && `?after=${encodeURIComponent(next)}`}`);
+    all.push(...page.items);
+    next = page.next ?? "";
+  } while (next);
+  return all;
 }
 
 async function create(fields) {

@@ -117,6 +117,7 @@ void files_stop(struct files *files, int64_t patience_ms)
     while (!wait_ended(files, patience_ms)) {
         int working = WORKING;
         if (atomic_compare_exchange_strong(&files->state, &working, LEFT)) {
+            thread_leave(&files->thread);
             log_error("a file system hangs: the files thread is left at its work", NULL);
             return;
         }

@@ -82,6 +82,52 @@ test('rejecting and cancelling from the page', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+test('what is not to be asked again becomes a rule, which can be revoked', async () => {
+  const page = await openPage(browser, server.url);
+  await newSession(page, 'shell', server.newWorkspace());
+  await send(page, 'echo remembered');
+  const card = pendingCard(page);
+  await card.getByTestId('remember').click();
+  const option = card.locator('[data-testid="remember-option"][data-scope="workspace"]');
+  assert.equal(await option.innerText(), 'always allow `echo remembered` in this workspace');
+  await screenshot(page, 'page-remember');
+  await option.click();
+  await page.getByTestId('turn-end').waitFor();
+  await send(page, 'echo remembered');
+  await page.getByTestId('turn-end').nth(1).waitFor();
+  await page.locator('[data-testid="permission-card"][data-state="resolved"]')
+    .filter({ hasText: 'by a rule' }).waitFor();
+
+  await page.getByTestId('show-rules').click();
+  const rule = page.getByTestId('rule').filter({ hasText: 'echo remembered' });
+  await rule.waitFor();
+  await screenshot(page, 'page-rules');
+  await rule.getByText('Revoke').click();
+  await rule.waitFor({ state: 'detached' });
+  await page.locator('#rules form button').click();
+  await send(page, 'echo remembered');
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="reject_once"]').click();
+  await page.getByTestId('turn-end').nth(2).waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
+test('the policy of a session is seen and changed', async () => {
+  const one = await openPage(browser, server.url);
+  await newSession(one, 'shell', server.newWorkspace());
+  const two = await openPage(browser, one.url());
+  await one.getByTestId('policy').selectOption('trust');
+  await two.locator('[data-testid="policy"][data-policy="trust"]').waitFor();
+  await send(one, 'echo trusted');
+  await one.getByTestId('tool-card').filter({ hasText: 'trusted' }).waitFor();
+  await one.getByTestId('turn-end').waitFor();
+  await one.getByTestId('policy').selectOption('read-only');
+  await send(two, 'echo no');
+  await two.locator('[data-testid="permission-card"][data-state="resolved"]').filter({ hasText: 'Rejected' }).waitFor();
+  for (const page of [one, two]) {
+    assert.deepEqual(page.faults, []);
+  }
+});
+
 test('what the agent says is text, never markup', async () => {
   const page = await openPage(browser, server.url);
   await newSession(page, 'shell', server.newWorkspace());

@@ -163,7 +163,7 @@ static void check_notices(const struct host *host)
         case NOTICE_SILENT:
         case NOTICE_HANGS:
         case NOTICE_HEARD:
-            FUZZ_CHECK(!"the peer knows nothing of silence");
+            fuzz_failed(__FILE__, __LINE__, "the peer knows nothing of silence");
             break;
         case NOTICE_FAILED:
         case NOTICE_EXITED:
