@@ -28,6 +28,7 @@ const view = new View({
   cancel,
   answer: (requestId, fields) =>
     client.send("permission_response", { requestId, sessionId: route.sessionId, ...fields }),
+  setOption,
   setPolicy,
   rules,
   revoke: (ruleId) => call("DELETE", `/v1/rules/${encodeURIComponent(ruleId)}`),
@@ -234,6 +235,18 @@ async function setPolicy(policy) {
     view.setNote("");
   } else {
     draw("session"); // what is shown is what holds
+  }
+}
+
+async function setOption(id, value) {
+  const done = id === null
+    ? await wish("set_mode", { modeId: value })
+    : await wish("set_config_option", { configId: id, value });
+  if (done) {
+    view.setNote("");
+  } else {
+    view.settings.reset();
+    draw("session");
   }
 }
 

@@ -5,6 +5,7 @@ import { Conversation } from "./conversation.js";
 import { ago, clock, count, h, keyed, person, setText, short } from "./dom.js";
 import { Permissions } from "./permissions.js";
 import { Rules } from "./rules.js";
+import { Settings } from "./settings.js";
 import { sessionName } from "./state.js";
 
 const PHASES = {
@@ -30,6 +31,7 @@ export class View {
     this.conversation = new Conversation($("scroller"), $("conversation"), $("jump"));
     this.permissions = new Permissions($("permissions"), (text) => this.announce(text), actions);
     this.rules = new Rules($("rules"), $("rule-list"), $("rules-note"), actions);
+    this.settings = new Settings($("agent-settings"), actions);
     $("show-rules").addEventListener("click", () => this.rules.show());
     $("policy").addEventListener("change", () => actions.setPolicy($("policy").value));
     $("reconnect").addEventListener("click", actions.reconnect);
@@ -232,6 +234,7 @@ export class View {
     $("policy").value = state.policy ?? "ask";
     $("policy").dataset.policy = state.policy ?? "ask";
     $("policy").disabled = state.phase === "closed" || !entry.ready;
+    this.settings.render(state, $("policy").disabled);
     setText($("session-facts"),
       [state.agent, state.workspace, usageWords(state.usage)].filter(Boolean).join(" · "));
     const phase = state.pending.length > 0 ? "waiting" : state.phase;

@@ -7,7 +7,10 @@ import { test } from './lib/harness.mjs';
 import { ask, script, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 
-const server = await startServer({ settings: { 'permission-timeout-ms': 0 } });
+const server = await startServer({
+  settings: { 'permission-timeout-ms': 0 },
+  agents: { choosy: { command: ['signalbox-scripted-agent', '--modes', '--models', '--config-options'] } },
+});
 const browser = await openBrowser();
 
 async function newSession(page, agent, workspace) {
@@ -198,4 +201,20 @@ test('signing in and out', async () => {
   assert.equal(await page.locator('#user-name').innerText(), 'ada');
   await page.locator('#sign-out').click();
   await page.getByTestId('login-token').waitFor();
+});
+
+test('what the agent offers is chosen in the page, and shown in the other one', async () => {
+  const one = await openPage(browser, server.url);
+  await newSession(one, 'choosy', server.newWorkspace());
+  const two = await openPage(browser, one.url());
+  for (const [id, before, after] of [['mode', 'ask', 'code'], ['effort', 'normal', 'high'], ['model', 'medium', 'large']]) {
+    const [here, there] = [one, two].map((page) => page.getByTestId(`setting-${id}`));
+    await here.waitFor();
+    assert.equal(await here.inputValue(), before);
+    await here.selectOption(after);
+    await there.locator(`option:checked[value="${after}"]`).waitFor({ state: 'attached' });
+  }
+  for (const page of [one, two]) {
+    assert.deepEqual(page.faults, []);
+  }
 });

@@ -467,6 +467,14 @@ void fixture_free(struct fixture *fixture)
         fixture->session->close_waiters = waiter->next;
         free(waiter);
     }
+    while (fixture->session->setting_waiters) {
+        struct setting_waiter *waiter = fixture->session->setting_waiters;
+        fixture->session->setting_waiters = waiter->next;
+        free(waiter->setting.option_id);
+        free(waiter->setting.value);
+        free(waiter->token);
+        free(waiter);
+    }
     rules_of_requests(fixture);
     session_free(fixture->session);
     rule_set_free(fixture->now.rules);
