@@ -114,6 +114,7 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     client->seen = client->progress = clock_now();
     client->close_deadline = INSTANT_NEVER;
     client->due_last = &client->due;
+    client->waiting_last = &client->waiting;
     enum err err = client->stream ? ERR_OK : client_frames_new(client);
     if (!err) {
         err = slot_take(thread, client);

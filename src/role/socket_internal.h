@@ -13,6 +13,7 @@
 enum {
     TURN_BYTES = 64 * 1024,       /* what a client may be sent in a round, over all its sessions */
     HISTORY_BYTES = 128 * 1024,   /* what is read back at a time */
+    READS_MAX = 2,                /* pieces that history reads for a client, or that it holds and has not begun to send */
     CONTROL_BYTES_MAX = 256 * 1024, /* unsent answers past which a client is not read */
     READ_BYTES = 64 * 1024,       /* what a client may send in a round */
     CLOSE_WAIT_MS = 2000,         /* for the peer's half of the closing handshake */
@@ -39,6 +40,7 @@ struct subscription {
     struct subscription *watched_next, **watched_link; /* among the topic's */
     struct subscription *next, **link;                 /* among the client's */
     struct subscription *due_next, **due_link;         /* among the client's with something to send */
+    struct subscription *wait_next, **wait_link;       /* among the client's that wait until they may ask history */
     uint64_t serial;   /* tells a late answer for an earlier subscription */
     uint64_t cursor;   /* the next number to send */
     uint64_t head;     /* of its `subscribed` */
@@ -95,6 +97,8 @@ struct client {
     size_t control_sent;
     struct frame *slots[BROADCAST_SLOTS];
     struct subscription *subscriptions, *due, **due_last;
+    struct subscription *waiting, **waiting_last;
+    size_t reads; /* at most READS_MAX, also of subscriptions that have ended since */
     size_t subscription_count;
     struct expected *expected;
     size_t in_flight;
@@ -187,8 +191,12 @@ void subscription_poked(struct socket_thread *thread, struct topic_poke *poke);
 void subscription_history(struct socket_thread *thread, struct history_request *request);
 void subscription_watch_all(struct client *client, const char *id);
 void subscription_list(struct socket_thread *thread, struct list_request *request);
-/* Asks history for what follows the cursor. */
+/* Asks history for what follows the cursor; where it reads enough for this client already, when that is sent. */
 void subscription_ask(struct subscription *subscription);
+/* One of the client's reads is over. */
+void subscription_read_over(struct client *client);
+/* Who waits longest may look again whether it needs history, if there is room. */
+void subscription_wake(struct client *client);
 
 /* socket_catch_up.c: who is behind */
 /* How the replay of a subscription that begins is to be sent: `came_back` with a position, or from a beginning. */

@@ -36,6 +36,51 @@ void subscription_not_due(struct subscription *subscription)
     subscription->due_next = NULL;
 }
 
+/*
+ * One client may watch thousands of sessions, and each piece that was read for it stays until its socket takes it. So few
+ * are read at a time, in the order in which they were wanted.
+ */
+static void wait_to_ask(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    if (!subscription->wait_link) {
+        subscription->wait_next = NULL;
+        subscription->wait_link = client->waiting_last;
+        *client->waiting_last = subscription;
+        client->waiting_last = &subscription->wait_next;
+    }
+}
+
+static void not_waiting(struct subscription *subscription)
+{
+    if (!subscription->wait_link) {
+        return;
+    }
+    *subscription->wait_link = subscription->wait_next;
+    if (subscription->wait_next) {
+        subscription->wait_next->wait_link = subscription->wait_link;
+    } else {
+        subscription->client->waiting_last = subscription->wait_link;
+    }
+    subscription->wait_link = NULL;
+    subscription->wait_next = NULL;
+}
+
+void subscription_wake(struct client *client)
+{
+    struct subscription *subscription = client->waiting;
+    if (subscription && client->reads < READS_MAX) {
+        not_waiting(subscription);
+        subscription_due(subscription);
+    }
+}
+
+void subscription_read_over(struct client *client)
+{
+    client->reads--;
+    subscription_wake(client);
+}
+
 /* ---- A topic's watchers in this thread ---- */
 
 static struct topic_poke *poke_of(struct socket_thread *thread, struct topic *topic)
@@ -144,7 +189,11 @@ void subscription_end(struct subscription *subscription)
     }
     client->subscription_count--;
     metric_add(METRIC_SUBSCRIPTIONS, -1);
-    history_request_free(subscription->read_back);
+    not_waiting(subscription);
+    if (subscription->read_back) {
+        history_request_free(subscription->read_back);
+        subscription_read_over(client);
+    }
     free(subscription->list_id);
     free(subscription);
 }
@@ -232,11 +281,17 @@ void subscription_ask(struct subscription *subscription)
         mailbox_push(thread->wiring.maintenance, &request->mail);
         return;
     }
+    if (client->reads >= READS_MAX) {
+        wait_to_ask(subscription);
+        return;
+    }
     struct history_request *request;
     if (history_request_new(&request)) {
         client_drop(client);
         return;
     }
+    not_waiting(subscription);
+    client->reads++;
     request->kind = HISTORY_FRAMES;
     request->reply_to = thread->box;
     request->reply_kind = CLIENT_MAIL_HISTORY;
@@ -266,6 +321,10 @@ void subscription_history(struct socket_thread *thread, struct history_request *
 {
     struct subscription *subscription = find_asked(thread, request->cookie);
     if (!subscription) {
+        struct client *client = client_find(thread, request->cookie[0]);
+        if (client) {
+            subscription_read_over(client);
+        }
         history_request_free(request);
         return;
     }
@@ -275,6 +334,7 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         /* What is numbered and visible is in the store, so this is a store that cannot be read. The client comes back
          * with its position, and finds out whether that helped. */
         history_request_free(request);
+        subscription_read_over(client);
         client_close(client, 1011, "the history could not be read");
         return;
     }

@@ -200,6 +200,7 @@ static size_t write_read_back(struct subscription *subscription)
     size_t length = read_back->bytes.length;
     subscription->read_back = NULL;
     subscription->cursor = read_back->last + 1;
+    subscription_read_over(client);
     pause_at(PAUSE_READ_SPLICE);
     catch_up_sent(subscription);
     metric_add(METRIC_DELIVERIES, (int64_t)read_back->events);
@@ -324,6 +325,7 @@ void client_write(struct client *client)
         /* Who was served goes to the end of the line, so a busy session of a client does not starve its others. */
         subscription_not_due(subscription);
         size_t sent = write_subscription(subscription, budget);
+        subscription_wake(client); /* this one may have needed history no longer */
         budget -= sent < budget ? sent : budget;
     }
     client_update_interest(client);

@@ -1,6 +1,8 @@
 /* The ring of threads as a whole: what a client sees of it while the clock stands still, and when it moves. */
 #include "ring_world.h"
 
+#include "signalbox/base/metrics.h"
+
 static void the_first_text_is_out_while_the_clock_stands_still(void)
 {
     ring_begin(true, "");
@@ -199,7 +201,62 @@ static void the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_
     ring_end();
 }
 
-TEST_MAIN("ring", TEST(the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_first),
+/* ---- Many sessions of one client ---- */
+
+enum { MANY = 40, LONG_TEXT = 200000 };
+
+static void store_session(int64_t key)
+{
+    char id[16];
+    snprintf(id, sizeof(id), "s-%02d", (int)key);
+    struct session_row row = {.key = key, .id = id, .agent = "scripted", .workspace = ring.folder, .title = "",
+                              .policy = "ask", .phase = "stopped", .epoch = "e", .created_by = "ada", .head = 1};
+    struct buffer json = {0};
+    buffer_text(&json, "{\"seq\":1,\"ts\":1,\"type\":\"text_complete\",\"messageId\":\"m\",\"text\":\"");
+    for (int i = 0; i < LONG_TEXT; i++) {
+        buffer_byte(&json, 'x');
+    }
+    buffer_text(&json, "\"}");
+    struct store_write event = {.kind = STORE_EVENT, .session_key = key, .seq = 1, .ts = 1, .event_kind = "text_complete",
+                                .json = json.data, .json_length = json.length};
+    struct store_write session = {.kind = STORE_SESSION, .session_key = key, .row = &row, .next = &event};
+    CU_ASSERT_EQUAL_FATAL(ring.store->operations->append(ring.store, &session), ERR_OK);
+    buffer_free(&json);
+}
+
+static void little_is_read_for_a_client_that_does_not_read_however_many_sessions_it_watches(void)
+{
+    ring_begin(false, "");
+    int ada = ring.client;
+    for (int64_t key = 1; key <= MANY; key++) {
+        store_session(key);
+    }
+    int64_t before = metric_read(METRIC_FOLD_EVENTS);
+    for (int key = 1; key < MANY; key++) {
+        ring_send("{\"type\":\"subscribe\",\"sessionId\":\"s-%02d\"}", key);
+    }
+    /* Bob comes behind all of them, and loses nothing by them. */
+    ring.client = ring_connect("bob");
+    ring_send("{\"type\":\"subscribe\",\"sessionId\":\"s-%02d\"}", MANY);
+    ring_skip_to("replay_complete");
+    CU_ASSERT_TRUE(metric_read(METRIC_FOLD_EVENTS) - before <= 1 + 4);
+    close(ring.client);
+    /* Ada reads, and gets all. */
+    ring.client = ada;
+    bool seen[MANY] = {false};
+    for (int key = 1; key < MANY; key++) {
+        struct json_object *message = ring_await("replay_complete");
+        int at = atoi(json_get_string(message, "sessionId") + 2);
+        CU_ASSERT_FALSE(seen[at]);
+        seen[at] = true;
+        json_object_put(message);
+    }
+    CU_ASSERT_EQUAL(metric_read(METRIC_FOLD_EVENTS) - before, MANY);
+    ring_end();
+}
+
+TEST_MAIN("ring", TEST(little_is_read_for_a_client_that_does_not_read_however_many_sessions_it_watches),
+           TEST(the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_first),
           TEST(a_client_is_gone_also_while_its_socket_has_another_descriptor),
           TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
           TEST(a_permission_runs_out_when_its_time_has_passed),
