@@ -59,7 +59,13 @@ static void unwatch(struct client *client, const char *id)
 {
     for (struct subscription *s = client->subscriptions; s; s = s->next) {
         if (s->feed) {
-            subscription_end(s);
+            for (struct list_id *waits; client->state == CLIENT_OPEN && (waits = subscription_list_id(s));) {
+                refuse(client, waits->id, ANSWER_CANCELLED, "the sessions are no longer watched", NULL);
+                free(waits);
+            }
+            if (client->state == CLIENT_OPEN) { /* else it has ended with the client */
+                subscription_end(s);
+            }
             break;
         }
     }

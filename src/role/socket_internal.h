@@ -55,8 +55,15 @@ struct subscription {
     bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
     bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
     struct history_request *read_back; /* what history read, not yet begun to be sent */
-    char *list_id;     /* feed: the id of the watch_sessions that its first list answers */
+    /* feed: a list is to be asked for, and the ids of the watch_sessions that lists answer, one each, in order */
+    bool list_due;
+    struct list_id *list_ids;
     uint32_t pending_version;
+};
+
+struct list_id {
+    struct list_id *next;
+    char id[];
 };
 
 /* A subscribe that the dispatcher has not answered. */
@@ -189,7 +196,10 @@ void subscription_due(struct subscription *subscription);
 void subscription_not_due(struct subscription *subscription);
 void subscription_poked(struct socket_thread *thread, struct topic_poke *poke);
 void subscription_history(struct socket_thread *thread, struct history_request *request);
+/* `id`: NULL, or what the list is to be answered by. */
 void subscription_watch_all(struct client *client, const char *id);
+/* Its oldest id, for the caller to free; NULL: there is none. */
+struct list_id *subscription_list_id(struct subscription *feed);
 void subscription_list(struct socket_thread *thread, struct list_request *request);
 /* Asks history for what follows the cursor; where it reads enough for this client already, when that is sent. */
 void subscription_ask(struct subscription *subscription);

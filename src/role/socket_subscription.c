@@ -194,7 +194,9 @@ void subscription_end(struct subscription *subscription)
         history_request_free(subscription->read_back);
         subscription_read_over(client);
     }
-    free(subscription->list_id);
+    for (struct list_id *id; (id = subscription_list_id(subscription));) {
+        free(id);
+    }
     free(subscription);
 }
 
@@ -278,6 +280,8 @@ void subscription_ask(struct subscription *subscription)
         request->limit = 200;
         request->mail.kind = MAINTENANCE_LIST;
         subscription->asked = true;
+        subscription->list_due = false;
+        client->in_flight++; /* so who asks for one after the other is not read */
         mailbox_push(thread->wiring.maintenance, &request->mail);
         return;
     }
@@ -346,46 +350,89 @@ void subscription_history(struct socket_thread *thread, struct history_request *
 
 /* ---- All sessions at a glance ---- */
 
+struct list_id *subscription_list_id(struct subscription *feed)
+{
+    struct list_id *id = feed->list_ids;
+    if (id) {
+        feed->list_ids = id->next;
+        feed->client->in_flight--;
+    }
+    return id;
+}
+
+static bool want_list(struct subscription *feed, const char *id)
+{
+    struct list_id *wanted = malloc(sizeof(*wanted) + strlen(id) + 1);
+    if (!wanted) {
+        return false;
+    }
+    wanted->next = NULL;
+    memcpy(wanted->id, id, strlen(id) + 1);
+    struct list_id **last = &feed->list_ids;
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *last = wanted;
+    feed->client->in_flight++;
+    return true;
+}
+
 void subscription_watch_all(struct client *client, const char *id)
 {
     struct subscription *feed = client->subscriptions;
     while (feed && !feed->feed) {
         feed = feed->next;
     }
-    if (feed) {
-        subscription_end(feed); /* asked again: a fresh list answers it */
-    }
-    feed = subscription_new(client, client->thread->wiring.feed);
     if (!feed) {
+        feed = subscription_new(client, client->thread->wiring.feed);
+        if (!feed) {
+            client_drop(client);
+            return;
+        }
+        feed->feed = true;
+    }
+    if (id && !want_list(feed, id)) {
         client_drop(client);
         return;
     }
-    feed->feed = true;
-    feed->list_id = id ? strdup(id) : NULL;
-    subscription_ask(feed);
+    /* Each id is answered by a list of its own; who gave none is answered by one that is under way. */
+    feed->list_due = feed->list_due || id || !feed->asked;
+    subscription_due(feed);
 }
 
 void subscription_list(struct socket_thread *thread, struct list_request *request)
 {
+    struct client *client = client_find(thread, request->cookie[0]);
+    if (client) {
+        client->in_flight--;
+        client_update_interest(client);
+    }
     struct subscription *subscription = find_asked(thread, request->cookie);
     if (!subscription) {
         list_request_free(request);
         return;
     }
-    struct client *client = subscription->client;
     subscription->asked = false;
     if (request->result) {
         struct answer answer = {.code = ANSWER_STORAGE_UNAVAILABLE, .message = strdup("the list could not be read")};
-        client_answer(client, &answer, subscription->list_id);
+        struct list_id *id = subscription_list_id(subscription);
+        do {
+            client_answer(client, &answer, id ? id->id : NULL);
+            free(id);
+        } while (client->state == CLIENT_OPEN && (id = subscription_list_id(subscription)));
         answer_clear(&answer);
-        subscription_end(subscription);
+        if (client->state == CLIENT_OPEN) { /* else it has ended with the client */
+            subscription_end(subscription);
+        }
         list_request_free(request);
         return;
     }
+    struct list_id *id = subscription_list_id(subscription);
+    subscription->list_due = subscription->list_ids;
     struct buffer *text = &thread->scratch;
     buffer_reset(text);
     buffer_text(text, "{\"type\":\"sessions\"");
-    json_field_string(text, "id", subscription->list_id);
+    json_field_string(text, "id", id ? id->id : NULL);
     json_key(text, "items");
     buffer_byte(text, '[');
     buffer_append(text, request->items.data, request->items.length);
@@ -394,8 +441,7 @@ void subscription_list(struct socket_thread *thread, struct list_request *reques
         json_field_string(text, "next", request->next);
     }
     buffer_byte(text, '}');
-    free(subscription->list_id);
-    subscription->list_id = NULL;
+    free(id);
     list_request_free(request);
     client_send(client, text);
     if (client->state == CLIENT_OPEN) {

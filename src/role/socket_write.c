@@ -249,6 +249,10 @@ static size_t write_subscription(struct subscription *subscription, size_t budge
     if (subscription->read_back) {
         return write_read_back(subscription);
     }
+    if (subscription->list_due && !subscription->asked) {
+        subscription_ask(subscription);
+        return 0;
+    }
     if (subscription->replay && subscription->cursor > subscription->head) {
         send_replay_complete(subscription);
         return 0;

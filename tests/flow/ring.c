@@ -255,7 +255,35 @@ static void little_is_read_for_a_client_that_does_not_read_however_many_sessions
     ring_end();
 }
 
-TEST_MAIN("ring", TEST(little_is_read_for_a_client_that_does_not_read_however_many_sessions_it_watches),
+static void each_watch_sessions_with_an_id_is_answered_once(void)
+{
+    ring_begin(false, "");
+    /* At once, so that the later ones come while the first list is made. */
+    ring_send("{\"type\":\"watch_sessions\",\"id\":\"a\"}");
+    ring_send("{\"type\":\"watch_sessions\",\"id\":\"b\"}");
+    ring_send("{\"type\":\"watch_sessions\"}");
+    ring_send("{\"type\":\"watch_sessions\",\"id\":\"c\"}");
+    static const char *const ids[] = {"a", "b", "c"};
+    for (size_t i = 0; i < array_size(ids); i++) {
+        struct json_object *list = ring_await("sessions");
+        const char *id = json_get_string(list, "id");
+        TEST_TEXT(id ? id : "none", ids[i]);
+        json_object_put(list);
+    }
+    /* Also by an unwatch_sessions that comes before its list: by the list, or by a no. */
+    ring_send("{\"type\":\"watch_sessions\",\"id\":\"d\"}");
+    ring_send("{\"type\":\"unwatch_sessions\",\"id\":\"e\"}");
+    struct json_object *answer = ring_next();
+    TEST_TEXT(json_get_string(answer, "id"), "d");
+    json_object_put(answer);
+    answer = ring_await("ack");
+    TEST_TEXT(json_get_string(answer, "id"), "e");
+    json_object_put(answer);
+    ring_end();
+}
+
+TEST_MAIN("ring", TEST(each_watch_sessions_with_an_id_is_answered_once),
+           TEST(little_is_read_for_a_client_that_does_not_read_however_many_sessions_it_watches),
            TEST(the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_first),
           TEST(a_client_is_gone_also_while_its_socket_has_another_descriptor),
           TEST(the_first_text_is_out_while_the_clock_stands_still), TEST(text_waits_for_its_window),
