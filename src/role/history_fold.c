@@ -39,7 +39,7 @@ enum err folds_new(struct folds **out, struct store_reader *reader)
 static void reply(struct history_request *request, enum err result)
 {
     if (result != ERR_OK) {
-        buffer_free(&request->bytes);
+        history_bytes_free(request);
         request->events = 0;
         request->last = request->from - 1;
     }
@@ -59,14 +59,15 @@ static void reply_all(struct replay *replay, enum err err)
     replay->last = &replay->first;
 }
 
-static void copy_piece(const struct history_request *from, struct history_request *to)
+/* Not a copy: when thousands come back at once, they want the same. */
+static void share_piece(struct history_request *from, struct history_request *to)
 {
-    buffer_append(&to->bytes, from->bytes.data, from->bytes.length);
+    enum err err = history_bytes_share(from, to);
     to->last = from->last;
     to->events = from->events;
     to->whole_from = from->whole_from;
     metric_add(METRIC_FOLD_SHARED, 1);
-    reply(to, buffer_ok(&to->bytes) ? ERR_OK : ERR_NOMEM);
+    reply(to, err);
 }
 
 /* ---- Which replays there are ---- */
@@ -184,7 +185,7 @@ static void give(struct folds *folds, struct replay *replay)
     }
     for (struct history_request *other = made->next; other;) {
         struct history_request *next = other->next;
-        copy_piece(made, other);
+        share_piece(made, other);
         other = next;
     }
     pieces_add(&folds->pieces, made, replay->safe);
@@ -215,7 +216,7 @@ static void turn(struct folds *folds, struct replay *replay)
 
 void folds_ask(struct folds *folds, struct history_request *request)
 {
-    buffer_reset(&request->bytes);
+    history_bytes_free(request);
     request->events = 0;
     request->last = request->from - 1;
     request->whole_from = 0;
@@ -230,9 +231,9 @@ static void take_up(struct folds *folds, struct history_request *request)
         reply(request, ERR_OK);
         return;
     }
-    const struct history_request *piece = pieces_find(&folds->pieces, request);
+    struct history_request *piece = pieces_find(&folds->pieces, request);
     if (piece) {
-        copy_piece(piece, request);
+        share_piece(piece, request);
         return;
     }
     struct replay *replay = folds->active;

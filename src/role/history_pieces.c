@@ -17,11 +17,11 @@ static void forget(struct pieces *pieces, struct piece *piece)
     *(piece->older ? &piece->older->newer : &pieces->oldest) = piece->newer;
     pieces->count--;
     pieces->bytes -= piece->made.bytes.capacity;
-    buffer_free(&piece->made.bytes);
+    history_bytes_free(&piece->made);
     free(piece);
 }
 
-void pieces_add(struct pieces *pieces, const struct history_request *made, bool safe)
+void pieces_add(struct pieces *pieces, struct history_request *made, bool safe)
 {
     struct piece *piece = calloc(1, sizeof(*piece));
     if (!piece) {
@@ -29,9 +29,8 @@ void pieces_add(struct pieces *pieces, const struct history_request *made, bool 
     }
     piece->made = *made;
     piece->made.bytes = (struct buffer){0};
-    buffer_append(&piece->made.bytes, made->bytes.data, made->bytes.length);
-    if (!buffer_ok(&piece->made.bytes)) {
-        buffer_free(&piece->made.bytes);
+    piece->made.shared = NULL;
+    if (history_bytes_share(made, &piece->made)) {
         free(piece);
         return;
     }
@@ -56,10 +55,9 @@ static bool is_right(const struct piece *piece, const struct history_request *re
            (piece->safe || (made->whole && request->whole && made->began == request->began));
 }
 
-const struct history_request *pieces_find(struct pieces *pieces,
-                                          const struct history_request *request)
+struct history_request *pieces_find(struct pieces *pieces, const struct history_request *request)
 {
-    for (const struct piece *piece = pieces->newest; piece; piece = piece->older) {
+    for (struct piece *piece = pieces->newest; piece; piece = piece->older) {
         if (is_right(piece, request)) {
             return &piece->made;
         }

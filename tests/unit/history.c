@@ -110,9 +110,10 @@ static void ask(struct history_request *request)
 
 static void expect(struct history_request *request, const char *bytes, size_t events, uint64_t last)
 {
-    buffer_byte(&request->bytes, '\0');
+    char *text = strndup(request->bytes.length ? request->bytes.data : "", request->bytes.length);
     CU_ASSERT_EQUAL(request->result, ERR_OK);
-    TEST_TEXT(request->bytes.data, bytes);
+    TEST_TEXT(text, bytes);
+    free(text);
     CU_ASSERT_EQUAL(request->events, events);
     CU_ASSERT_EQUAL(request->last, last);
     history_request_free(request);

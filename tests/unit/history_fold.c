@@ -487,6 +487,38 @@ static void what_many_want_is_folded_once(void)
     end();
 }
 
+/* A server that comes up again has thousands who want the same piece, and the slow among them hold it for long. */
+static void a_piece_that_many_get_is_there_once(void)
+{
+    enum { MANY = 50 };
+    begin();
+    uint64_t head = append_turn(KEY, 100, false);
+    struct history_request *got[MANY + 1];
+    for (int i = 0; i < MANY; i++) {
+        folds_ask(folds, request_of(KEY, 0, true, head, 1000));
+    }
+    while (folds_step(folds)) {
+    }
+    for (int i = 0; i < MANY; i++) {
+        got[i] = answered();
+        CU_ASSERT_PTR_NOT_NULL_FATAL(got[i]);
+    }
+    got[MANY] = ask(request_of(KEY, 0, true, head, 1000)); /* a moment later */
+    for (int i = 1; i <= MANY; i++) {
+        CU_ASSERT_PTR_EQUAL(got[i]->bytes.data, got[0]->bytes.data);
+    }
+    for (int i = 0; i < MANY; i++) {
+        history_request_free(got[i]);
+    }
+    /* The last who has it may read it, also when history has forgotten it. */
+    folds_expire(folds, instant_after_ms(clock_now(), 60000));
+    struct fold_client *client = fold_client_new();
+    CU_ASSERT_TRUE(apply(client, got[MANY]));
+    fold_client_free(client);
+    history_request_free(got[MANY]);
+    end();
+}
+
 static void folds_are_kept_for_a_while_and_not_more_than_some(void)
 {
     begin();
@@ -608,6 +640,7 @@ TEST_MAIN("history_fold", TEST(replays_end_in_the_live_state_while_the_store_fol
           TEST(a_whole_position_goes_on_with_raw_events), TEST(the_store_is_folded_as_a_replay_is),
           TEST(a_long_log_holds_nobody_up), TEST(a_long_turn_is_folded_in_windows),
           TEST(an_open_turn_stays_as_it_is), TEST(what_many_want_is_folded_once),
+          TEST(a_piece_that_many_get_is_there_once),
           TEST(folds_are_kept_for_a_while_and_not_more_than_some),
           TEST(a_log_that_is_torn_is_an_error), TEST(a_store_that_does_not_take_it_is_asked_again),
           TEST(without_memory_a_replay_is_an_error), TEST(without_memory_the_store_is_not_folded))

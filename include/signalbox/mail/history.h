@@ -59,7 +59,8 @@ struct history_request {
     uint64_t last;
     size_t events;             /* how many are in `bytes` */
     uint64_t whole_from;       /* a position below this one that is in `bytes` may not be whole; see topic.h */
-    struct buffer bytes;       /* HISTORY_PROMPT: the content, with data */
+    struct buffer bytes;       /* HISTORY_PROMPT: the content, with data. Of a replay: to be read only */
+    struct history_shared *shared; /* NULL, or whose the memory of `bytes` is: several were given the same piece */
     struct blob_info blob_info; /* HISTORY_BLOB */
     struct session_row row;
     struct stored_answer answer;
@@ -67,3 +68,6 @@ struct history_request {
 
 must_check enum err history_request_new(struct history_request **out);
 void history_request_free(struct history_request *request); /* with what was answered */
+/* Gives `to` the bytes of `from`, the same memory, which nobody writes to any more. ERR_NOMEM: `to` has none. */
+must_check enum err history_bytes_share(struct history_request *from, struct history_request *to);
+void history_bytes_free(struct history_request *request);
