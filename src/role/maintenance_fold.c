@@ -243,6 +243,19 @@ static void send(struct folding *folding)
     mailbox_push(folding->dispatch, &note->mail);
 }
 
+/* A damaged turn is left as it is: else it would be the first to be tried each time, and no other
+ * be folded. */
+static void leave_damaged(struct folding *folding)
+{
+    log_error("a closed turn is damaged and is not folded", "session", "%s",
+              folding->turn.session_id, "from", "%llu", (unsigned long long)folding->turn.from,
+              "to", "%llu", (unsigned long long)folding->turn.to, NULL);
+    folding->note.fold =
+        (struct store_fold){.session_key = folding->turn.session_key, .done_to = folding->turn.to};
+    folding->bytes_saved = folding->events_saved = 0;
+    send(folding);
+}
+
 bool folding_go_on(struct folding *folding, int64_t after_ms, int64_t wall_ms)
 {
     if (folding->under_way || after_ms == 0 || wall_ms < folding->not_before) {
@@ -260,6 +273,10 @@ bool folding_go_on(struct folding *folding, int64_t after_ms, int64_t wall_ms)
                 return false;
             }
         }
+    }
+    if (err == ERR_CORRUPT && folding->turn.session_key) {
+        leave_damaged(folding);
+        return false;
     }
     if (err && err != ERR_NOENT) {
         failed(folding, err, wall_ms);

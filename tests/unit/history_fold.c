@@ -564,6 +564,24 @@ static void a_log_that_is_torn_is_an_error(void)
     end();
 }
 
+static void a_damaged_turn_keeps_no_other_from_being_folded(void)
+{
+    begin();
+    (void)append_turn(1, 10, true);
+    (void)append_turn(2, 10, true);
+    struct store_fold_range gone = {.from = 4, .to = 5};
+    struct store_fold tear = {.session_key = 1, .gone = &gone, .gone_count = 1};
+    CHECK(store->operations->fold(store, &tear) == ERR_OK);
+    size_t rows = stored(1).rows;
+    while (fold_a_window()) {
+    }
+    CU_ASSERT_EQUAL(stored(1).rows, rows); /* as it was */
+    CU_ASSERT_EQUAL(stored(2).rows, 3);
+    struct store_unfolded unfolded;
+    CU_ASSERT_EQUAL(reader->operations->find_unfolded(reader, INT64_MAX, &unfolded), ERR_NOENT);
+    end();
+}
+
 /* Maintenance tries again later, from the turn's beginning. */
 static void a_store_that_does_not_take_it_is_asked_again(void)
 {
@@ -642,5 +660,7 @@ TEST_MAIN("history_fold", TEST(replays_end_in_the_live_state_while_the_store_fol
           TEST(an_open_turn_stays_as_it_is), TEST(what_many_want_is_folded_once),
           TEST(a_piece_that_many_get_is_there_once),
           TEST(folds_are_kept_for_a_while_and_not_more_than_some),
-          TEST(a_log_that_is_torn_is_an_error), TEST(a_store_that_does_not_take_it_is_asked_again),
+          TEST(a_log_that_is_torn_is_an_error),
+          TEST(a_damaged_turn_keeps_no_other_from_being_folded),
+          TEST(a_store_that_does_not_take_it_is_asked_again),
           TEST(without_memory_a_replay_is_an_error), TEST(without_memory_the_store_is_not_folded))
