@@ -480,6 +480,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     files_free(server->files);
     agent_stream_free(server->agents);
     dispatch_free(server->dispatch);
+    maintenance_free(server->maintenance);
     http_free(server->http);
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         socket_free(server->sockets[i]);

@@ -265,8 +265,11 @@ static void run(void *context)
     answer_all(maintenance);
 }
 
-static void maintenance_free(struct maintenance *maintenance)
+void maintenance_free(struct maintenance *maintenance)
 {
+    if (!maintenance) {
+        return;
+    }
     folding_free(maintenance->folding);
     if (maintenance->reader) {
         maintenance->reader->operations->reader_close(maintenance->reader);
@@ -319,7 +322,6 @@ void maintenance_stop(struct maintenance *maintenance)
     thread_join(&maintenance->thread);
     /* Asked while the thread was ending. */
     answer_all(maintenance);
-    maintenance_free(maintenance);
 }
 
 struct mailbox *maintenance_mailbox(struct maintenance *maintenance)

@@ -44,6 +44,7 @@ static void stop_maintenance(void)
 {
     real_maintenance = NULL;
     maintenance_stop(maintenance);
+    maintenance_free(maintenance);
 }
 
 static void end_world(void)

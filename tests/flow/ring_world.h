@@ -41,6 +41,7 @@ static struct ring {
     struct socket_thread *socket;
     struct mailbox *boxes[1];
     bool fake;
+    void (*after_dispatch)(void); /* NULL, or called at the end, when the dispatcher has ended and maintenance has not */
     int client;          /* our end of the client's socket */
     struct buffer input; /* read, not yet taken */
     char session_id[SESSION_ID_MAX + 1];
@@ -148,10 +149,14 @@ static inline void ring_end(void)
     timer_stop(ring.timer);
     journal_stop(ring.journal);
     socket_stop(ring.socket, 0);
+    if (ring.after_dispatch) {
+        ring.after_dispatch();
+    }
     maintenance_stop(ring.maintenance);
     history_stop(ring.history);
     agent_stream_free(ring.agents);
     dispatch_free(ring.dispatch);
+    maintenance_free(ring.maintenance);
     socket_free(ring.socket);
     topic_put(ring.feed);
     rcu_barrier();

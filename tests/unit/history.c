@@ -70,6 +70,7 @@ static void end(void)
 {
     history_stop(history);
     maintenance_stop(maintenance);
+    maintenance_free(maintenance);
     store->operations->close(store);
     mailbox_free(box);
 }
@@ -332,6 +333,7 @@ static void a_store_that_cannot_be_read_is_an_error(void)
     begin();
     history_stop(history);
     maintenance_stop(maintenance);
+    maintenance_free(maintenance);
     broken_operations = (struct store_operations){
         .name = "broken",
         .reader_open = broken_open,
@@ -588,6 +590,7 @@ static void the_store_is_maintained_every_second(void)
         list_request_free(page);
     }
     maintenance_stop(maintenance);
+    maintenance_free(maintenance);
     clock_fake_stop();
     mailbox_free(box);
 }
@@ -649,6 +652,7 @@ static void answers_of_yesterday_are_to_go(void)
     stored_answer_clear(&answer);
     reader->operations->reader_close(reader);
     maintenance_stop(maintenance);
+    maintenance_free(maintenance);
     clock_fake_stop();
     store->operations->close(store);
     mailbox_free(box);

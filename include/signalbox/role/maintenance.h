@@ -21,7 +21,10 @@ must_check enum err maintenance_start(struct maintenance **out, struct store *st
 /* Any thread, never blocks. The request belongs to maintenance until it comes back to request->reply_to as
  * request->reply_kind. Results: ERR_OK, ERR_INVAL (`after` is no position), ERR_IO, ERR_NOMEM, ERR_STOPPING. */
 void maintenance_ask(struct maintenance *maintenance, struct list_request *request);
-/* Answers what is left with ERR_STOPPING, ends the thread and frees all. Mailboxes of askers must still be there, and
- * nobody may ask from here on. NULL is fine. Main. */
+/* Answers what is left with ERR_STOPPING and ends the thread. Mailboxes of askers must still be there, and nobody may ask
+ * from here on. NULL is fine. Main. */
 void maintenance_stop(struct maintenance *maintenance);
+/* After maintenance_stop, and when the dispatcher's inbox is freed: notes that lie there are a part of this. NULL is
+ * fine. Main. */
+void maintenance_free(struct maintenance *maintenance);
 struct mailbox *maintenance_mailbox(struct maintenance *maintenance);
