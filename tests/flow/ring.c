@@ -205,23 +205,32 @@ static void the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_
 
 enum { MANY = 40, LONG_TEXT = 200000 };
 
-static void store_session(int64_t key)
+static void store_text(int64_t key, uint64_t seq)
 {
-    char id[16];
-    snprintf(id, sizeof(id), "s-%02d", (int)key);
-    struct session_row row = {.key = key, .id = id, .agent = "scripted", .workspace = ring.folder, .title = "",
-                              .policy = "ask", .phase = "stopped", .epoch = "e", .created_by = "ada", .head = 1};
     struct buffer json = {0};
-    buffer_text(&json, "{\"seq\":1,\"ts\":1,\"type\":\"text_complete\",\"messageId\":\"m\",\"text\":\"");
+    buffer_format(&json, "{\"seq\":%d,\"ts\":1,\"type\":\"text_complete\",\"messageId\":\"m%d\",\"text\":\"", (int)seq,
+                  (int)seq);
     for (int i = 0; i < LONG_TEXT; i++) {
         buffer_byte(&json, 'x');
     }
     buffer_text(&json, "\"}");
-    struct store_write event = {.kind = STORE_EVENT, .session_key = key, .seq = 1, .ts = 1, .event_kind = "text_complete",
-                                .json = json.data, .json_length = json.length};
-    struct store_write session = {.kind = STORE_SESSION, .session_key = key, .row = &row, .next = &event};
-    CU_ASSERT_EQUAL_FATAL(ring.store->operations->append(ring.store, &session), ERR_OK);
+    struct store_write event = {.kind = STORE_EVENT, .session_key = key, .seq = seq, .ts = 1,
+                                .event_kind = "text_complete", .json = json.data, .json_length = json.length};
+    CU_ASSERT_EQUAL_FATAL(ring.store->operations->append(ring.store, &event), ERR_OK);
     buffer_free(&json);
+}
+
+static void store_session(int64_t key, uint64_t head)
+{
+    char id[16];
+    snprintf(id, sizeof(id), "s-%02d", (int)key);
+    struct session_row row = {.key = key, .id = id, .agent = "scripted", .workspace = ring.folder, .title = "",
+                              .policy = "ask", .phase = "stopped", .epoch = "e", .created_by = "ada", .head = head};
+    const struct store_write session = {.kind = STORE_SESSION, .session_key = key, .row = &row};
+    CU_ASSERT_EQUAL_FATAL(ring.store->operations->append(ring.store, &session), ERR_OK);
+    for (uint64_t seq = 1; seq <= head; seq++) {
+        store_text(key, seq);
+    }
 }
 
 static void little_is_read_for_a_client_that_does_not_read_however_many_sessions_it_watches(void)
@@ -229,7 +238,7 @@ static void little_is_read_for_a_client_that_does_not_read_however_many_sessions
     ring_begin(false, "");
     int ada = ring.client;
     for (int64_t key = 1; key <= MANY; key++) {
-        store_session(key);
+        store_session(key, 1);
     }
     int64_t before = metric_read(METRIC_FOLD_EVENTS);
     for (int key = 1; key < MANY; key++) {
@@ -252,6 +261,51 @@ static void little_is_read_for_a_client_that_does_not_read_however_many_sessions
         json_object_put(message);
     }
     CU_ASSERT_EQUAL(metric_read(METRIC_FOLD_EVENTS) - before, MANY);
+    ring_end();
+}
+
+/* What comes until this message; of the session's events, they follow one another from `from` on. */
+static uint64_t events_until(const char *type, const char *id, uint64_t from)
+{
+    for (;;) {
+        struct json_object *message = ring_next();
+        const char *name = json_get_string(message, "type"), *its_id = json_get_string(message, "id");
+        int64_t seq = 0, begin = 0;
+        bool there = !strcmp(name, type) && (!id || (its_id && !strcmp(its_id, id)));
+        if (json_get_i64(message, "seq", &seq) && strcmp(name, "replay_complete") != 0) {
+            begin = json_get_i64(message, "from", &begin) ? begin : seq;
+            CU_ASSERT_TRUE(begin <= (int64_t)from && seq >= (int64_t)from);
+            from = (uint64_t)seq + 1;
+        }
+        json_object_put(message);
+        if (there) {
+            return from;
+        }
+    }
+}
+
+static void a_replay_that_another_subscribe_or_an_unsubscribe_ends_leaves_nothing_behind(void)
+{
+    enum { EVENTS = 5 };
+    ring_begin(false, "");
+    store_session(1, EVENTS);
+    /* Nothing is read meanwhile, so the first replay is under way when the second begins. */
+    ring_send("{\"type\":\"subscribe\",\"id\":\"a\",\"sessionId\":\"s-01\"}");
+    ring_send("{\"type\":\"subscribe\",\"id\":\"b\",\"sessionId\":\"s-01\"}");
+    CU_ASSERT_EQUAL(events_until("subscribed", "a", 1), 1);
+    uint64_t got = events_until("subscribed", "b", 1);
+    CU_ASSERT_TRUE(got <= EVENTS + 1); /* the rest of the first, if it was quick */
+    CU_ASSERT_EQUAL(events_until("replay_complete", NULL, 1), EVENTS + 1);
+    /* The replay has begun when `subscribed` is here, and is over with `unsubscribed`. */
+    ring_send("{\"type\":\"subscribe\",\"id\":\"c\",\"sessionId\":\"s-01\"}");
+    CU_ASSERT_EQUAL(events_until("subscribed", "c", 1), 1);
+    ring_send("{\"type\":\"unsubscribe\",\"id\":\"d\",\"sessionId\":\"s-01\"}");
+    got = events_until("unsubscribed", "d", 1);
+    CU_ASSERT_TRUE(got <= EVENTS);
+    ring_send("{\"type\":\"ping\",\"id\":\"e\"}");
+    CU_ASSERT_EQUAL(events_until("pong", "e", 1), 1);
+    ring_send("{\"type\":\"subscribe\",\"id\":\"f\",\"sessionId\":\"s-01\",\"after\":{\"epoch\":\"x\",\"seq\":1}}");
+    CU_ASSERT_EQUAL(events_until("replay_complete", NULL, 1), EVENTS + 1);
     ring_end();
 }
 
@@ -302,7 +356,8 @@ static void a_turn_that_is_folded_while_the_server_stops_does_no_harm(void)
     ring_end(); /* its note lies in an inbox that nobody reads: the sanitizer knows whether it is looked at when it is gone */
 }
 
-TEST_MAIN("ring", TEST(a_turn_that_is_folded_while_the_server_stops_does_no_harm),
+TEST_MAIN("ring", TEST(a_replay_that_another_subscribe_or_an_unsubscribe_ends_leaves_nothing_behind),
+          TEST(a_turn_that_is_folded_while_the_server_stops_does_no_harm),
            TEST(each_watch_sessions_with_an_id_is_answered_once),
            TEST(little_is_read_for_a_client_that_does_not_read_however_many_sessions_it_watches),
            TEST(the_older_of_two_connections_goes_whichever_comes_to_the_dispatcher_first),
