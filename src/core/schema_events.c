@@ -21,12 +21,14 @@ const struct field schema_event_common[] = {
 #define TOOL_USE_ID F("toolUseId", STRING, "The tool call; unique in the session.")
 #define REQUEST_ID  F("requestId", STRING, "The request; unique over all sessions and restarts.")
 
+#define PARENT      O("parentToolUseId", STRING, "The tool call that this is part of: a sub-agent's.")
+
 #define DELTA_ROWS                                                                                 \
     ROWS(MESSAGE_ID, F("offset", COUNT, "Where it begins in the message, in UTF-16 units."),       \
-         F("delta", STRING, "What is appended."))
+         F("delta", STRING, "What is appended."), PARENT)
 #define WHOLE_ROWS                                                                                 \
     ROWS(MESSAGE_ID, F("text", STRING, "The whole message."),                                      \
-         F("isIntermediate", BOOL, "False only where the end of the turn ended the message."))
+         F("isIntermediate", BOOL, "False only where the end of the turn ended the message."), PARENT)
 
 #define EVENT(symbol, text, rows)                                                                  \
     [EVENT_##symbol] = {                                                                           \
@@ -61,7 +63,7 @@ const struct schema_shape schema_events[] = {
                O("toolDisplayName", STRING, "What people call it."),
                F("kind", STRING, "ACP's kind of tool.", .words = TOOL_KINDS),
                O("locations", ARRAY, "The files that it touches.", .ref = "location"),
-               O("parentToolUseId", STRING, "The tool call that this one is part of."))),
+               PARENT)),
     EVENT(TOOL_OUTPUT, "Live output of a tool.",
           ROWS(TOOL_USE_ID, F("offset", COUNT, "Where it begins in the output, in UTF-16 units."),
                F("delta", STRING, "What is appended."))),
@@ -72,10 +74,12 @@ const struct schema_shape schema_events[] = {
                O("kind", STRING, "ACP's kind of tool.", .words = TOOL_KINDS),
                O("content", ARRAY, "Text, diff and terminal blocks."),
                O("locations", ARRAY, "The files that it touches.", .ref = "location"),
-               O("toolInput", OBJECT, "Its input."))),
+               O("toolInput", OBJECT, "Its input."),
+               O("rawOutput", ANY, "What the tool gave, as the agent sent it."))),
     EVENT(TOOL_RESULT, "A tool call is over.",
           ROWS(TOOL_USE_ID, F("toolName", STRING, "The tool."), F("result", STRING, "Its text."),
                O("content", ARRAY, "Text, diff and terminal blocks, where they are more than `result`."),
+               O("rawOutput", ANY, "What the tool gave, where it is more than `result`."),
                F("isError", BOOL, "It failed, was refused, or was left open."))),
     EVENT(PLAN, "The agent's plan, whole.", ROWS(F("entries", ARRAY, "Its steps.", .ref = "planEntry"))),
     EVENT(COMMANDS, "The agent's slash commands, all of them.",
