@@ -193,7 +193,8 @@ export class Watch {
       assert.equal(tool.result, null, 'output after the result');
       tool.output = this.#join(tool.output, event);
     } else if (event.type === 'tool_update') {
-      Object.assign(tool, this.#toolFields(event));
+      const refs = this.#refs(tool.refs ?? [], event);
+      Object.assign(tool, this.#toolFields(event), refs.length > 0 ? { refs } : {});
     } else if (event.type === 'tool_result') {
       assert.equal(tool.result, null, 'a second tool_result');
       assert.equal(typeof event.result, 'string');
@@ -201,6 +202,12 @@ export class Watch {
       tool.result = without(event, [...STAMPS, 'toolUseId', 'toolName']);
       delete tool.output; // a folded history has the result alone
     }
+  }
+
+  // What was cut of a field stays known until the field comes anew.
+  #refs(known, event) {
+    const kept = known.filter(({ path }) => !(path.split('/')[1] in event));
+    return [...kept, ...(event.refs ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
   // Blocks have a `kind` of their own (text, thought, tool), so the tool's is `toolKind` here.
