@@ -211,6 +211,31 @@ static enum err note_answers(struct server *server)
     return err;
 }
 
+struct noting {
+    struct dispatch *dispatch;
+    enum err err;
+};
+
+static bool note_rule(void *context, const struct stored_rule *rule)
+{
+    struct noting *noting = context;
+    noting->err = dispatch_note_rule(noting->dispatch, rule);
+    return !noting->err;
+}
+
+/* What people have allowed before this start. */
+static enum err note_rules(struct server *server)
+{
+    struct store_reader *reader = NULL;
+    struct noting noting = {.dispatch = server->dispatch};
+    enum err err = server->store->operations->reader_open(server->store, &reader);
+    if (!err) {
+        err = reader->operations->list_rules(reader, 0, SIZE_MAX, NULL, note_rule, &noting);
+        reader->operations->reader_close(reader);
+    }
+    return err ? err : noting.err;
+}
+
 static enum err make_shared(struct server *server, const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -288,6 +313,9 @@ static enum err start_threads(struct server *server)
     }
     if (!err) {
         err = note_answers(server);
+    }
+    if (!err) {
+        err = note_rules(server);
     }
     if (!err) {
         const struct dispatch_wiring dispatch = {

@@ -12,6 +12,7 @@
 #include "signalbox/base/json.h"
 
 enum { ASKS_MAX = 1024 };           /* open at once; a bound for agents that only ask */
+enum { REMEMBER_PART = 8 };        /* the part of an event that is left for `rememberOptions` */
 enum { REQUEST_ROOM = 2048 };       /* bytes of what is neither cut nor the agent's: ids, times, keys */
 
 struct acp_ask {
@@ -258,6 +259,7 @@ static void set_command(struct acp_peer *peer, struct permission_ask *ask, struc
             buffer_format(&text, "\n\xE2\x80\xA6 [cut here: the whole command has %zu bytes]",
                           command->length);
             ask->command = acp_take(peer, &text, SIZE_MAX);
+            ask->command_cut = true;
         }
         buffer_free(&text);
     }
@@ -270,7 +272,8 @@ static void fill_ask(struct acp_peer *peer, struct permission_ask *ask, const st
     struct buffer others = {0};
     struct buffer ref = {0};
     struct cut cut = {.count = 0};
-    size_t room = peer->max_event_bytes - REQUEST_ROOM - options_bytes;
+    /* Something is left for the rules that can be made of it, which are found later. */
+    size_t room = peer->max_event_bytes - peer->max_event_bytes / REMEMBER_PART - REQUEST_ROOM - options_bytes;
     acp_command_write(&command, tool);
     acp_command_describe(&peer->text, tool);
     char *description = acp_take(peer, &peer->text, ACP_TEXT_MAX);
@@ -322,6 +325,9 @@ static struct permission_ask *make_ask(struct acp_peer *peer, const char *reques
     if (peer->error == ERR_OK) {
         fill_ask(peer, ask, tool, options_bytes);
     }
+    if (peer->error == ERR_OK) {
+        acp_reach(peer, ask, tool);
+    }
     return ask;
 }
 
@@ -336,7 +342,7 @@ void acp_permission_request(struct acp_peer *peer, struct json_object *id,
     if (peer->error != ERR_OK) {
         return;
     }
-    if (session == NULL || peer->agent_session == NULL ||
+    if (session == NULL || peer->state != ACP_READY || /* also one that is still being loaded */
         strcmp(session, peer->agent_session) != 0) {
         wrong = "Invalid params: unknown session";
     } else if (json_get_string(call, "toolCallId") == NULL) {

@@ -7,6 +7,7 @@
 struct acp_peer;
 struct acp_tool;
 struct buffer;
+struct permission_ask;
 
 struct acp_ask;
 struct acp_asks {
@@ -26,3 +27,6 @@ void acp_permission_withdraw(struct acp_peer *peer, struct json_object *params);
 void acp_command_write(struct buffer *out, const struct acp_tool *tool);
 /* A sentence or a title that says what it is for. Never empty. */
 void acp_command_describe(struct buffer *out, const struct acp_tool *tool);
+
+/* acp_reach.c: what rules look at: the command, and the paths that it names. */
+void acp_reach(struct acp_peer *peer, struct permission_ask *ask, const struct acp_tool *tool);

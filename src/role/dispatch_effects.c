@@ -94,7 +94,10 @@ static void feed(struct dispatch *dispatch, struct buffer *text)
 
 static void sink_permission_feed(void *context, struct session *session, const struct permission *permission, bool waiting)
 {
+    struct dispatch *dispatch = context;
+    struct held *held = session->owner;
     struct buffer text = {0};
+    held->pending_batch = dispatch->batches + 1; /* the batch of this step, which has what follows at least */
     buffer_text(&text, waiting ? "{\"type\":\"permission_waiting\"" : "{\"type\":\"permission_ended\"");
     json_field_string(&text, "sessionId", session->id);
     if (waiting) {
@@ -103,7 +106,7 @@ static void sink_permission_feed(void *context, struct session *session, const s
         json_field_string(&text, "requestId", permission->ask->request_id);
     }
     buffer_byte(&text, '}');
-    feed(context, &text);
+    feed(dispatch, &text);
 }
 
 static void *sink_arm(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);
@@ -328,6 +331,7 @@ void dispatch_effects_init(struct dispatch *dispatch)
                                            .keep_reply = sink_keep_reply,
                                            .answer_kept = sink_answer_kept,
                                            .permission_feed = sink_permission_feed};
+    dispatch_permission_init(&dispatch->sink);
 }
 
 /* ---- The end of a step ---- */

@@ -49,7 +49,7 @@ static const char *const script[] = {
     UPDATE(
         "\"tool_call\",\"toolCallId\":\"c\",\"title\":\"bash\",\"rawInput\":{\"command\":\"ls\"}"),
     "{\"id\":\"x\",\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"s\","
-    "\"toolCall\":{\"toolCallId\":\"c\",\"locations\":[{\"path\":\"/a\"}]},\"options\":"
+    "\"toolCall\":{\"toolCallId\":\"c\",\"kind\":\"execute\"},\"options\":"
     "[{\"optionId\":\"o\",\"kind\":\"allow_once\"}]}}",
     "A",
     UPDATE("\"tool_call_update\",\"toolCallId\":\"c\",\"status\":\"in_progress\",\"content\":[{"
@@ -64,7 +64,8 @@ static const char *const script[] = {
         "\"tool_call_update\",\"toolCallId\":\"c\",\"status\":\"completed\",\"rawOutput\":\"r\""),
     UPDATE("\"tool_call_update\",\"toolCallId\":\"c\",\"title\":\"late\""),
     "{\"id\":\"y\",\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"s\","
-    "\"toolCall\":{\"toolCallId\":\"e\",\"kind\":\"switch_mode\",\"rawInput\":{\"plan\":\"p\"}},"
+    "\"toolCall\":{\"toolCallId\":\"e\",\"kind\":\"switch_mode\",\"rawInput\":{\"plan\":\"p\"},"
+    "\"locations\":[{\"path\":\"a\"},{\"path\":\"/b\"}]},"
     "\"options\":[{\"optionId\":\"o\"}]}}",
     "{\"method\":\"$/cancel_request\",\"params\":{\"requestId\":\"y\"}}",
     /* LONG: so long that it is cut. */
