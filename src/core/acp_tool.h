@@ -62,8 +62,8 @@ void acp_tools_close(struct acp_peer *peer, const char *why);
 /* The tools' part of a flush. */
 void acp_tools_flush(struct acp_peer *peer, struct instant line_at);
 
-/* The toolUseId of the call that what `fields` says is a part of, where the agent names it: a sub-agent's. NULL for none;
- * good until the next function of this header. */
+/* The toolUseId of the call that what `fields` says is a part of, where the agent names it: a
+ * sub-agent's. NULL for none; good until the next function of this header. */
 const char *acp_tool_parent(const struct acp_peer *peer, struct json_object *fields);
 
 /* Writes an input as an object, whatever it is. */
@@ -72,7 +72,8 @@ void acp_tool_put_input(struct buffer *out, struct json_object *input);
 /* acp_tool_text.c. Takes the output that some agents put into `_meta`. */
 void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json_object *meta);
 /* Output in `_meta` for a call that was closed already. */
-void acp_tool_terminal_late(struct acp_peer *peer, const struct acp_tool *tool, struct json_object *meta);
+void acp_tool_terminal_late(struct acp_peer *peer, const struct acp_tool *tool,
+                            struct json_object *meta);
 /* Notes that `content`, or the raw output, is new, and lets it out if its time has come. */
 void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool, bool content, bool raw_output);
 /* The tool_result. `why` stands for a text that there is not; may be NULL. */

@@ -86,9 +86,10 @@ void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json
     }
 }
 
-/* A command that goes on after its turn (Codex leaves it running when it is cancelled): its result is out, so what it
- * still says is told piece by piece. */
-void acp_tool_terminal_late(struct acp_peer *peer, const struct acp_tool *tool, struct json_object *meta)
+/* A command that goes on after its turn (Codex leaves it running when it is cancelled): its result
+ * is out, so what it still says is told piece by piece. */
+void acp_tool_terminal_late(struct acp_peer *peer, const struct acp_tool *tool,
+                            struct json_object *meta)
 {
     for (size_t i = 0; i < array_size(output_keys); i++) {
         size_t length;
@@ -249,10 +250,12 @@ static bool is_text(struct json_object *value, const struct buffer *text)
 {
     return json_object_is_type(value, json_type_string) &&
            (size_t)json_object_get_string_len(value) == text->length &&
-           (text->length == 0 || memcmp(json_object_get_string(value), text->data, text->length) == 0);
+           (text->length == 0 ||
+            memcmp(json_object_get_string(value), text->data, text->length) == 0);
 }
 
-/* Most agents give a tool's text in `content` and once or twice more in `rawOutput`. True if `value` is more than that. */
+/* Most agents give a tool's text in `content` and once or twice more in `rawOutput`. True if
+ * `value` is more than that. */
 static bool is_more(struct json_object *value, const struct buffer *text)
 {
     if (!json_object_is_type(value, json_type_object)) {

@@ -52,13 +52,15 @@ static void what_is_no_text_stands_between_texts(void)
             host_prompt(&host);
             host_kinds(&host);
             (thought ? host_thought : host_text)(&host, "before");
-            snprintf(update, sizeof update, "{\"sessionUpdate\":\"%s\",\"content\":%s}", kind, blocks[i]);
+            snprintf(update, sizeof update, "{\"sessionUpdate\":\"%s\",\"content\":%s}", kind,
+                     blocks[i]);
             host_update(&host, update);
             (thought ? host_thought : host_text)(&host, "after");
             host_advance(&host, 60);
             host_tick(&host);
-            TEST_TEXT(host_kinds(&host), thought ? "thought_delta thought_complete agent_update thought_delta"
-                                                 : "text_delta text_complete agent_update text_delta");
+            TEST_TEXT(host_kinds(&host),
+                      thought ? "thought_delta thought_complete agent_update thought_delta"
+                              : "text_delta text_complete agent_update text_delta");
             struct json_object *shown = host_last_event(&host, EVENT_AGENT_UPDATE);
             TEST_TEXT(at(shown, "update/sessionUpdate"), kind);
             TEST_TEXT(at(shown, "update/content"), blocks[i]);
@@ -72,10 +74,12 @@ static void what_a_sub_agent_says_is_apart_and_names_its_call(void)
     struct host host;
     host_open_ready(&host, NULL, NULL);
     host_prompt(&host);
-    host_update(&host, "{\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"task\",\"title\":\"Task\"}");
+    host_update(&host,
+                "{\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"task\",\"title\":\"Task\"}");
     host_kinds(&host);
     host_text(&host, "mine");
-    host_update(&host, "{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\",\"text\":\"its\"},"
+    host_update(&host, "{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\","
+                       "\"text\":\"its\"},"
                        "\"_meta\":{\"claudeCode\":{\"parentToolUseId\":\"task\"}}}");
     host_advance(&host, 60);
     host_tick(&host);

@@ -101,7 +101,8 @@ static void raw_output_is_shown_where_it_is_more_than_the_text(void)
         begin(&host);
         call(&host, "");
         show_text(&host, "done");
-        snprintf(members, sizeof members, ",\"status\":\"completed\",\"rawOutput\":%s", cases[i][0]);
+        snprintf(members, sizeof members, ",\"status\":\"completed\",\"rawOutput\":%s",
+                 cases[i][0]);
         change(&host, members);
         struct json_object *result = host_last_event(&host, EVENT_TOOL_RESULT);
         TEST_TEXT(at(result, "result"), "done");
@@ -142,8 +143,9 @@ static void a_text_with_annotations_is_content(void)
     struct host host;
     begin(&host);
     call(&host, "");
-    change(&host, ",\"content\":[{\"type\":\"content\",\"content\":{\"type\":\"text\",\"text\":\"t\","
-                  "\"annotations\":{\"audience\":[\"user\"]}}}],\"status\":\"completed\"");
+    change(&host,
+           ",\"content\":[{\"type\":\"content\",\"content\":{\"type\":\"text\",\"text\":\"t\","
+           "\"annotations\":{\"audience\":[\"user\"]}}}],\"status\":\"completed\"");
     struct json_object *result = host_last_event(&host, EVENT_TOOL_RESULT);
     TEST_TEXT(at(result, "result"), "t");
     TEST_TEXT(at(result, "content/0/content/annotations/audience/0"), "user");
@@ -160,7 +162,8 @@ static void what_a_command_says_after_its_turn_is_told(void)
     TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_RESULT), "result"), "in time");
     host_kinds(&host);
     change(&host, ",\"_meta\":{\"terminal_output_delta\":{\"data\":\"late\"}}");
-    change(&host, ",\"_meta\":{\"terminal_output_delta\":{\"data\":\"later\"}},\"status\":\"completed\"");
+    change(&host,
+           ",\"_meta\":{\"terminal_output_delta\":{\"data\":\"later\"}},\"status\":\"completed\"");
     TEST_TEXT(host_kinds(&host), "agent_update tool_update agent_update");
     struct json_object *update = host_last_event(&host, EVENT_AGENT_UPDATE);
     TEST_TEXT(at(update, "update"),
@@ -523,9 +526,10 @@ static void too_many_open_calls_end_the_oldest(void)
 }
 
 TEST_MAIN("acp_tool", TEST(a_start_has_what_is_known), TEST(names_come_from_the_best_place),
-          TEST(raw_output_is_shown_where_it_is_more_than_the_text), TEST(raw_output_is_shown_while_it_grows),
-          TEST(a_text_with_annotations_is_content),
-          TEST(what_a_command_says_after_its_turn_is_told), TEST(an_input_is_always_an_object), TEST(updates_carry_what_changed_and_nothing_else),
+          TEST(raw_output_is_shown_where_it_is_more_than_the_text),
+          TEST(raw_output_is_shown_while_it_grows), TEST(a_text_with_annotations_is_content),
+          TEST(what_a_command_says_after_its_turn_is_told), TEST(an_input_is_always_an_object),
+          TEST(updates_carry_what_changed_and_nothing_else),
           TEST(a_first_status_that_is_not_pending_is_told), TEST(an_update_may_be_the_first_word),
           TEST(results), TEST(growing_text_is_output),
           TEST(text_that_did_not_only_grow_is_shown_as_a_whole),

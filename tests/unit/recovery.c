@@ -517,6 +517,7 @@ static void a_long_result_is_cut(void)
     log_free(&ending);
 }
 
-TEST_MAIN("recovery", TEST(a_log_cut_anywhere_ends_closed), TEST(an_ending_cut_anywhere_ends_closed),
-          TEST(the_order_is_the_designs), TEST(odd_events_do_no_harm),
-          TEST(what_a_sub_agent_said_still_names_its_call), TEST(what_cannot_be_emitted_stops_it), TEST(a_long_result_is_cut))
+TEST_MAIN("recovery", TEST(a_log_cut_anywhere_ends_closed),
+          TEST(an_ending_cut_anywhere_ends_closed), TEST(the_order_is_the_designs),
+          TEST(odd_events_do_no_harm), TEST(what_a_sub_agent_said_still_names_its_call),
+          TEST(what_cannot_be_emitted_stops_it), TEST(a_long_result_is_cut))
