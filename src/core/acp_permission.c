@@ -334,7 +334,6 @@ static struct permission_ask *make_ask(struct acp_peer *peer, const char *reques
 void acp_permission_request(struct acp_peer *peer, struct json_object *id,
                             struct json_object *params)
 {
-    const char *session = json_get_string(params, "sessionId");
     struct json_object *call = json_get(params, "toolCall");
     struct json_object *options = json_get(params, "options");
     size_t options_bytes = count_options(options) > 0 ? measure_options(peer, options) : 0;
@@ -342,8 +341,7 @@ void acp_permission_request(struct acp_peer *peer, struct json_object *id,
     if (peer->error != ERR_OK) {
         return;
     }
-    if (session == NULL || peer->state != ACP_READY || /* also one that is still being loaded */
-        strcmp(session, peer->agent_session) != 0) {
+    if (!acp_rpc_our_session(peer, params)) {
         wrong = "Invalid params: unknown session";
     } else if (json_get_string(call, "toolCallId") == NULL) {
         wrong = "Invalid params: toolCall has no toolCallId";
@@ -411,13 +409,8 @@ void acp_peer_permission(struct acp_peer *peer, const char *request_id, const ch
     }
 }
 
-void acp_permission_withdraw(struct acp_peer *peer, struct json_object *params)
+bool acp_permission_withdraw(struct acp_peer *peer, struct json_object *id)
 {
-    struct json_object *id;
-    if (!json_object_is_type(params, json_type_object) ||
-        !json_object_object_get_ex(params, "requestId", &id)) {
-        return;
-    }
     for (struct acp_ask **link = &peer->asks.open; *link != NULL; link = &(*link)->next) {
         if (acp_rpc_same_id((*link)->id, id)) {
             struct agent_notice notice = {
@@ -426,7 +419,8 @@ void acp_permission_withdraw(struct acp_peer *peer, struct json_object *params)
             };
             settle(peer, link, NULL);
             acp_notice(peer, &notice);
-            return;
+            return true;
         }
     }
+    return false;
 }

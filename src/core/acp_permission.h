@@ -1,6 +1,7 @@
 #pragma once
 /* session/request_permission (ACP): the agent's requests that wait for an answer. */
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,8 +20,8 @@ void acp_asks_free(struct acp_asks *asks);
 
 void acp_permission_request(struct acp_peer *peer, struct json_object *id,
                             struct json_object *params);
-/* $/cancel_request: the agent does not want the answer any more, but gets one, as ACP demands. */
-void acp_permission_withdraw(struct acp_peer *peer, struct json_object *params);
+/* $/cancel_request: true if the id is one of these. */
+bool acp_permission_withdraw(struct acp_peer *peer, struct json_object *id);
 
 /* acp_command.c: what a person judges by: the command line, or the paths and what is done to
  * them. Never empty. */

@@ -152,6 +152,10 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         }
     } else if (deadline->what == DEADLINE_KEEP) {
         dispatch_keep_tick(dispatch);
+    } else if (deadline->what == DEADLINE_FEED) {
+        if (held && !dispatch->ending) {
+            dispatch_feed(dispatch, held);
+        }
     } else if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
         begin_again(dispatch, held, deadline);
     } else if (held && !dispatch->ending) {
@@ -173,15 +177,13 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         case DEADLINE_SETTING:
             session_setting_expired(session, &dispatch->sink, &dispatch->now, deadline->request_id);
             break;
-        case DEADLINE_FEED:
-            held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
-            break;
         case DEADLINE_AGENT_IDLE:
             session_idle_expired(session, &dispatch->sink, &dispatch->now);
             break;
         case DEADLINE_PROOF:
             session_proof_expired(session, &dispatch->sink, &dispatch->now);
             break;
+        case DEADLINE_FEED:
         case DEADLINE_IDLE:
         case DEADLINE_RULES:
         case DEADLINE_KEEP:

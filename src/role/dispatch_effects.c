@@ -121,6 +121,15 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
     held->feed_deadline = sink_arm(dispatch, held->session, DEADLINE_FEED, FEED_PERIOD_MS, NULL);
 }
 
+void dispatch_feed(struct dispatch *dispatch, struct held *held)
+{
+    held->feed_deadline = NULL;
+    if (held->feed_due) {
+        held->feed_due = false;
+        feed_changed(dispatch, held);
+    }
+}
+
 /* ---- Agents and deadlines ---- */
 
 static void order_refuse(struct mail *mail, struct mailbox *to, uint32_t kind)
@@ -356,8 +365,7 @@ static void settle(struct dispatch *dispatch, struct held *held)
         held_row(held, &dispatch_out(dispatch, JOURNAL_ROW, NULL)->row);
     }
     if (held->feed_due && !held->feed_deadline) {
-        held->feed_due = false;
-        feed_changed(dispatch, held);
+        dispatch_feed(dispatch, held);
     }
 }
 

@@ -90,6 +90,9 @@ void dispatch_record(struct dispatch *dispatch, struct held *held, struct event 
 struct journal_item *dispatch_blob(struct dispatch *dispatch, struct held *held, struct blob *blob);
 /* Rows, feed and status of the sessions that the step touched; then the batch goes to the journal. */
 void dispatch_flush(struct dispatch *dispatch);
+/* Tells the feed of all sessions what there is to tell of this one, now. No step of the session: what it tells was let out
+ * before, so the session is as settled afterwards as it was. */
+void dispatch_feed(struct dispatch *dispatch, struct held *held);
 /* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
 void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
                      const char *message, const char *fields);

@@ -389,6 +389,25 @@ static enum err agent_wire_log(struct config_build *build, const struct config_r
                       raw->name, own->values.items[0]);
 }
 
+static enum err agent_offers(struct config_build *build, const struct config_raw_agent *raw,
+                             struct config_agent *agent)
+{
+    const struct config_raw *offers = &raw->options[CONFIG_AGENT_OFFERS];
+    for (size_t i = 0; i < offers->values.count; i++) {
+        const char *name = offers->values.items[i];
+        if (strcmp(name, "fs") == 0) {
+            agent->offers_fs = true;
+        } else if (strcmp(name, "terminal") == 0) {
+            agent->offers_terminal = true;
+        } else {
+            return config_agent_fail(build, offers->line,
+                              "agent %s: offers: \"%s\" is neither fs nor terminal", raw->name,
+                              name);
+        }
+    }
+    return ERR_OK;
+}
+
 /* A program with a slash that is not absolute would mean another file in every workspace. */
 static enum err fix_program(struct config_build *build, struct config_agent *agent)
 {
@@ -432,6 +451,9 @@ static enum err build_agent(struct config_build *build, const struct config_raw_
     }
     if (err == ERR_OK) {
         err = fix_program(build, agent);
+    }
+    if (err == ERR_OK) {
+        err = agent_offers(build, raw, agent);
     }
     if (err == ERR_OK) {
         err = agent_wire_log(build, raw, agent);

@@ -12,7 +12,7 @@ static const char can_neither[] = INITIALIZED("\"loadSession\":false,\"sessionCa
 
 static void begin(struct host *host, const char *resume, const char *login, const char *initialized)
 {
-    host_open(host, &(struct host_options){50, 256 * 1024, 1, resume, login, 0});
+    host_open(host, &(struct host_options){50, 256 * 1024, 1, resume, login, 0, 0});
     acp_peer_start(host->peer);
     host_sayf(host, "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":%s}", initialized);
 }

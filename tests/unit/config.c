@@ -125,6 +125,7 @@ static void every_kind_of_value_is_read(void)
              "  environment = {\"A=1\", \"B=x=y\"}\n"
              "  install = \"npm install -g one\"\n"
              "  permission-timeout-ms = 0\n"
+             "  offers = {terminal, \"fs\"}\n"
              "}\n"
              "agent two.2 { command = two }\n");
     TEST_TEXT(fixture.error.reason != NULL ? fixture.error.reason : "fine", "fine");
@@ -152,12 +153,14 @@ static void every_kind_of_value_is_read(void)
     TEST_TEXT(one->environment.items[1], "B=x=y");
     TEST_TEXT(one->install, "npm install -g one");
     CU_ASSERT_EQUAL(one->permission_timeout_ms, 0);
+    CU_ASSERT(one->offers_fs && one->offers_terminal);
     CU_ASSERT_EQUAL(one->line, 14);
     const struct config_agent *two = config_agent(config, "two.2");
     CU_ASSERT_PTR_NOT_NULL_FATAL(two);
     TEST_TEXT(two->title, "two.2");
     TEST_TEXT(two->command.items[0], "two");
     CU_ASSERT_EQUAL(two->permission_timeout_ms, 60000);
+    CU_ASSERT(!two->offers_fs && !two->offers_terminal);
     finish(&fixture);
 }
 
@@ -223,6 +226,8 @@ static void agents_are_checked(void)
             "agent a: environment: item 2 is not KEY=VALUE");
     refused("agent a {\n command = x\n permission-timeout-ms = x }", 3,
             "agent a: permission-timeout-ms: \"x\" is not a whole number");
+    refused("agent a {\n command = x\n offers = {fs, files} }", 3,
+            "agent a: offers: \"files\" is neither fs nor terminal");
     refused("agent a {\n command = x\n agent-idle-ms = 99999999999 }", 3,
             "agent a: agent-idle-ms: 99999999999 is out of bounds: 0 to 2592000000 milliseconds");
     refused("agent a {\n command = x\n memory-limit = 1M }", 3,
@@ -275,6 +280,7 @@ static void agents_that_start_in_the_same_way_have_the_same_digest(void)
         {"agent a { command = {x, y}\n environment = {\"A=1\"} }", false},
         {"agent a { command = {x, y}\n memory-limit = 1G }", false},
         {"agent a { command = {x, y}\n cpu-limit-seconds = 1 }", false},
+        {"agent a { command = {x, y}\n offers = {fs} }", false},
     };
     struct digest first = digest_of("agent a { command = {x, y} }");
     for (size_t i = 0; i < array_size(rows); i++) {

@@ -51,6 +51,9 @@
     X(COUNTER, AGENT_LINES, "signalbox_agent_lines_total", "Lines read from agents")               \
     X(COUNTER, AGENT_GARBAGE, "signalbox_agent_garbage_total", "Lines of agents that were no JSON-RPC") \
     X(COUNTER, AGENT_STALLS, "signalbox_agent_stalls_total", "Times an agent was not read because its credit was used up") \
+    X(COUNTER, AGENT_FILES, "signalbox_agent_files_total", "Files read or written for agents that asked for it") \
+    X(COUNTER, TERMINALS_STARTED, "signalbox_terminals_started_total", "Commands run for agents that asked for it") \
+    X(GAUGE, TERMINALS_RUNNING, "signalbox_terminals_running", "The same, now")                   \
     X(COUNTER, WIRELOG_BYTES, "signalbox_wire_log_bytes_total", "Bytes written to the wire log")   \
     X(COUNTER, WIRELOG_LOST, "signalbox_wire_log_lines_lost_total", "Lines that the wire log misses: its disk is slow, or fails") \
     X(GAUGE, CREDIT_BYTES, "signalbox_credit_bytes", "Bytes of agents' events not yet committed")  \

@@ -218,6 +218,11 @@
       "The id of one of the agent's ways to log in (ACP authMethods). It is taken when the agent " \
       "refuses a session without a login; without this option the session says which ways there "  \
       "are.")                                                                                      \
+    Y("offers", "list", "",                                                                        \
+      "What Signalbox does for the agent where it asks (ACP client capabilities): `fs`, to read "  \
+      "and write text files of the workspace, and `terminal`, to run commands in it. Most agents " \
+      "do both themselves, and some do worse with it (Gemini cannot make new files with `fs`). "   \
+      "Neither asks for a permission: that is the agent's part.")                                  \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
       "As the option of this name, for this agent.")                                               \
     Y("permission-timeouts", "list", "permission-timeouts",                                        \
@@ -283,6 +288,7 @@ struct config_agent {
     struct config_list environment; /* KEY=VALUE */
     char *install;                  /* NULL if not given */
     char *login;                    /* ACP authMethod id; NULL if not given */
+    bool offers_fs, offers_terminal;
     /* In effect: its own or the general one; 0 for none. */
     int64_t permission_timeout_ms, idle_ms, silence_ms, hang_ms;
     struct config_timeouts timeouts; /* in effect, by kind of tool */
