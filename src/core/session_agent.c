@@ -70,6 +70,7 @@ static void take_failed(struct step *step, struct agent_notice *notice)
     bool its_own = !session->closing && !session->stopping && !notice->auth_required &&
                    !(notice->code && !strcmp(notice->code, "agent_unavailable"));
     session->life = AGENT_NONE;
+    session->said_from = 0;
     metric_add(METRIC_AGENTS_FAILED, 1);
     const char *note = step->sink->run(step->sink->context, session, its_own ? RUN_FAILED : RUN_OVER, notice->message);
     step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
@@ -99,6 +100,7 @@ static void take_turn_ended(struct step *step, struct agent_notice *notice)
         step_error(step, session->turn.id, notice->message, notice->code ? notice->code : "agent_error", false);
     }
     step_complete(step, notice->stop_reason ? notice->stop_reason : "end_turn", notice->usage);
+    session->said_from = 0; /* all that it had open ends with a turn */
     step_proven(step);
     step_next_turn(step);
 }
@@ -131,6 +133,7 @@ static void take_exited(struct step *step, struct agent_notice *notice)
     bool goes_on = session->stop_detail && (queue_goes_on || session->setting_waiters) && !session->closing &&
                    !session->stopping;
     session->life = AGENT_NONE;
+    session->said_from = 0;
     const char *note = step->sink->run(step->sink->context, session,
                                        session->start_expired ? RUN_FAILED : crashed ? RUN_CRASHED : RUN_OVER,
                                        notice->message);

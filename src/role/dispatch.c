@@ -66,10 +66,21 @@ static void take_client(struct dispatch *dispatch, struct client_note *note)
 
 /* ---- Agents and deadlines ---- */
 
+/* For the next start: after a death it reads from here on what is open. A turn says itself where it began. */
+static void note_said(struct session *session, enum event_kind kind)
+{
+    bool opens = kind == EVENT_TEXT_DELTA || kind == EVENT_THOUGHT_DELTA || kind == EVENT_TOOL_START;
+    if (opens && !session->turn.id && !session->said_from) {
+        session->said_from = session->head + 1;
+        session->changed = true;
+    }
+}
+
 static void take_agent_event(struct dispatch *dispatch, struct agent_event_mail *mail)
 {
     struct held *held = mail->topic->session;
     if (held && held->session->run == mail->run && session_has_agent(held->session)) {
+        note_said(held->session, mail->event.kind);
         dispatch_record(dispatch, held, &mail->event, mail->credit, mail->credit_bytes);
     } else {
         /* Of a process that this session has already buried. */

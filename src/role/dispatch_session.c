@@ -70,7 +70,7 @@ void held_row(const struct held *held, struct session_row *row)
         .created_at = session->created_at,
         .updated_at = session->updated_at,
         .head = session->head,
-        .open_from = session->turn.id ? session->turn.from : session->outside_from,
+        .open_from = session->turn.id ? session->turn.from : 0,
         .run = session->run,
         .pending = (uint32_t)session->pending_count,
         .oldest_pending_at = session->pending ? session->pending->created_at : 0,
@@ -78,8 +78,11 @@ void held_row(const struct held *held, struct session_row *row)
         .queue = session_queue_text(session),
         .agent_state = session_state_text(session),
     };
-    if (session->outside_from && session->turn.id && session->outside_from < row->open_from) {
-        row->open_from = session->outside_from;
+    const uint64_t others[] = {session->outside_from, session->said_from};
+    for (size_t i = 0; i < array_size(others); i++) {
+        if (others[i] && (!row->open_from || others[i] < row->open_from)) {
+            row->open_from = others[i];
+        }
     }
 }
 

@@ -3,7 +3,7 @@ import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { isLong } from './lib/paths.mjs';
 import { processesOf } from './lib/processes.mjs';
-import { ask, die, exit, say, script, spawn, stream, think, tool, waitCancel } from './lib/script.mjs';
+import { ask, die, exit, raw, say, script, sleep, spawn, stream, think, tool, waitCancel } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 import { textOf, toolsOf } from './lib/watch.mjs';
@@ -88,6 +88,28 @@ test('SIGKILL of the server with a pending permission: nothing shown is gone, al
 
   await back.refusal('permission_response', { requestId: request.requestId, allow: true }, 'cancelled');
   assert.equal(textOf(await resumed.run(script(say('Goes on.')))), 'Goes on.');
+});
+
+test('SIGKILL of the server while an agent has said something between turns: that is ended, too', async () => {
+  const server = await startServer({ agents });
+  const client = await server.connect();
+  const session = await client.create('scripted');
+  const over = JSON.stringify({ jsonrpc: '2.0', id: 2, result: { stopReason: 'end_turn' } }); // initialize, session/new, session/prompt
+  const turn = await session.prompt(script(say('In the turn.'), raw(over), say('And one thing more.'),
+    tool({ title: 'Open', output: 'live output', leaveOpen: true }), think('Hm.'), sleep(600_000)));
+  await turn.end();
+  await session.event('thought_delta');
+  await server.kill();
+  await client.closed;
+  await server.restart();
+  const whole = await (await server.connect()).follow(session.id);
+  const { events } = whole;
+  const after = events.slice(events.findIndex((event) => event.type === 'complete') + 1);
+  assert.equal(of(after, 'text_complete').at(-1).text, 'And one thing more.');
+  assert.equal(of(after, 'thought_complete').at(-1)?.text, 'Hm.');
+  assert.equal(of(after, 'tool_result').at(-1)?.isError, true);
+  assert.equal(of(after, 'complete').length, 0, 'no turn was open');
+  assert.equal(after.at(-1).type, 'status');
 });
 
 test('SIGKILL of the server in a stream, again and again: what was shown stays, byte for byte', async () => {

@@ -166,6 +166,7 @@ struct session {
     struct permission *pending, *ended; /* pending: oldest first; ended: newest first, PERMISSIONS_REMEMBERED at most */
     struct permission *looking; /* asked, and not shown yet: what they name is being looked up on the disk; oldest first */
     size_t pending_count;
+    uint64_t said_from;    /* what the agent has begun outside a turn, and may not have ended: its number; 0 for none */
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
     size_t uploads;    /* blobs that clients sent up */
