@@ -252,8 +252,9 @@ int scenario_torture(const struct options *o)
                                              .timer = timer};
     static const struct crowd_hooks none;
     static const char *const agents[] = {"scripted", "impatient", NULL};
-    // A tail that is soon fallen off: most who come back read from the store first.
-    static const char *const settings[] = {"tail-bytes=4096", "tail-events=16", NULL};
+    // A tail that is soon fallen off: most who come back read from the store first, which folds the turns that
+    // are over under them.
+    static const char *const settings[] = {"tail-bytes=4096", "tail-events=16", "fold-after-ms=300", NULL};
     struct crowd *crowd = take(NULL, sizeof *crowd);
     struct report r;
     report_open(&r, "torture", o);
