@@ -189,6 +189,9 @@ export class Connection {
     } catch {
       return; // not of this protocol; what is missing shows as a hole
     }
+    if (typeof message !== "object" || message === null || typeof message.type !== "string") {
+      return;
+    }
     if (!this.isUp) {
       if (message.type === "connected") {
         this.connected(message as ConnectedMessage);
