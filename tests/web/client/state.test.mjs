@@ -56,6 +56,15 @@ test('text_complete is the whole truth, and no delta comes after it', () => {
   assert.deepEqual({ text, done, intermediate }, { text: 'draft, whole', done: true, intermediate: false });
 });
 
+test('a notice that comes while a text is open stands before it, also for those who get the text whole', () => {
+  const notice = { type: 'agent_update', update: { sessionUpdate: 'new' } };
+  const end = { type: 'text_complete', messageId: 'm1', text: 'ab', isIntermediate: true };
+  const live = run(delta(0, 'a'), notice, delta(1, 'b'), end);
+  assert.deepEqual(live.items.map((each) => each.key), ['update:2', 'text:m1']);
+  const folded = reduceAll(emptySession('s1', 'e1'), [{ ...notice, seq: 2, from: 1, ts: 1001 }, { ...end, seq: 4, from: 3, ts: 1003 }]);
+  assert.deepEqual(live, folded);
+});
+
 test('tools: later fields replace earlier ones, output joins, the result has everything', () => {
   const start = { type: 'tool_start', toolUseId: 't1', toolName: 'Bash', toolInput: { command: 'ls' }, kind: 'execute' };
   const state = run(

@@ -166,6 +166,7 @@ function splice(text: string, offset: number, delta: string): string | null {
   return text.slice(0, offset) + delta + text.slice(offset + delta.length);
 }
 
+// A text stands where its last event is: a notice that came while it was open stands before it, also for those who get it whole.
 function textDelta(kind: "text" | "thought", draft: Draft, event: TextDeltaEvent | ThoughtDeltaEvent): void {
   const key = `${kind}:${event.messageId}`;
   const known = draft.get<TextItem>(key);
@@ -177,13 +178,13 @@ function textDelta(kind: "text" | "thought", draft: Draft, event: TextDeltaEvent
     draft.hole(event);
     return;
   }
-  draft.put({
+  draft.putLast({
     kind, key, messageId: event.messageId, ...given(event, ["turnId"]), text, done: false, intermediate: true, ts: event.ts,
   });
 }
 
 function textComplete(kind: "text" | "thought", draft: Draft, event: TextCompleteEvent | ThoughtCompleteEvent): void {
-  draft.put({
+  draft.putLast({
     kind,
     key: `${kind}:${event.messageId}`,
     messageId: event.messageId,

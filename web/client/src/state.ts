@@ -170,7 +170,10 @@ export interface SessionState {
   createdBy: string | null;
   title: string | null;
   policy: Policy | null;
-  /** The conversation, in the order in which it happened. Items are appended, or replaced in their place. */
+  /**
+   * The conversation, in the order in which it happened. Items are appended, or replaced in their place; only a prompt that
+   * was accepted twice, and a text in which a notice came, move to the end. `key` is theirs for good.
+   */
   items: readonly Item[];
   queue: readonly QueuedPrompt[];
   /** What waits for an answer, oldest first. */
