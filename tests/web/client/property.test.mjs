@@ -65,11 +65,13 @@ for (let seed = first; seed < first + ROUNDS; seed++) {
     live.session(sessionId).onEvent((event) => events.push(event));
     const session = await watch(live, sessionId);
     const cutOff = await watch(shaky, session.sessionId);
+    let isCut = false;
     session.view.subscribe(() => {
       for (const request of session.view.get().state.pending.filter(() => random() < 0.3)) {
         live.answer(request, { optionId: request.acpOptions[Math.floor(random() * request.acpOptions.length)].optionId });
       }
-      if (session.view.get().state.turn && random() < 0.2) {
+      if (session.view.get().state.turn && (!isCut || random() < 0.2)) {
+        isCut = true;
         proxy.cut();
       }
     });
