@@ -59,11 +59,11 @@ test('a slow reader lags, is told so, and ends with every character', async () =
   const syncs = new Set();
   session.view.subscribe(() => syncs.add(session.view.get().sync));
   proxy.rate = 4_000_000;
-  await client.prompt(session.sessionId, script(stream(500_000, 30, 0)));
+  await client.prompt(session.sessionId, script(stream(300_000, 30, 0)));
   await ended(session);
   assert.ok(syncs.has('catching_up'), [...syncs].join());
   assert.equal(proxy.connections, 1, 'slow is not dead');
-  assert.equal(textOf(session.state), streamed(500_000, 30));
+  assert.equal(textOf(session.state), streamed(300_000, 30));
   await assertSame(session, clientOf(server));
 });
 
