@@ -17,6 +17,8 @@ struct ended {
     enum err err;
     struct event *events;
     size_t count, capacity;
+    struct audit_entry *decisions; /* one for each request that is ended */
+    size_t decided;
     struct blob *blobs; /* by `next` */
 };
 
@@ -49,6 +51,34 @@ static enum err keep(void *context, struct event *event)
     return ERR_OK;
 }
 
+static enum err decide(void *context, const char *request_id, const char *request)
+{
+    struct ended *ended = context;
+    struct audit_entry *decisions = realloc(ended->decisions, (ended->decided + 1) * sizeof(*decisions));
+    if (!decisions) {
+        return ERR_NOMEM;
+    }
+    ended->decisions = decisions;
+    static char action[] = "decision", outcome[] = "cancelled", by[] = "cancellation", reason[] = "server_restarted";
+    const struct audit_entry entry = {.at = clock_wall_ms(),
+                                      .action = action,
+                                      .session_id = ended->row.id,
+                                      .workspace = ended->row.workspace,
+                                      .agent = ended->row.agent,
+                                      .request_id = (char *)(uintptr_t)request_id,
+                                      .request = (char *)(uintptr_t)request,
+                                      .outcome = outcome,
+                                      .by = by,
+                                      .reason = reason};
+    enum err err = audit_entry_copy(&decisions[ended->decided], &entry);
+    if (!err) {
+        log_info("permission decided", "session", "%s", ended->row.id, "request", "%s", request_id, "outcome", "%s",
+                 outcome, "by", "%s", by, NULL);
+        ended->decided++;
+    }
+    return err;
+}
+
 static bool read_event(void *context, uint64_t seq, const char *json, size_t length)
 {
     struct ended *ended = context;
@@ -72,7 +102,7 @@ static enum err write_group(struct store *store, struct ended *ended)
     for (const struct blob *blob = ended->blobs; blob; blob = blob->next) {
         blobs++;
     }
-    struct store_write *all = calloc(blobs + ended->count + 1, sizeof(*all));
+    struct store_write *all = calloc(blobs + ended->count + ended->decided + 1, sizeof(*all));
     if (!all) {
         return ERR_NOMEM;
     }
@@ -95,7 +125,12 @@ static enum err write_group(struct store *store, struct ended *ended)
                                          .json_length = frame_json_length(event->frame),
                                          .next = &writes[i + 1]};
     }
-    writes[ended->count] = (struct store_write){.kind = STORE_SESSION, .session_key = ended->row.key, .row = &ended->row};
+    for (size_t i = 0; i < ended->decided; i++) {
+        struct store_write *write = &writes[ended->count + i];
+        *write = (struct store_write){.kind = STORE_AUDIT, .audit = &ended->decisions[i], .next = write + 1};
+    }
+    writes[ended->count + ended->decided] =
+        (struct store_write){.kind = STORE_SESSION, .session_key = ended->row.key, .row = &ended->row};
     enum err err = store->operations->append(store, all);
     free(all);
     return err;
@@ -114,6 +149,9 @@ static enum err end_session(struct store *store, struct store_reader *reader, st
         err = reader->operations->read_events(reader, ended.row.key, ended.row.open_from, ended.row.head, read_event,
                                               &ended);
         err = err ? err : ended.err;
+    }
+    if (!err) {
+        err = recovery_permissions(ended.recovery, decide, &ended);
     }
     if (!err) {
         const struct recovery_sink sink = {.context = &ended, .event = keep, .blob = keep_blob};
@@ -136,6 +174,10 @@ static enum err end_session(struct store *store, struct store_reader *reader, st
         event_discard(&ended.events[i]);
     }
     free(ended.events);
+    for (size_t i = 0; i < ended.decided; i++) {
+        audit_entry_clear(&ended.decisions[i]);
+    }
+    free(ended.decisions);
     blobs_free(ended.blobs);
     recovery_free(ended.recovery);
     json_parser_free(ended.parser);

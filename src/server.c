@@ -19,6 +19,7 @@
 #include "signalbox/mail/client.h"
 #include "signalbox/role/agent.h"
 #include "signalbox/role/dispatch.h"
+#include "signalbox/role/files.h"
 #include "signalbox/role/history.h"
 #include "signalbox/role/http.h"
 #include "signalbox/role/journal.h"
@@ -37,6 +38,7 @@ enum {
     /* The parts of a stop; together under five seconds. The agents' share is their grace, then signals. */
     DRAIN_MS = 3600,
     SOCKET_GRACE_MS = 800,
+    FILES_GRACE_MS = 200, /* for a file system that hangs; mostly it is not needed at all */
     DRAIN_POLL_MS = 50,
     ANSWERS_IN_MEMORY = 65536,
     UPLOADS_BYTES = 64 << 20, /* of content that is being sent up; or one, if that is longer */
@@ -59,6 +61,7 @@ struct server {
     struct journal *journal;
     struct history *history;
     struct maintenance *maintenance;
+    struct files *files;
     struct wirelog *wirelog;
     struct agent_stream *agents;
     struct http *http;
@@ -82,9 +85,9 @@ static void write_metrics(void *context, struct buffer *out)
         dispatch_inbox(server->dispatch),        timer_mailbox(server->timer),
         journal_mailbox(server->journal),        history_mailbox(server->history),
         maintenance_mailbox(server->maintenance), agent_stream_mailbox(server->agents),
-        wirelog_mailbox(server->wirelog),
+        wirelog_mailbox(server->wirelog),         files_mailbox(server->files),
     };
-    enum { OTHERS = 7 };
+    enum { OTHERS = 8 };
     size_t count = OTHERS;
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         boxes[count++] = server->socket_boxes[i];
@@ -211,6 +214,31 @@ static enum err note_answers(struct server *server)
     return err;
 }
 
+struct noting {
+    struct dispatch *dispatch;
+    enum err err;
+};
+
+static bool note_rule(void *context, const struct stored_rule *rule)
+{
+    struct noting *noting = context;
+    noting->err = dispatch_note_rule(noting->dispatch, rule);
+    return !noting->err;
+}
+
+/* What people have allowed before this start. */
+static enum err note_rules(struct server *server)
+{
+    struct store_reader *reader = NULL;
+    struct noting noting = {.dispatch = server->dispatch};
+    enum err err = server->store->operations->reader_open(server->store, &reader);
+    if (!err) {
+        err = reader->operations->list_rules(reader, 0, SIZE_MAX, NULL, note_rule, &noting);
+        reader->operations->reader_close(reader);
+    }
+    return err ? err : noting.err;
+}
+
 static enum err make_shared(struct server *server, const struct config *config)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -272,7 +300,11 @@ static enum err start_threads(struct server *server)
         err = wirelog_start(&server->wirelog, server->config, SIGNALBOX_VERSION);
     }
     if (!err) {
-        const struct agent_wiring agents = {.config = server->config, .dispatch = inbox, .credit = server->credit,
+        err = files_start(&server->files);
+    }
+    if (!err) {
+        const struct agent_wiring agents = {.config = server->config, .dispatch = inbox,
+                                            .files = files_mailbox(server->files), .credit = server->credit,
                                             .guard_path = server->guard_path, .version = SIGNALBOX_VERSION,
                                             .wirelog = wirelog_mailbox(server->wirelog)};
         err = agent_stream_start(&server->agents, &agents);
@@ -288,6 +320,9 @@ static enum err start_threads(struct server *server)
     }
     if (!err) {
         err = note_answers(server);
+    }
+    if (!err) {
+        err = note_rules(server);
     }
     if (!err) {
         const struct dispatch_wiring dispatch = {
@@ -427,6 +462,7 @@ void server_stop(struct server *server, volatile const int *hurry)
         drain_agents(server, hurry);
     }
     agent_stream_stop(server->agents);
+    files_stop(server->files, FILES_GRACE_MS);
     if (server->dispatch_started) {
         dispatch_stop(server->dispatch);
     }
@@ -441,6 +477,7 @@ void server_stop(struct server *server, volatile const int *hurry)
     maintenance_stop(server->maintenance);
     wirelog_stop(server->wirelog);
     history_stop(server->history);
+    files_free(server->files);
     agent_stream_free(server->agents);
     dispatch_free(server->dispatch);
     http_free(server->http);

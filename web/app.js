@@ -26,8 +26,12 @@ const view = new View({
   create,
   prompt,
   cancel,
-  answer: (requestId, optionId) =>
-    client.send("permission_response", { requestId, sessionId: route.sessionId, optionId }),
+  answer: (requestId, fields) =>
+    client.send("permission_response", { requestId, sessionId: route.sessionId, ...fields }),
+  setOption,
+  setPolicy,
+  rules,
+  revoke: (ruleId) => call("DELETE", `/v1/rules/${encodeURIComponent(ruleId)}`),
   withdraw: (messageId) => wish("withdraw", { messageId }),
   resumeQueue: () => wish("resume_queue"),
   closeSession() {
@@ -224,6 +228,38 @@ async function wish(type, fields = {}) {
     }
     return null;
   }
+}
+
+async function setPolicy(policy) {
+  if (await wish("set_policy", { policy })) {
+    view.setNote("");
+  } else {
+    draw("session"); // what is shown is what holds
+  }
+}
+
+async function setOption(id, value) {
+  const done = id === null
+    ? await wish("set_mode", { modeId: value })
+    : await wish("set_config_option", { configId: id, value });
+  if (done) {
+    view.setNote("");
+  } else {
+    view.settings.reset();
+    draw("session");
+  }
+}
+
+// All of them: there are as many as people have made.
+async function rules() {
+  const all = [];
+  let next = "";
+  do {
+    const page = await call("GET", `/v1/rules${next && `?after=${encodeURIComponent(next)}`}`);
+    all.push(...page.items);
+    next = page.next ?? "";
+  } while (next);
+  return all;
 }
 
 async function create(fields) {

@@ -96,7 +96,7 @@ const updaters = {
 
 export function verdict(item, me) {
   if (item.state === "timeout") {
-    return "Not answered in time: rejected";
+    return "Not answered in time";
   }
   if (item.state === "cancelled") {
     return `Not asked any more: ${CANCELLED[item.reason] ?? item.reason ?? "cancelled"}`;
@@ -108,6 +108,8 @@ export function verdict(item, me) {
   }
   if (item.by?.rule) {
     words.push("by a rule");
+  } else if (item.by?.policy === "operator") {
+    words.push("by this server's operator");
   } else if (item.by?.policy) {
     words.push(`by the session's policy “${item.by.policy}”`);
   } else if (item.cause?.clientId === me.clientId) {

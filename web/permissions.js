@@ -6,7 +6,7 @@ import { cutParts } from "./items.js";
 const MARGIN = 1_500; // the server's clock decides; ours is only about right
 
 export class Permissions {
-  // answer(requestId, optionId) → promise; now() in the server's time.
+  // answer(requestId, fields) → promise; now() in the server's time.
   constructor(node, announce, { answer, now }) {
     this.node = node;
     this.announce = announce;
@@ -71,22 +71,35 @@ export class Permissions {
     h("div.options", null, ...(request.acpOptions ?? []).map((option) => h("button", {
       type: "button",
       className: option.kind?.startsWith("allow") ? "allow" : "reject",
-      onclick: () => this.#choose(item, option),
+      onclick: () => this.#choose(item, { optionId: option.optionId }),
       dataset: {
         testid: "permission-option", kind: option.kind ?? "", optionId: option.optionId,
       },
     }, option.name || option.optionId))),
+    this.#remember(item),
     h("p.error-text", { role: "alert" }));
   }
 
-  async #choose(item, option) {
+  // Rules of the server's own: each button says what will never be asked again.
+  #remember(item) {
+    const options = item.request.rememberOptions ?? [];
+    return options.length === 0 ? null : h("details.remember", null,
+      h("summary", { dataset: { testid: "remember" } }, "Yes, and do not ask again…"),
+      ...options.map(({ scope, match, label }) => h("button.plain", {
+        type: "button",
+        onclick: () => this.#choose(item, { allow: true, remember: { scope, match } }),
+        dataset: { testid: "remember-option", scope, match },
+      }, label)));
+  }
+
+  async #choose(item, fields) {
     const card = this.cards.get(item.key)?.node;
-    card.dataset.sending = option.optionId;
+    card.dataset.sending = fields.optionId ?? "remember";
     this.#tick();
     const problem = card.querySelector(".error-text");
     setText(problem, "");
     try {
-      await this.answer(item.request.requestId, option.optionId);
+      await this.answer(item.request.requestId, fields);
     } catch (refusal) {
       // What ended in the meantime is told by its own event; anything else may be tried again.
       setText(problem, refusal.message);

@@ -4,6 +4,8 @@
 import { Conversation } from "./conversation.js";
 import { ago, clock, count, h, keyed, person, setText, short } from "./dom.js";
 import { Permissions } from "./permissions.js";
+import { Rules } from "./rules.js";
+import { Settings } from "./settings.js";
 import { sessionName } from "./state.js";
 
 const PHASES = {
@@ -28,6 +30,10 @@ export class View {
     this.queued = new Map();
     this.conversation = new Conversation($("scroller"), $("conversation"), $("jump"));
     this.permissions = new Permissions($("permissions"), (text) => this.announce(text), actions);
+    this.rules = new Rules($("rules"), $("rule-list"), $("rules-note"), actions);
+    this.settings = new Settings($("agent-settings"), actions);
+    $("show-rules").addEventListener("click", () => this.rules.show());
+    $("policy").addEventListener("change", () => actions.setPolicy($("policy").value));
     $("reconnect").addEventListener("click", actions.reconnect);
     $("sign-out").addEventListener("click", actions.signOut);
     $("older-sessions").addEventListener("click", actions.olderSessions);
@@ -225,9 +231,12 @@ export class View {
     const name = sessionName(state);
     const nameless = entry.ready ? "New session" : entry.error ? "Session" : "Loading…";
     setText($("session-title"), name || nameless);
-    const policy = state.policy && state.policy !== "ask" ? `policy: ${state.policy}` : "";
+    $("policy").value = state.policy ?? "ask";
+    $("policy").dataset.policy = state.policy ?? "ask";
+    $("policy").disabled = state.phase === "closed" || !entry.ready;
+    this.settings.render(state, $("policy").disabled);
     setText($("session-facts"),
-      [state.agent, state.workspace, policy, usageWords(state.usage)].filter(Boolean).join(" · "));
+      [state.agent, state.workspace, usageWords(state.usage)].filter(Boolean).join(" · "));
     const phase = state.pending.length > 0 ? "waiting" : state.phase;
     $("session-phase").dataset.phase = phase;
     setText($("session-phase"), PHASES[phase] ?? phase);

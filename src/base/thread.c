@@ -77,6 +77,14 @@ void thread_join(struct thread *thread)
     thread->started = false;
 }
 
+void thread_leave(struct thread *thread)
+{
+    if (thread->started) {
+        CHECK(pthread_detach(thread->handle) == 0);
+        thread->started = false;
+    }
+}
+
 void thread_adopt(enum thread_role role, int index)
 {
     thread_role_current = role;

@@ -49,6 +49,7 @@ enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options,
     peer->version = strdup(options->version);
     peer->run = options->run;
     peer->keep_title = options->keep_title;
+    peer->offers = options->offers;
     peer->max_message_text =
         options->max_message_text > MESSAGE_TEXT_MIN ? options->max_message_text : MESSAGE_TEXT_MIN;
     peer->max_event_bytes =
@@ -74,6 +75,8 @@ void acp_peer_free(struct acp_peer *peer)
     acp_block_free(&peer->block);
     acp_tools_free(&peer->tools);
     acp_asks_free(&peer->asks);
+    acp_files_free(&peer->files);
+    acp_terminals_free(&peer->terminals);
     acp_settings_free(peer);
     for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
         acp_outstanding_clear(&peer->calls[i]);
@@ -98,14 +101,14 @@ void acp_peer_time(struct acp_peer *peer, struct instant now, int64_t wall_ms)
     peer->wall_ms = wall_ms;
 }
 
-static bool over(const struct acp_peer *peer)
+bool acp_peer_is_over(const struct acp_peer *peer)
 {
     return peer->state == ACP_ENDED || peer->error != ERR_OK;
 }
 
 void acp_peer_start(struct acp_peer *peer)
 {
-    if (over(peer)) {
+    if (acp_peer_is_over(peer)) {
         return;
     }
     acp_open_start(peer);
@@ -113,7 +116,7 @@ void acp_peer_start(struct acp_peer *peer)
 
 enum err acp_peer_message(struct acp_peer *peer, struct json_object *message)
 {
-    if (over(peer)) {
+    if (acp_peer_is_over(peer)) {
         return peer->error;
     }
     peer->line_at = peer->now;
@@ -245,7 +248,7 @@ static const char *cannot_take(struct acp_peer *peer, const char *content)
 
 void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *content)
 {
-    if (over(peer)) {
+    if (acp_peer_is_over(peer)) {
         return;
     }
     CHECK(peer->state == ACP_READY && peer->turn_id == NULL);
@@ -277,7 +280,7 @@ void acp_peer_prompt(struct acp_peer *peer, const char *turn_id, const char *con
 void acp_peer_prompt_refused(struct acp_peer *peer, const char *turn_id, const char *stop_reason,
                              const char *code, const char *message)
 {
-    if (over(peer)) {
+    if (acp_peer_is_over(peer)) {
         return;
     }
     CHECK(peer->turn_id == NULL);
@@ -293,7 +296,7 @@ void acp_peer_prompt_refused(struct acp_peer *peer, const char *turn_id, const c
 
 void acp_peer_cancel(struct acp_peer *peer)
 {
-    if (over(peer) || peer->turn_id == NULL) {
+    if (acp_peer_is_over(peer) || peer->turn_id == NULL) {
         return;
     }
     peer->cancelling = true;
@@ -304,7 +307,7 @@ void acp_peer_cancel(struct acp_peer *peer)
 
 void acp_peer_close(struct acp_peer *peer)
 {
-    if (over(peer) || peer->state != ACP_READY || !peer->can_close ||
+    if (acp_peer_is_over(peer) || peer->state != ACP_READY || !peer->can_close ||
         acp_rpc_outstanding(peer) == ACP_CALLS_MAX) {
         return;
     }
@@ -316,7 +319,7 @@ void acp_peer_close(struct acp_peer *peer)
 
 struct instant acp_peer_deadline(const struct acp_peer *peer)
 {
-    if (over(peer)) {
+    if (acp_peer_is_over(peer)) {
         return INSTANT_NEVER;
     }
     return peer->state == ACP_SETTLING ? instant_earlier(peer->settle_at, peer->window.due)
@@ -325,10 +328,10 @@ struct instant acp_peer_deadline(const struct acp_peer *peer)
 
 void acp_peer_tick(struct acp_peer *peer)
 {
-    if (!over(peer) && instant_reached(peer->window.due, peer->now)) {
+    if (!acp_peer_is_over(peer) && instant_reached(peer->window.due, peer->now)) {
         acp_flush(peer);
     }
-    if (!over(peer) && peer->state == ACP_SETTLING && instant_reached(peer->settle_at, peer->now)) {
+    if (!acp_peer_is_over(peer) && peer->state == ACP_SETTLING && instant_reached(peer->settle_at, peer->now)) {
         acp_open_settled(peer);
     }
 }

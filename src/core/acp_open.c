@@ -23,9 +23,13 @@ void acp_open_start(struct acp_peer *peer)
     acp_enter(peer, ACP_INITIALIZING);
     struct buffer *out = acp_rpc_call(peer, ACP_CALL_INITIALIZE, "initialize");
     json_field_i64(out, "protocolVersion", PROTOCOL_VERSION);
-    json_field_raw(out, "clientCapabilities",
-                   "{\"fs\":{\"readTextFile\":false,\"writeTextFile\":false},\"terminal\":false,"
-                   "\"session\":{\"configOptions\":{\"boolean\":{}}}}");
+    const char *fs = (peer->offers & ACP_OFFER_FS) != 0 ? "true" : "false";
+    const char *terminal = (peer->offers & ACP_OFFER_TERMINAL) != 0 ? "true" : "false";
+    json_key(out, "clientCapabilities");
+    buffer_format(out,
+                  "{\"fs\":{\"readTextFile\":%s,\"writeTextFile\":%s},\"terminal\":%s,"
+                  "\"session\":{\"configOptions\":{\"boolean\":{}}}}",
+                  fs, fs, terminal);
     buffer_text(out, ",\"clientInfo\":{\"name\":\"signalbox\",\"title\":\"Signalbox\"");
     json_field_string(out, "version", peer->version);
     buffer_byte(out, '}');

@@ -9,10 +9,14 @@
  *   acp_block.c       the open message or thought
  *   acp_tool.c        tool calls; acp_tool_text.c their output and results
  *   acp_permission.c  session/request_permission; acp_command.c the words for it
+ *   acp_files.c       fs/read_text_file, fs/write_text_file; acp_path.c the paths that agents name
+ *   acp_terminal.c    terminal/create and so on
  *   acp_out.c         events and notices; cut.c keeps them short
  */
 #include "core/acp_block.h"
+#include "core/acp_files.h"
 #include "core/acp_permission.h"
+#include "core/acp_terminal.h"
 #include "core/acp_tool.h"
 #include "core/cut.h"
 #include "core/delta.h"
@@ -67,6 +71,7 @@ struct acp_peer {
     uint64_t run;
     size_t max_message_text, max_event_bytes;
     bool keep_title;
+    unsigned offers; /* enum acp_offer */
 
     enum acp_state state;
     enum err error; /* sticky: memory ran out, and what went out has a hole */
@@ -100,6 +105,8 @@ struct acp_peer {
     struct acp_block block;
     struct acp_tools tools;
     struct acp_asks asks;
+    struct acp_files files;
+    struct acp_terminals terminals;
     uint64_t message_count, tool_count;
 
     struct cut_known known; /* blobs that are on their way to the store, or there */
@@ -111,6 +118,8 @@ struct acp_peer {
 
 /* The state's allowed next states are a table in acp.c. */
 void acp_enter(struct acp_peer *peer, enum acp_state next);
+/* Nothing goes out any more. */
+bool acp_peer_is_over(const struct acp_peer *peer);
 /* The answer to our own request; `error` NULL when it is a result (which may be NULL: a JSON
  * null). `call` is borrowed, and its place is free again. */
 void acp_answered(struct acp_peer *peer, const struct acp_outstanding *call,

@@ -12,6 +12,7 @@
 #include "signalbox/base/json.h"
 
 enum { ASKS_MAX = 1024 };           /* open at once; a bound for agents that only ask */
+enum { REMEMBER_PART = 8 };        /* the part of an event that is left for `rememberOptions` */
 enum { REQUEST_ROOM = 2048 };       /* bytes of what is neither cut nor the agent's: ids, times, keys */
 
 struct acp_ask {
@@ -258,6 +259,7 @@ static void set_command(struct acp_peer *peer, struct permission_ask *ask, struc
             buffer_format(&text, "\n\xE2\x80\xA6 [cut here: the whole command has %zu bytes]",
                           command->length);
             ask->command = acp_take(peer, &text, SIZE_MAX);
+            ask->command_cut = true;
         }
         buffer_free(&text);
     }
@@ -270,7 +272,8 @@ static void fill_ask(struct acp_peer *peer, struct permission_ask *ask, const st
     struct buffer others = {0};
     struct buffer ref = {0};
     struct cut cut = {.count = 0};
-    size_t room = peer->max_event_bytes - REQUEST_ROOM - options_bytes;
+    /* Something is left for the rules that can be made of it, which are found later. */
+    size_t room = peer->max_event_bytes - peer->max_event_bytes / REMEMBER_PART - REQUEST_ROOM - options_bytes;
     acp_command_write(&command, tool);
     acp_command_describe(&peer->text, tool);
     char *description = acp_take(peer, &peer->text, ACP_TEXT_MAX);
@@ -322,13 +325,15 @@ static struct permission_ask *make_ask(struct acp_peer *peer, const char *reques
     if (peer->error == ERR_OK) {
         fill_ask(peer, ask, tool, options_bytes);
     }
+    if (peer->error == ERR_OK) {
+        acp_reach(peer, ask, tool);
+    }
     return ask;
 }
 
 void acp_permission_request(struct acp_peer *peer, struct json_object *id,
                             struct json_object *params)
 {
-    const char *session = json_get_string(params, "sessionId");
     struct json_object *call = json_get(params, "toolCall");
     struct json_object *options = json_get(params, "options");
     size_t options_bytes = count_options(options) > 0 ? measure_options(peer, options) : 0;
@@ -336,8 +341,7 @@ void acp_permission_request(struct acp_peer *peer, struct json_object *id,
     if (peer->error != ERR_OK) {
         return;
     }
-    if (session == NULL || peer->agent_session == NULL ||
-        strcmp(session, peer->agent_session) != 0) {
+    if (!acp_rpc_our_session(peer, params)) {
         wrong = "Invalid params: unknown session";
     } else if (json_get_string(call, "toolCallId") == NULL) {
         wrong = "Invalid params: toolCall has no toolCallId";
@@ -405,13 +409,8 @@ void acp_peer_permission(struct acp_peer *peer, const char *request_id, const ch
     }
 }
 
-void acp_permission_withdraw(struct acp_peer *peer, struct json_object *params)
+bool acp_permission_withdraw(struct acp_peer *peer, struct json_object *id)
 {
-    struct json_object *id;
-    if (!json_object_is_type(params, json_type_object) ||
-        !json_object_object_get_ex(params, "requestId", &id)) {
-        return;
-    }
     for (struct acp_ask **link = &peer->asks.open; *link != NULL; link = &(*link)->next) {
         if (acp_rpc_same_id((*link)->id, id)) {
             struct agent_notice notice = {
@@ -420,7 +419,8 @@ void acp_permission_withdraw(struct acp_peer *peer, struct json_object *params)
             };
             settle(peer, link, NULL);
             acp_notice(peer, &notice);
-            return;
+            return true;
         }
     }
+    return false;
 }

@@ -9,6 +9,8 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 
+enum { LINE_KEPT = 1024 * 1024 }; /* a larger buffer is not kept */
+
 static struct buffer *open_line(struct acp_peer *peer)
 {
     buffer_reset(&peer->line);
@@ -24,6 +26,9 @@ static void send_line(struct acp_peer *peer)
         return;
     }
     peer->sink.send(peer->sink.context, peer->line.data, peer->line.length);
+    if (peer->line.capacity > LINE_KEPT) {
+        buffer_free(&peer->line);
+    }
 }
 
 void acp_outstanding_clear(struct acp_outstanding *call)
@@ -100,6 +105,14 @@ void acp_rpc_result(struct acp_peer *peer, struct json_object *id, const char *r
     send_line(peer);
 }
 
+struct buffer *acp_rpc_answer(struct acp_peer *peer, struct json_object *id)
+{
+    struct buffer *out = open_line(peer);
+    put_id(out, id);
+    buffer_text(out, ",\"result\":{");
+    return out;
+}
+
 void acp_rpc_error(struct acp_peer *peer, struct json_object *id, int code, const char *message,
                    const char *method)
 {
@@ -129,18 +142,45 @@ static bool is_id(struct json_object *id)
     return type == json_type_null || type == json_type_int || type == json_type_string;
 }
 
+bool acp_rpc_our_session(const struct acp_peer *peer, struct json_object *params)
+{
+    const char *session = json_get_string(params, "sessionId");
+    return session != NULL && peer->state == ACP_READY &&
+           strcmp(session, peer->agent_session) == 0;
+}
+
+/* $/cancel_request: the agent does not want the answer any more, but gets one, as ACP demands. One
+ * that was answered, or is about to be, is not found. */
+static void withdraw(struct acp_peer *peer, struct json_object *params)
+{
+    struct json_object *id;
+    if (json_object_is_type(params, json_type_object) &&
+        json_object_object_get_ex(params, "requestId", &id) &&
+        !acp_permission_withdraw(peer, id) && !acp_files_withdraw(peer, id)) {
+        acp_terminal_withdraw(peer, id);
+    }
+}
+
 struct handler {
     const char *method;
+    unsigned offer; /* enum acp_offer; 0: always there */
     void (*request)(struct acp_peer *peer, struct json_object *id, struct json_object *params);
     void (*notification)(struct acp_peer *peer, struct json_object *params);
 };
 
-/* Everything else of ACP's client side (fs, terminal, elicitation) is not advertised, but is
- * asked for all the same by some agents, and gets "method not found"; they go on without it. */
+/* What is not advertised (fs and terminal for most agents, elicitation) is asked for all the same
+ * by some, and gets "method not found"; they go on without it. */
 static const struct handler handlers[] = {
     {"session/request_permission", .request = acp_permission_request},
     {"session/update", .notification = acp_update},
-    {"$/cancel_request", .notification = acp_permission_withdraw},
+    {"$/cancel_request", .notification = withdraw},
+    {"fs/read_text_file", ACP_OFFER_FS, .request = acp_files_read},
+    {"fs/write_text_file", ACP_OFFER_FS, .request = acp_files_write},
+    {"terminal/create", ACP_OFFER_TERMINAL, .request = acp_terminal_create},
+    {"terminal/output", ACP_OFFER_TERMINAL, .request = acp_terminal_output},
+    {"terminal/wait_for_exit", ACP_OFFER_TERMINAL, .request = acp_terminal_wait},
+    {"terminal/kill", ACP_OFFER_TERMINAL, .request = acp_terminal_kill},
+    {"terminal/release", ACP_OFFER_TERMINAL, .request = acp_terminal_release},
 };
 
 static const struct handler *find(const char *method)
@@ -160,7 +200,8 @@ static void take_request(struct acp_peer *peer, const char *method, struct json_
     if (!is_id(id)) {
         acp_rpc_error(peer, NULL, RPC_INVALID_REQUEST,
                       "Invalid request: an id is null, a whole number or a string", NULL);
-    } else if (handler == NULL || handler->request == NULL) {
+    } else if (handler == NULL || handler->request == NULL ||
+               (handler->offer & ~peer->offers) != 0) {
         acp_rpc_error(peer, id, RPC_METHOD_NOT_FOUND, "Method not found", method);
     } else {
         handler->request(peer, id, params);

@@ -17,6 +17,7 @@ enum {
     RPC_INTERNAL_ERROR = -32603,
     RPC_CANCELLED = -32800,     /* ACP: request cancelled */
     RPC_AUTH_REQUIRED = -32000, /* ACP: authentication required */
+    RPC_NOT_FOUND = -32002,     /* ACP: resource not found */
 };
 
 /* Opens a request of ours, or a notification, up to the brace of its params; the caller adds
@@ -36,6 +37,12 @@ void acp_rpc_send(struct acp_peer *peer);
 void acp_rpc_result(struct acp_peer *peer, struct json_object *id, const char *result);
 void acp_rpc_error(struct acp_peer *peer, struct json_object *id, int code, const char *message,
                    const char *method);
+
+/* Opens the answer to the agent's request up to the brace of its result; the caller adds members
+ * and calls acp_rpc_send. */
+struct buffer *acp_rpc_answer(struct acp_peer *peer, struct json_object *id);
+/* True if the request is about the one session that there is; not yet while it is being loaded. */
+bool acp_rpc_our_session(const struct acp_peer *peer, struct json_object *params);
 
 /* Type and value: 1 and "1" are two ids. */
 bool acp_rpc_same_id(struct json_object *a, struct json_object *b);

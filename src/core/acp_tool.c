@@ -338,6 +338,9 @@ static void show(struct acp_peer *peer, struct acp_tool *tool, struct json_objec
         tool->content_waits = false;
     }
     send_update(peer, tool, changed);
+    if (new_content) {
+        acp_terminal_attach(peer, tool);
+    }
     acp_tool_terminal(peer, tool, json_get(fields, "_meta"));
     if (final) {
         close_tool(peer, tool, strcmp(tool->status, "failed") == 0, NULL);

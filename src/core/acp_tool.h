@@ -18,6 +18,12 @@ enum {
     ACP_TOOLS_OPEN_MAX = 1024,  /* one more, and the oldest is ended */
     ACP_TOOLS_CLOSED_MAX = 256, /* so many are remembered, for late updates and sub-agents' calls */
     ACP_TOOL_OUTPUT_KEPT = 1024 * 1024, /* bytes of terminal output for the result: its end */
+    /* UTF-16 units of the output of terminals of ours that are shown while they come, so that a
+     * command that writes for ever does not fill the disk with events. The result has the end. */
+    ACP_TOOL_OUTPUT_SHOWN = 4 * 1024 * 1024,
+    /* Bytes of it that wait for the delta window; with as many of a piece, they fit into an event. */
+    ACP_TOOL_DELTA_MAX = 16 * 1024,
+    ACP_TOOL_TERMINALS_MAX = 8,      /* that one call shows */
 };
 
 struct acp_tool {
@@ -32,10 +38,14 @@ struct acp_tool {
     struct json_object *input, *locations, *content, *raw_output;
     bool content_waits;       /* `content` is newer than what was shown */
     bool content_whole;       /* it did not only grow: it is shown as a whole each time */
-    bool terminal;            /* the output comes through `_meta`, and `content` is no output */
+    bool terminal;            /* the output comes through `_meta` or from a terminal of ours, and
+                                 `content` is no output */
     struct delta_text output; /* what was or will be sent as tool_output */
     uint64_t shown_units;     /* UTF-16 units of the deltas so far, as they were shown */
     uint64_t output_dropped;  /* bytes that are not in `output` any more */
+    uint64_t terminals[ACP_TOOL_TERMINALS_MAX]; /* of ours, that it shows: their numbers */
+    size_t terminal_count;
+    bool muted;               /* more output than is shown while it comes */
     bool exited, exit_failed; /* the command's end, where the agent tells it */
 };
 
@@ -65,6 +75,9 @@ void acp_tool_put_input(struct buffer *out, struct json_object *input);
 
 /* acp_tool_text.c. Takes the output that some agents put into `_meta`. */
 void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json_object *meta);
+/* Takes output of the terminal that it shows. */
+void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
+                         size_t length);
 /* Notes that `content` is new, and lets it out if its time has come. */
 void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool);
 /* The tool_result. `why` stands for a text that there is not; may be NULL. */

@@ -50,6 +50,46 @@ static bool join_text(struct buffer *out, struct json_object *content)
     return any;
 }
 
+/* After all of it went out, or was passed over. */
+static void trim_output(struct acp_tool *tool)
+{
+    /* Not at each step, so that the bytes are not moved all the time. */
+    if (tool->terminal && tool->output.text.length > 2 * (size_t)ACP_TOOL_OUTPUT_KEPT) {
+        tool->output_dropped += delta_text_trim(&tool->output, ACP_TOOL_OUTPUT_KEPT);
+    }
+}
+
+static void add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
+                       size_t length)
+{
+    tool->terminal = true;
+    delta_text_add(&tool->output, data, length, SIZE_MAX);
+    if (!buffer_ok(&tool->output.text)) {
+        peer->error = ERR_NOMEM;
+        return;
+    }
+    if (tool->muted) {
+        delta_text_mark_sent(&tool->output);
+        trim_output(tool);
+        return;
+    }
+    size_t waiting;
+    delta_text_rest(&tool->output, &waiting);
+    bool much = tool->terminal_count > 0 && waiting > ACP_TOOL_DELTA_MAX;
+    if (waiting > 0 && (delta_window_add(&peer->window, peer->now) || much)) {
+        acp_flush(peer);
+    }
+}
+
+void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
+                         size_t length)
+{
+    for (size_t part; length > 0 && peer->error == ERR_OK; data += part, length -= part) {
+        part = length < ACP_TOOL_DELTA_MAX ? length : ACP_TOOL_DELTA_MAX;
+        add_output(peer, tool, data, part);
+    }
+}
+
 /* Codex and (to clients that ask for it) Claude give a command's output as pieces in `_meta`,
  * beside a content block of type `terminal` that has none. */
 void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json_object *meta)
@@ -61,17 +101,7 @@ void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json
         if (data == NULL) {
             continue;
         }
-        tool->terminal = true;
-        delta_text_add(&tool->output, data, length, SIZE_MAX);
-        if (!buffer_ok(&tool->output.text)) {
-            peer->error = ERR_NOMEM;
-            return;
-        }
-        size_t waiting;
-        delta_text_rest(&tool->output, &waiting);
-        if (waiting > 0 && delta_window_add(&peer->window, peer->now)) {
-            acp_flush(peer);
-        }
+        add_output(peer, tool, data, length);
     }
     struct json_object *exit = json_get(meta, "terminal_exit");
     if (json_object_is_type(exit, json_type_object)) {
@@ -156,6 +186,18 @@ static void send_output(struct acp_peer *peer, struct acp_tool *tool, const char
     buffer_free(&shown);
 }
 
+static void mute(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at)
+{
+    static const char words[] =
+        "\n[Signalbox: there is more output than is shown while it comes; the result has its end]\n";
+    tool->muted = true;
+    struct buffer *out = acp_delta_open(peer, EVENT_TOOL_OUTPUT);
+    json_field_string(out, "toolUseId", tool->use_id);
+    json_field_i64(out, "offset", (int64_t)tool->shown_units);
+    json_field_string(out, "delta", words);
+    acp_delta_send(peer, EVENT_TOOL_OUTPUT, line_at);
+}
+
 void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at)
 {
     if (tool->content_waits) {
@@ -168,6 +210,9 @@ void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant
             acp_delta_send(peer, EVENT_TOOL_UPDATE, line_at);
         }
     }
+    if (tool->muted) {
+        delta_text_mark_sent(&tool->output);
+    }
     size_t length;
     const char *rest = delta_text_rest(&tool->output, &length);
     if (length == 0) {
@@ -175,10 +220,10 @@ void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant
     }
     send_output(peer, tool, rest, length, line_at);
     delta_text_mark_sent(&tool->output);
-    /* Not at each step, so that the bytes are not moved all the time. */
-    if (tool->terminal && tool->output.text.length > 2 * (size_t)ACP_TOOL_OUTPUT_KEPT) {
-        tool->output_dropped += delta_text_trim(&tool->output, ACP_TOOL_OUTPUT_KEPT);
+    if (tool->terminal_count > 0 && tool->output.sent_units > ACP_TOOL_OUTPUT_SHOWN) {
+        mute(peer, tool, line_at);
     }
+    trim_output(tool);
 }
 
 static bool from_keys(struct buffer *out, struct json_object *object, const char *const *keys,

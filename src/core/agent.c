@@ -23,6 +23,15 @@ void permission_ask_free(struct permission_ask *ask)
     free(ask->tool_input);
     free(ask->locations);
     free(ask->plan_content);
+    free(ask->rule_command);
+    for (size_t i = 0; i < ask->path_count; i++) {
+        free(ask->paths[i]);
+        if (ask->real_paths) {
+            free(ask->real_paths[i]);
+        }
+    }
+    free(ask->paths);
+    free(ask->real_paths);
     free(ask->refs);
     free(ask->event_refs);
     free(ask);

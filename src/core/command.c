@@ -21,6 +21,7 @@ void command_free(struct command *command)
         command->decision,
         command->message,
         command->updated_input,
+        command->rule_id,
         command->remember_scope,
         command->remember_match,
         command->policy,

@@ -69,6 +69,7 @@ bool command_is_remembered(enum command_type type)
     case COMMAND_PING:
     case COMMAND_LIST_PERMISSIONS:
     case COMMAND_GET_SESSION:
+    case COMMAND_DELETE_RULE:
     case COMMAND_STORE_BLOB: /* done again it changes nothing */
     case COMMAND_AGENT_STATES:
     case COMMAND_TYPE_COUNT:

@@ -139,6 +139,7 @@ static const struct field permission_response_ack[] = {
     {.name = "outcome", .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .words = "allowed rejected",
      .help = "What the answer came to."},
     {.name = "optionId", .kind = FIELD_STRING, .help = "The option that the agent is given."},
+    {.name = "ruleId", .kind = FIELD_STRING, .help = "The rule that the answer made."},
     END,
 };
 
@@ -168,6 +169,12 @@ static const struct field seen[] = {
     SESSION_ID,
     {.name = "seq", .kind = FIELD_COUNT, .flags = FIELD_REQUIRED, AT(seq),
      .help = "The client has shown everything up to this event."},
+    END,
+};
+
+static const struct field delete_rule[] = {
+    {.name = "ruleId", .kind = FIELD_STRING, .flags = FIELD_REQUIRED | FIELD_PATH, .minimum = 1, .maximum = ID_MAX,
+     AT(rule_id), .help = "The rule."},
     END,
 };
 
@@ -202,6 +209,7 @@ static const struct command_shape shapes[COMMAND_TYPE_COUNT] = {
     SHAPE(PING, "ping", nothing, "pong", NULL, "Ask whether the server is there."),
     [COMMAND_LIST_PERMISSIONS] = {.fields = nothing},
     [COMMAND_GET_SESSION] = {.fields = only_session},
+    [COMMAND_DELETE_RULE] = {.fields = delete_rule},
     [COMMAND_STORE_BLOB] = {.fields = only_session},
     [COMMAND_AGENT_STATES] = {.fields = nothing},
 };
@@ -215,6 +223,7 @@ const struct command_shape *command_shape(enum command_type type)
 static const char *const rest_names[COMMAND_TYPE_COUNT] = {
     [COMMAND_LIST_PERMISSIONS] = "list_permissions",
     [COMMAND_GET_SESSION] = "get_session",
+    [COMMAND_DELETE_RULE] = "delete_rule",
     [COMMAND_STORE_BLOB] = "store_blob",
     [COMMAND_AGENT_STATES] = "agent_states",
 };

@@ -86,6 +86,7 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_BLOB] = "getBlob",
         [ROUTE_PERMISSIONS] = "listPermissions",
         [ROUTE_PERMISSION_RESPONSE] = "answerPermission",
+        [ROUTE_DELETE_RULE] = "revokeRule",
         [ROUTE_RULES] = "listRules",
         [ROUTE_AUDIT] = "listAudit",
     };

@@ -6,7 +6,11 @@
 
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/need.h"
-#include "signalbox/core/permission_answer.h"
+
+/* How long the disk may take to tell where a request's paths lead. Then people are asked without that. */
+enum { LOOK_TIMEOUT_MS = 3000 };
+/* Of the event around the request. Rules that do not fit into it, the widest first, are not offered. */
+enum { EVENT_ROOM = 512 };
 
 /* ---- What clients are shown ---- */
 
@@ -39,6 +43,10 @@ static char *request_json(const struct permission *permission, const struct sess
         buffer_byte(&out, '}');
     }
     buffer_byte(&out, ']');
+    if (permission->remember_count) {
+        json_key(&out, "rememberOptions");
+        rule_options_write(&out, permission->remember, permission->remember_count);
+    }
     json_field_i64(&out, "createdAt", permission->created_at);
     if (permission->expires_at) {
         json_field_i64(&out, "expiresAt", permission->expires_at);
@@ -51,114 +59,73 @@ static char *request_json(const struct permission *permission, const struct sess
     return text;
 }
 
-static const struct permission_option *option_of_kind(const struct permission_ask *ask, enum option_kind kind)
+static void append(struct permission **list, struct permission *permission)
 {
-    for (size_t i = 0; i < ask->option_count; i++) {
-        if (ask->options[i].kind == kind) {
-            return &ask->options[i];
+    while (*list) {
+        list = &(*list)->next;
+    }
+    permission->next = NULL;
+    *list = permission;
+}
+
+static struct permission **find_in(struct permission **list, const char *request_id)
+{
+    while (*list && strcmp((*list)->ask->request_id, request_id)) {
+        list = &(*list)->next;
+    }
+    return list;
+}
+
+struct permission **step_find_pending(struct session *session, const char *request_id)
+{
+    return find_in(&session->pending, request_id);
+}
+
+/* ---- Deciding ---- */
+
+static enum metric metric_of(enum permission_outcome outcome, const char *by)
+{
+    static const struct {
+        enum permission_outcome outcome;
+        const char *by;
+        enum metric metric;
+    } metrics[] = {
+        {OUTCOME_ALLOWED, "user", METRIC_PERMISSIONS_ALLOWED_USER},
+        {OUTCOME_ALLOWED, "rule", METRIC_PERMISSIONS_ALLOWED_RULE},
+        {OUTCOME_ALLOWED, "policy", METRIC_PERMISSIONS_ALLOWED_POLICY},
+        {OUTCOME_REJECTED, "user", METRIC_PERMISSIONS_REJECTED_USER},
+        {OUTCOME_REJECTED, "policy", METRIC_PERMISSIONS_REJECTED_POLICY},
+        {OUTCOME_REJECTED, "limit", METRIC_PERMISSIONS_REJECTED_LIMIT},
+        {OUTCOME_TIMEOUT, "timeout", METRIC_PERMISSIONS_TIMEOUT},
+    };
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        if (metrics[i].outcome == outcome && !strcmp(metrics[i].by, by)) {
+            return metrics[i].metric;
         }
     }
-    return NULL;
+    return METRIC_PERMISSIONS_CANCELLED;
 }
 
-/* How a refusal is said to this agent: its own words for no, else NULL, the outcome `cancelled`. */
-static const char *rejection_of(const struct permission_ask *ask)
+void step_decided(struct step *step, struct session_decision decision)
 {
-    const struct permission_option *option = option_of_kind(ask, OPTION_REJECT_ONCE);
-    if (!option) {
-        option = option_of_kind(ask, OPTION_REJECT_ALWAYS);
+    if (decision.permission) {
+        metric_add(metric_of(decision.permission->outcome, decision.by), 1);
     }
-    return option ? option->option_id : NULL;
+    if (!decision.caller) {
+        decision.caller = step->cause;
+    }
+    if (!decision.user && step->cause) {
+        decision.user = step->cause->user;
+    }
+    step->sink->decided(step->sink->context, step->session, &decision);
 }
 
-/* ---- Beginning ---- */
-
-void step_permission_ask(struct step *step, struct permission_ask *ask)
-{
-    struct session *session = step->session;
-    const struct session_sink *sink = step->sink;
-    metric_add(METRIC_PERMISSIONS_ASKED, 1);
-    if (session->closing || session->life != AGENT_READY || session->turn.cancelling) {
-        /* Nobody can be asked any more: ACP wants `cancelled` for what comes after a cancel. */
-        sink->order(sink->context, session, ORDER_PERMISSION, NULL, NULL, ask->request_id, NULL);
-        metric_add(METRIC_PERMISSIONS_CANCELLED, 1);
-        permission_ask_free(ask);
-        return;
-    }
-    if (session->pending_count >= step->now->limits->max_pending) {
-        step_error(step, ask->turn_id, "the agent asks for more at once than may be open (max-pending-permissions): "
-                   "the request was rejected", "limit_reached", false);
-        sink->order(sink->context, session, ORDER_PERMISSION, NULL, NULL, ask->request_id, rejection_of(ask));
-        metric_add(METRIC_PERMISSIONS_REJECTED, 1);
-        permission_ask_free(ask);
-        return;
-    }
-    struct permission *permission = need_zero(sizeof(*permission));
-    permission->ask = ask;
-    permission->created_at = step->now->wall_ms;
-    int64_t timeout = step->now->limits->permission_timeout_ms;
-    permission->expires_at = timeout ? step->now->wall_ms + timeout : 0;
-    permission->request_json = request_json(permission, session);
-    if (timeout) {
-        permission->deadline =
-            sink->arm(sink->context, session, ARM_PERMISSION, timeout, permission->ask->request_id);
-    }
-    struct permission **last = &session->pending;
-    while (*last) {
-        last = &(*last)->next;
-    }
-    *last = permission;
-    session->pending_count++;
-    metric_add(METRIC_PERMISSIONS_PENDING, 1);
-    if (!session->turn.id && !session->outside_from) {
-        session->outside_from = session->head + 1;
-    }
-    struct buffer *out = step_event(step, EVENT_PERMISSION_REQUEST, permission->ask->turn_id);
-    json_field_raw(out, "request", permission->request_json);
-    if (permission->ask->event_refs) {
-        json_key(out, "refs");
-        buffer_format(out, "[%s]", permission->ask->event_refs);
-    }
-    step_emit(step, EVENT_PERMISSION_REQUEST);
-    sink->permission_feed(sink->context, session, permission, true);
-    step_settle_phase(step);
-}
-
-/* ---- Ending ---- */
-
-static struct permission **find_pending(struct session *session, const char *request_id)
-{
-    for (struct permission **at = &session->pending; *at; at = &(*at)->next) {
-        if (!strcmp((*at)->ask->request_id, request_id)) {
-            return at;
-        }
-    }
-    return NULL;
-}
-
-static const enum metric outcome_metric[] = {
-    [OUTCOME_ALLOWED] = METRIC_PERMISSIONS_ALLOWED,
-    [OUTCOME_REJECTED] = METRIC_PERMISSIONS_REJECTED,
-    [OUTCOME_TIMEOUT] = METRIC_PERMISSIONS_TIMEOUT,
-    [OUTCOME_CANCELLED] = METRIC_PERMISSIONS_CANCELLED,
-};
-
-/* Takes it out of the pending ones and remembers how it ended. The event follows by the caller. */
-static struct permission *take_pending(struct step *step, struct permission **at, enum permission_outcome outcome)
+/* It was answered, or came to nothing, without having been open. */
+static void remember_ended(struct step *step, struct permission *permission, enum permission_outcome outcome)
 {
     struct session *session = step->session;
-    struct permission *permission = *at;
-    *at = permission->next;
-    session->pending_count--;
-    if (!session->pending) {
-        session->outside_from = 0;
-    }
     permission->outcome = outcome;
     permission->ended_at = step->now->wall_ms;
-    if (permission->deadline) {
-        step->sink->disarm(step->sink->context, permission->deadline);
-        permission->deadline = NULL;
-    }
     permission->next = session->ended;
     session->ended = permission;
     size_t kept = 1;
@@ -169,11 +136,256 @@ static struct permission *take_pending(struct step *step, struct permission **at
             break;
         }
     }
+}
+
+struct permission *step_take_pending(struct step *step, struct permission **at, enum permission_outcome outcome)
+{
+    struct session *session = step->session;
+    struct permission *permission = *at;
+    *at = permission->next;
+    session->pending_count--;
+    if (!session->pending) {
+        session->outside_from = 0;
+    }
+    if (permission->deadline) {
+        step->sink->disarm(step->sink->context, permission->deadline);
+        permission->deadline = NULL;
+    }
+    remember_ended(step, permission, outcome);
     metric_add(METRIC_PERMISSIONS_PENDING, -1);
-    metric_add(outcome_metric[outcome], 1);
     step->sink->permission_feed(step->sink->context, session, permission, false);
     return permission;
 }
+
+static void order_permission(struct step *step, const struct permission *permission, const char *option_id)
+{
+    step->sink->order(step->sink->context, step->session, ORDER_PERMISSION, NULL, NULL, permission->ask->request_id,
+                      option_id);
+}
+
+void step_emit_resolved(struct step *step, const struct permission *permission, bool always_allow, const char *message,
+                        const char *made_rule_id)
+{
+    struct buffer *out = step_event(step, EVENT_PERMISSION_RESOLVED, permission->ask->turn_id);
+    json_field_string(out, "requestId", permission->ask->request_id);
+    json_field_string(out, "outcome", permission->outcome == OUTCOME_ALLOWED ? "allowed" : "rejected");
+    json_field_string(out, "optionId", permission->option_id);
+    json_field_bool(out, "alwaysAllow", always_allow);
+    put_answerer(out, permission);
+    json_field_string(out, "message", message);
+    json_field_string(out, "ruleId", made_rule_id);
+    if (step->cause) {
+        put_cause(out, step->cause->client_id, step->cause->id);
+    }
+    step_emit(step, EVENT_PERMISSION_RESOLVED);
+}
+
+/* A request that has been taken out of where it was is answered by this judgement. */
+static void resolve_by(struct step *step, struct permission *permission, const struct judgement *judgement)
+{
+    permission->option_id = need_copy(judgement->option_id);
+    permission->by_rule = need_copy(judgement->rule ? judgement->rule->id : NULL);
+    permission->by_policy = need_copy(judgement->policy);
+    /* Whose command made the rule or the policy is told by its own event. */
+    const struct caller *cause = step->cause;
+    step->cause = NULL;
+    step_emit_resolved(step, permission, false, judgement->why, NULL);
+    order_permission(step, permission, permission->option_id);
+    step_decided(step, (struct session_decision){.permission = permission,
+                                                 .by = judgement->rule ? "rule" : "policy",
+                                                 .user = judgement->rule ? judgement->rule->user : NULL,
+                                                 .rule_id = permission->by_rule,
+                                                 .policy = permission->by_policy,
+                                                 .reason = judgement->why});
+    step->cause = cause;
+}
+
+void step_judge_pending(struct step *step)
+{
+    struct permission **at = &step->session->pending;
+    while (*at) {
+        struct judgement judgement;
+        permission_judge(step->session, (*at)->ask, step->now, &judgement);
+        if (judgement.kind == JUDGEMENT_ASK) {
+            at = &(*at)->next;
+            continue;
+        }
+        bool allowed = judgement.kind == JUDGEMENT_ALLOW;
+        resolve_by(step, step_take_pending(step, at, allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED), &judgement);
+    }
+}
+
+void session_judge_pending(struct session *session, const struct session_sink *sink, const struct session_now *now)
+{
+    struct step step = STEP(session, sink, now);
+    step_judge_pending(&step);
+    step_settle_phase(&step);
+    step_end(&step);
+}
+
+/* ---- Beginning ---- */
+
+/* Nobody can be asked any more: ACP wants `cancelled` for what comes after a cancel. Takes it. */
+static void turn_away(struct step *step, struct permission *permission, const char *reason, bool tell_agent)
+{
+    permission->outcome = OUTCOME_CANCELLED;
+    if (permission->deadline) {
+        step->sink->disarm(step->sink->context, permission->deadline);
+        permission->deadline = NULL;
+    }
+    if (!permission->request_json) {
+        permission->created_at = step->now->wall_ms;
+        permission->request_json = request_json(permission, step->session);
+    }
+    if (tell_agent) {
+        order_permission(step, permission, NULL);
+    }
+    step_decided(step, (struct session_decision){.permission = permission, .by = "cancellation", .reason = reason});
+    permission_free(permission);
+}
+
+static void emit_request(struct step *step, const struct permission *permission)
+{
+    struct buffer *out = step_event(step, EVENT_PERMISSION_REQUEST, permission->ask->turn_id);
+    json_field_raw(out, "request", permission->request_json);
+    if (permission->ask->event_refs) {
+        json_key(out, "refs");
+        buffer_format(out, "[%s]", permission->ask->event_refs);
+    }
+    step_emit(step, EVENT_PERMISSION_REQUEST);
+}
+
+static int64_t timeout_of(const struct session_limits *limits, const char *kind)
+{
+    for (size_t i = 0; i < limits->timeout_kinds.count; i++) {
+        if (!strcmp(limits->timeout_kinds.items[i], kind)) {
+            return limits->timeouts_ms[i];
+        }
+    }
+    return limits->permission_timeout_ms;
+}
+
+/* One more than may be open. Takes it. */
+static void past_limit(struct step *step, struct permission *permission)
+{
+    static const char why[] = "the agent asks for more at once than may be open (max-pending-permissions): the request "
+                              "was rejected";
+    const char *rejection = rejection_of(permission->ask);
+    permission->outcome = OUTCOME_REJECTED;
+    permission->option_id = need_copy(rejection);
+    permission->request_json = request_json(permission, step->session);
+    step_error(step, permission->ask->turn_id, why, "limit_reached", false);
+    order_permission(step, permission, rejection);
+    step_decided(step, (struct session_decision){.permission = permission, .by = "limit", .reason = why});
+    permission_free(permission);
+}
+
+static void wait_for_person(struct step *step, struct permission *permission)
+{
+    struct session *session = step->session;
+    const struct session_sink *sink = step->sink;
+    int64_t timeout = timeout_of(step->now->limits, permission->ask->kind);
+    permission->expires_at = timeout ? step->now->wall_ms + timeout : 0;
+    permission->request_json = request_json(permission, session);
+    while (permission->remember_count && strlen(permission->request_json) + EVENT_ROOM > step->now->limits->max_event_bytes) {
+        rule_options_clear(&permission->remember[--permission->remember_count], 1);
+        free(permission->request_json);
+        permission->request_json = request_json(permission, session);
+    }
+    if (timeout) {
+        permission->deadline =
+            sink->arm(sink->context, session, ARM_PERMISSION, timeout, permission->ask->request_id);
+    }
+    append(&session->pending, permission);
+    session->pending_count++;
+    metric_add(METRIC_PERMISSIONS_PENDING, 1);
+    if (!session->turn.id && !session->outside_from) {
+        session->outside_from = session->head + 1;
+    }
+    emit_request(step, permission);
+    sink->permission_feed(sink->context, session, permission, true);
+    step_settle_phase(step);
+}
+
+/* All that can be known of it is known. Takes it. */
+static void open_request(struct step *step, struct permission *permission)
+{
+    struct session *session = step->session;
+    const struct rule_place place = session_place(session);
+    struct judgement judgement;
+    step_lawful_policy(step);
+    permission_judge(session, permission->ask, step->now, &judgement);
+    permission->created_at = step->now->wall_ms;
+    if (judgement.kind != JUDGEMENT_ASK) {
+        permission->request_json = request_json(permission, session);
+        remember_ended(step, permission, judgement.kind == JUDGEMENT_ALLOW ? OUTCOME_ALLOWED : OUTCOME_REJECTED);
+        emit_request(step, permission);
+        resolve_by(step, permission, &judgement);
+    } else if (session->pending_count >= step->now->limits->max_pending) {
+        past_limit(step, permission);
+    } else {
+        permission->remember_count = rule_options(&place, permission->ask, permission->remember);
+        wait_for_person(step, permission);
+    }
+}
+
+void step_permission_ask(struct step *step, struct permission_ask *ask)
+{
+    struct session *session = step->session;
+    struct permission *permission = need_zero(sizeof(*permission));
+    permission->ask = ask;
+    metric_add(METRIC_PERMISSIONS_ASKED, 1);
+    if (session->closing) {
+        turn_away(step, permission, "session_closed", true);
+    } else if (session->life != AGENT_READY) {
+        turn_away(step, permission, session->stopping ? "server_stopped" : "agent_exited", true);
+    } else if (session->turn.cancelling) {
+        turn_away(step, permission, "turn_cancelled", true);
+    } else if (!ask->looked && (ask->rule_command || ask->path_count)) {
+        permission->deadline =
+            step->sink->arm(step->sink->context, session, ARM_LOOK, LOOK_TIMEOUT_MS, ask->request_id);
+        append(&session->looking, permission);
+        step->sink->look(step->sink->context, session, ask);
+    } else {
+        open_request(step, permission);
+    }
+}
+
+bool session_permission_looked(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                               const char *request_id, char **real_paths, bool workspace_real)
+{
+    struct step step = STEP(session, sink, now);
+    struct permission **at = find_in(&session->looking, request_id);
+    struct permission *permission = *at;
+    if (!permission) {
+        return false; /* it came to nothing meanwhile, or was not waited for any longer */
+    }
+    *at = permission->next;
+    sink->disarm(sink->context, permission->deadline);
+    permission->deadline = NULL;
+    permission->ask->looked = true;
+    permission->ask->real_paths = real_paths;
+    permission->ask->workspace_real = workspace_real;
+    open_request(&step, permission);
+    step_end(&step);
+    return true;
+}
+
+void session_look_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                          const char *request_id)
+{
+    struct step step = STEP(session, sink, now);
+    struct permission **at = find_in(&session->looking, request_id);
+    struct permission *permission = *at;
+    if (permission) {
+        *at = permission->next;
+        permission->deadline = NULL; /* it has fired */
+        open_request(&step, permission);
+    }
+    step_end(&step);
+}
+
+/* ---- Ending ---- */
 
 static void emit_ended(struct step *step, const struct permission *permission, enum event_kind kind, const char *reason)
 {
@@ -186,26 +398,43 @@ static void emit_ended(struct step *step, const struct permission *permission, e
     step_emit(step, kind);
 }
 
+static void cancelled(struct step *step, struct permission *permission, const char *reason)
+{
+    emit_ended(step, permission, EVENT_PERMISSION_CANCELLED, reason);
+    step_decided(step, (struct session_decision){.permission = permission, .by = "cancellation", .reason = reason});
+}
+
 void step_cancel_pending(struct step *step, const char *reason, bool tell_agent)
 {
     struct session *session = step->session;
     while (session->pending) {
-        struct permission *permission = take_pending(step, &session->pending, OUTCOME_CANCELLED);
-        emit_ended(step, permission, EVENT_PERMISSION_CANCELLED, reason);
+        struct permission *permission = step_take_pending(step, &session->pending, OUTCOME_CANCELLED);
+        cancelled(step, permission, reason);
         if (tell_agent) {
-            step->sink->order(step->sink->context, session, ORDER_PERMISSION, NULL, NULL, permission->ask->request_id,
-                              NULL);
+            order_permission(step, permission, NULL);
         }
+    }
+    while (session->looking) {
+        struct permission *permission = session->looking;
+        session->looking = permission->next;
+        turn_away(step, permission, reason, tell_agent);
     }
 }
 
 void step_permission_withdrawn(struct step *step, const char *request_id)
 {
-    struct permission **at = find_pending(step->session, request_id);
-    if (at) {
-        /* The agent has its answer already: it was given when it gave the request up. */
-        emit_ended(step, take_pending(step, at, OUTCOME_CANCELLED), EVENT_PERMISSION_CANCELLED, "withdrawn_by_agent");
+    /* The agent has its answer already: it was given when it gave the request up. */
+    struct permission **at = step_find_pending(step->session, request_id);
+    if (*at) {
+        cancelled(step, step_take_pending(step, at, OUTCOME_CANCELLED), "withdrawn_by_agent");
         step_settle_phase(step);
+        return;
+    }
+    at = find_in(&step->session->looking, request_id);
+    if (*at) {
+        struct permission *permission = *at;
+        *at = permission->next;
+        turn_away(step, permission, "withdrawn_by_agent", false);
     }
 }
 
@@ -213,117 +442,16 @@ void session_permission_expired(struct session *session, const struct session_si
                                 const char *request_id)
 {
     struct step step = STEP(session, sink, now);
-    struct permission **at = find_pending(session, request_id);
-    if (at) {
+    struct permission **at = step_find_pending(session, request_id);
+    if (*at) {
         (*at)->deadline = NULL; /* it has fired */
-        struct permission *permission = take_pending(&step, at, OUTCOME_TIMEOUT);
+        struct permission *permission = step_take_pending(&step, at, OUTCOME_TIMEOUT);
+        const char *rejection = now->limits->timeout_cancels ? NULL : rejection_of(permission->ask);
+        permission->option_id = need_copy(rejection);
         emit_ended(&step, permission, EVENT_PERMISSION_TIMEOUT, NULL);
-        sink->order(sink->context, session, ORDER_PERMISSION, NULL, NULL, request_id, rejection_of(permission->ask));
+        order_permission(&step, permission, rejection);
+        step_decided(&step, (struct session_decision){.permission = permission, .by = "timeout"});
         step_settle_phase(&step);
     }
-    step_end(&step);
-}
-
-/* ---- Answers ---- */
-
-static void put_resolved(struct buffer *out, const struct permission *permission)
-{
-    json_key(out, "resolved");
-    buffer_byte(out, '{');
-    json_field_string(out, "outcome", permission->outcome == OUTCOME_ALLOWED ? "allowed" : "rejected");
-    json_field_string(out, "optionId", permission->option_id);
-    put_by(out, permission->by_user);
-    json_field_i64(out, "at", permission->ended_at);
-    buffer_byte(out, '}');
-}
-
-/* A request of a run that this memory has not seen ("p-SESSION-RUN-N"): whatever became of it, it is over. */
-static bool is_past(const struct session *session, const char *request_id)
-{
-    const char *run = request_id + strlen("p-") + strlen(session->id) + 1;
-    if (strlen(request_id) < (size_t)(run - request_id)) {
-        return false;
-    }
-    char *end = NULL;
-    unsigned long long number = strtoull(run, &end, 10);
-    return end > run && *end == '-' && number > 0 && number <= session->past_run;
-}
-
-static void refuse_ended(struct step *step, const struct caller *caller, const struct command *command)
-{
-    const struct permission *permission = step->session->ended;
-    while (permission && strcmp(permission->ask->request_id, command->request_id)) {
-        permission = permission->next;
-    }
-    struct buffer fields = {0};
-    json_field_string(&fields, "requestId", command->request_id);
-    json_field_string(&fields, "sessionId", step->session->id);
-    enum answer_code code = ANSWER_NOT_FOUND;
-    const char *message = "there is no such permission request";
-    if (permission && (permission->outcome == OUTCOME_ALLOWED || permission->outcome == OUTCOME_REJECTED)) {
-        code = ANSWER_ALREADY_RESOLVED;
-        message = "the request was answered already";
-        put_resolved(&fields, permission);
-    } else if (permission && permission->outcome == OUTCOME_TIMEOUT) {
-        code = ANSWER_EXPIRED;
-        message = "the request was not answered in time";
-    } else if (permission || is_past(step->session, command->request_id)) {
-        code = ANSWER_CANCELLED;
-        message = "the request is no longer open: its turn, session or agent ended";
-    }
-    char *text = buffer_take(&fields);
-    step->sink->answer(step->sink->context, caller, code, message, text);
-    free(text);
-}
-
-void session_permission_response(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                                 const struct caller *caller, const struct command *command)
-{
-    struct step step = STEP(session, sink, now);
-    struct permission **at = find_pending(session, command->request_id);
-    if (!at) {
-        refuse_ended(&step, caller, command);
-        return;
-    }
-    const struct permission_ask *ask = (*at)->ask;
-    const struct permission_question question = {
-        .options = ask->options, .option_count = ask->option_count, .tool_input = ask->tool_input};
-    struct permission_verdict verdict;
-    const char *field = NULL, *message = NULL;
-    enum answer_code code = permission_verdict(command, &question, &verdict, &field, &message);
-    if (code != ANSWER_OK) {
-        struct buffer refused = {0};
-        json_field_string(&refused, "requestId", command->request_id);
-        json_field_string(&refused, "sessionId", session->id);
-        json_field_string(&refused, "field", field);
-        char *why = buffer_take(&refused);
-        sink->answer(sink->context, caller, code, message, why);
-        free(why);
-        return;
-    }
-    struct permission *permission =
-        take_pending(&step, at, verdict.allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED);
-    permission->option_id = need_copy(verdict.option_id);
-    permission->by_user = need_copy(caller->user);
-
-    struct buffer *out = step_event(&step, EVENT_PERMISSION_RESOLVED, permission->ask->turn_id);
-    json_field_string(out, "requestId", permission->ask->request_id);
-    json_field_string(out, "outcome", verdict.allowed ? "allowed" : "rejected");
-    json_field_string(out, "optionId", verdict.option_id);
-    json_field_bool(out, "alwaysAllow", verdict.always_allow);
-    put_by(out, caller->user);
-    json_field_string(out, "message", command->message);
-    put_cause(out, caller->client_id, caller->id);
-    step_emit(&step, EVENT_PERMISSION_RESOLVED);
-    sink->order(sink->context, session, ORDER_PERMISSION, NULL, NULL, permission->ask->request_id, verdict.option_id);
-    step_settle_phase(&step);
-
-    struct buffer fields = {0};
-    json_field_string(&fields, "requestId", command->request_id);
-    json_field_string(&fields, "outcome", verdict.allowed ? "allowed" : "rejected");
-    json_field_string(&fields, "optionId", verdict.option_id);
-    char *text = buffer_take(&fields);
-    answer_ok(&step, caller, text);
-    free(text);
     step_end(&step);
 }

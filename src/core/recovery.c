@@ -10,7 +10,7 @@
 struct open_item {
     struct open_item *next;
     char *id, *turn_id, *name;
-    struct buffer text; /* of a message, or the output of a tool */
+    struct buffer text; /* of a message, the output of a tool, or the request as it was shown */
     bool thought;
 };
 
@@ -163,8 +163,14 @@ enum err recovery_read(struct recovery *recovery, struct json_object *event)
         close_item(&recovery->tools, tool);
         return ERR_OK;
     case EVENT_PERMISSION_REQUEST: {
-        const char *id = json_get_string(json_get(event, "request"), "requestId");
-        return id && !open_item(&recovery->permissions, id, event) ? ERR_NOMEM : ERR_OK;
+        struct json_object *request = json_get(event, "request");
+        const char *id = json_get_string(request, "requestId");
+        struct open_item *item = id ? open_item(&recovery->permissions, id, event) : NULL;
+        if (item) {
+            buffer_reset(&item->text);
+            json_put_object(&item->text, request);
+        }
+        return !id || (item && buffer_ok(&item->text)) ? ERR_OK : ERR_NOMEM;
     }
     case EVENT_PERMISSION_RESOLVED:
     case EVENT_PERMISSION_TIMEOUT:
@@ -174,6 +180,20 @@ enum err recovery_read(struct recovery *recovery, struct json_object *event)
     default:
         return ERR_OK;
     }
+}
+
+enum err recovery_permissions(const struct recovery *recovery,
+                              enum err (*visit)(void *context, const char *request_id, const char *request), void *context)
+{
+    for (struct open_item *item = recovery->permissions; item; item = item->next) {
+        buffer_byte(&item->text, '\0');
+        enum err err = buffer_ok(&item->text) ? visit(context, item->id, item->text.data) : ERR_NOMEM;
+        if (err) {
+            return err;
+        }
+        item->text.length--; /* what was there before */
+    }
+    return ERR_OK;
 }
 
 /* ---- Ending ---- */

@@ -94,6 +94,8 @@ static const struct route routes[] = {
     {.id = ROUTE_PERMISSION_RESPONSE, .method = "POST", .path = SESSION "/permissions/{requestId}",
      .command = COMMAND_PERMISSION_RESPONSE, .changes = true, .status = 200,
      .summary = "Answer a permission request.", .request = "body.permission_response", .response = "answered"},
+    {.id = ROUTE_DELETE_RULE, .method = "DELETE", .path = "/v1/rules/{ruleId}", .command = COMMAND_DELETE_RULE,
+     .changes = true, .status = 200, .summary = "Revoke a rule: it answers nothing any more.", .response = "revoked"},
     {.id = ROUTE_RULES, .method = "GET", .path = "/v1/rules", .command = -1, .status = 200,
      .summary = "The rules of everybody, in the order in which they were made.", .response = "ruleList",
      .query = rules_query},

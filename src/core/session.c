@@ -169,6 +169,9 @@ void permission_free(struct permission *permission)
         free(permission->request_json);
         free(permission->option_id);
         free(permission->by_user);
+        free(permission->by_rule);
+        free(permission->by_policy);
+        rule_options_clear(permission->remember, permission->remember_count);
         free(permission);
     }
 }
@@ -194,6 +197,7 @@ void session_free(struct session *session)
         prompt_free(prompt);
     }
     permissions_free(session->pending);
+    permissions_free(session->looking);
     permissions_free(session->ended);
     free(session->turn.id);
     free(session->turn.message_id);
@@ -249,6 +253,7 @@ void step_closed(struct step *step)
     put_cause(out, session->closed_client_id, session->closed_id);
     step_emit(step, EVENT_SESSION_CLOSED);
     step_phase(step, PHASE_CLOSED, NULL);
+    step_forget_rules(step);
     while (session->close_waiters) {
         struct close_waiter *waiter = session->close_waiters;
         session->close_waiters = waiter->next;

@@ -23,6 +23,8 @@ void step_emit(struct step *step, enum event_kind kind);
 void step_end(struct step *step); /* the last of each step that changed something */
 
 void put_by(struct buffer *out, const char *user);
+/* Who or what answered. */
+void put_answerer(struct buffer *out, const struct permission *permission);
 void put_cause(struct buffer *out, const char *client_id, const char *id);
 
 void answer_ok(struct step *step, const struct caller *caller, const char *fields);
@@ -59,6 +61,41 @@ void step_withdraw_queue(struct step *step);
 void step_complete(struct step *step, const char *stop_reason, const char *usage);
 /* Ends every pending request: `cancelled` to the agent (if `tell_agent`) and for the watchers. */
 void step_cancel_pending(struct step *step, const char *reason, bool tell_agent);
+struct permission **step_find_pending(struct session *session, const char *request_id);
+/* Takes it out of the pending ones and remembers how it ended. The event follows by the caller. */
+struct permission *step_take_pending(struct step *step, struct permission **at, enum permission_outcome outcome);
+/* What the decision of this step was, for the audit and the metrics. */
+void step_decided(struct step *step, struct session_decision decision);
+/* permission_resolved, with what the permission says of it. */
+void step_emit_resolved(struct step *step, const struct permission *permission, bool always_allow, const char *message,
+                        const char *made_rule_id);
+/* What is pending and is answered by now. */
+void step_judge_pending(struct step *step);
+
+/* permission_judge.c: whether a request is answered without a person. */
+enum judgement_kind { JUDGEMENT_ASK, JUDGEMENT_ALLOW, JUDGEMENT_REJECT };
+struct judgement {
+    enum judgement_kind kind;
+    const char *option_id;   /* what the agent is told; NULL: the outcome `cancelled` */
+    const struct rule *rule; /* by this rule, or */
+    const char *policy;      /* by this policy; "operator": a deny rule */
+    char why[256];
+};
+void permission_judge(const struct session *session, const struct permission_ask *ask, const struct session_now *now,
+                      struct judgement *out);
+struct rule_place session_place(const struct session *session);
+/* Whether `*`, which stands for any text, makes the pattern this text. */
+bool pattern_matches(const char *pattern, const char *text);
+const struct permission_option *option_of_kind(const struct permission_ask *ask, enum option_kind kind);
+/* How a refusal is said to this agent: its own words for no, else NULL, the outcome `cancelled`. */
+const char *rejection_of(const struct permission_ask *ask);
+
+/* policy.c: a policy that the operator has forbidden meanwhile gives way, visibly. */
+void step_lawful_policy(struct step *step);
+
+/* The rules of this session are no use any more. */
+void step_forget_rules(struct step *step);
+
 /* Takes `ask`. */
 void step_permission_ask(struct step *step, struct permission_ask *ask);
 void step_permission_withdrawn(struct step *step, const char *request_id);

@@ -176,7 +176,7 @@ void session_proof_expired(struct session *session, const struct session_sink *s
 
 static bool is_idle(const struct session *session)
 {
-    return session->life == AGENT_READY && !session->turn.id && !session->pending && !session->closing &&
+    return session->life == AGENT_READY && !session->turn.id && !session->pending && !session->looking && !session->closing &&
            !session->setting_waiters && (!session->queue || session->queue_paused);
 }
 

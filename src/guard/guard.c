@@ -160,7 +160,7 @@ static void say_failure(struct guard *g, const struct spawn_failure *failure)
 {
     const char *what = g->spawn->command[0];
     if (failure->stage == SPAWN_STAGE_DIRECTORY) {
-        what = g->spawn->directory;
+        what = g->spawn->inside != NULL ? g->spawn->inside : g->spawn->directory;
     } else if (failure->stage == SPAWN_STAGE_LIMIT) {
         what = g->spawn->limits[failure->limit].name;
     } else if (failure->stage == SPAWN_STAGE_NICE) {

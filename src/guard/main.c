@@ -13,10 +13,11 @@ enum { EXIT_USAGE = 64 };
 
 static void usage(FILE *to)
 {
-    fprintf(to, "usage: signalbox-guard --lifeline FD --cwd DIR [--rlimit NAME=VALUE]... [--nice N]\n"
-                "       [--oom-score-adj N] [--] PROGRAM [ARGUMENT]...\n"
+    fprintf(to, "usage: signalbox-guard --lifeline FD --cwd DIR [--inside PATH] [--rlimit NAME=VALUE]...\n"
+                "       [--nice N] [--oom-score-adj N] [--] PROGRAM [ARGUMENT]...\n"
                 "  FD is a connected stream socket; NAME is as, nproc, nofile, cpu or fsize.\n"
-                "  PROGRAM is found by PATH; a name with a slash is relative to DIR.\n");
+                "  PROGRAM runs in DIR, or in PATH beneath it, which no link may lead out of.\n"
+                "  It is found by the environment's PATH; a name with a slash is relative to where it runs.\n");
 }
 
 static int socket_number(const char *text)
@@ -61,6 +62,9 @@ int main(int argc, char **argv)
             good = lifeline >= 0;
         } else if (strcmp(argv[i], "--cwd") == 0) {
             s.directory = value;
+            good = *value != '\0';
+        } else if (strcmp(argv[i], "--inside") == 0) {
+            s.inside = value;
             good = *value != '\0';
         } else if (strcmp(argv[i], "--rlimit") == 0) {
             good = spawn_add_limit(&s, value) == 0;

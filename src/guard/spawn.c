@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <linux/close_range.h>
+#include <linux/openat2.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { CPU_KILL_SECONDS = 5 }; // from SIGXCPU to SIGKILL
@@ -53,6 +55,15 @@ static _Noreturn void give_up(int report, enum spawn_stage stage, int limit)
     _exit(127);
 }
 
+// Links in `inside` are followed as long as they stay in `directory`, where we are.
+static int enter_inside(const char *inside)
+{
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, inside, &how, sizeof how);
+    return fd < 0 ? -1 : fchdir(fd);
+}
+
 static int set_oom_score_adj(int score)
 {
     char text[16];
@@ -78,7 +89,7 @@ static _Noreturn void become(const struct spawn *s, int report, pid_t guard)
     }
     setpgid(0, 0);
     close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    if (chdir(s->directory) != 0) {
+    if (chdir(s->directory) != 0 || (s->inside != NULL && enter_inside(s->inside) != 0)) {
         give_up(report, SPAWN_STAGE_DIRECTORY, 0);
     }
     for (size_t i = 0; i < s->limit_count; i++) {

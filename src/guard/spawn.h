@@ -15,6 +15,7 @@ enum { SPAWN_LIMITS_MAX = 16 };
 
 struct spawn {
     const char *directory;
+    const char *inside; // of it: the directory in which the program runs; NULL: `directory` itself
     char **command; // ends with NULL
     struct spawn_limit limits[SPAWN_LIMITS_MAX];
     size_t limit_count;

@@ -24,3 +24,22 @@ void list_request_free(struct list_request *request)
         free(request);
     }
 }
+
+void look_request_free(struct look_request *request)
+{
+    if (!request) {
+        return;
+    }
+    for (size_t i = 0; i < request->count; i++) {
+        free(request->paths[i]);
+        if (request->real_paths) {
+            free(request->real_paths[i]);
+        }
+    }
+    free(request->paths);
+    free(request->real_paths);
+    free(request->request_id);
+    free(request->workspace);
+    topic_put(request->topic);
+    free(request);
+}

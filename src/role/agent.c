@@ -151,6 +151,7 @@ static void ended_by_order(struct agent *agent, const char *why)
     if (agent->fate == FATE_RUNNING && agent->why[0] == '\0') {
         snprintf(agent->why, sizeof(agent->why), "%s", why);
     }
+    agent_terminals_end(agent);
     agent_input_close(agent);
 }
 
@@ -258,6 +259,11 @@ static void take_mail(struct agent_stream *stream)
             agent_order_free(order);
             break;
         }
+        case AGENT_MAIL_FILE: {
+            struct file_request *request = container_of(mail, struct file_request, mail);
+            agent_file_answered(find(stream, request->topic, request->run), request);
+            break;
+        }
         case AGENT_MAIL_FILLED:
             take_filled(stream, container_of(mail, struct history_request, mail));
             break;
@@ -274,11 +280,12 @@ static void resume(struct agent *agent)
 {
     if (agent->paused) {
         agent_output_read(agent);
-        agent_settle(agent);
     }
+    agent_terminals_resume(agent);
+    agent_settle(agent);
 }
 
-static void take_event(struct agent_stream *stream, const struct agent_source *source)
+static void take_event(struct agent_stream *stream, struct agent_source *source)
 {
     struct agent *agent = source->agent;
     if (source->kind == AGENT_SOURCE_MAILBOX) {
@@ -308,6 +315,11 @@ static void take_event(struct agent_stream *stream, const struct agent_source *s
     case AGENT_SOURCE_GUARD:
         agent_reap(agent);
         break;
+    case AGENT_SOURCE_TERMINAL_OUTPUT:
+    case AGENT_SOURCE_TERMINAL_LIFELINE:
+    case AGENT_SOURCE_TERMINAL_GUARD:
+        agent_terminal_event(source);
+        break;
     case AGENT_SOURCE_MAILBOX:
         break;
     }
@@ -336,6 +348,9 @@ static void take_deadlines(struct agent_stream *stream)
         agent_process_overdue(agent);
         agent_settle(agent);
     }
+    while ((node = due(&stream->terminal_ends, stream->now))) {
+        agent_terminal_overdue(node);
+    }
     while ((node = due(&stream->hushes, stream->now))) {
         struct agent *agent = container_of(node, struct agent, hush);
         heap_remove(&stream->hushes, node);
@@ -346,6 +361,7 @@ static void take_deadlines(struct agent_stream *stream)
 
 static void free_dead(struct agent_stream *stream)
 {
+    agent_terminals_free_dead(stream);
     while (stream->dead) {
         struct agent *agent = stream->dead;
         stream->dead = agent->next;
@@ -357,7 +373,7 @@ static int timeout(const struct agent_stream *stream)
 {
     struct instant at = stream->stopping ? stream->stop_by : INSTANT_NEVER;
     const struct heap_node *nodes[] = {heap_first(&stream->ticks), heap_first(&stream->ends),
-                                       heap_first(&stream->hushes)};
+                                       heap_first(&stream->terminal_ends), heap_first(&stream->hushes)};
     for (size_t i = 0; i < array_size(nodes); i++) {
         at = nodes[i] ? instant_earlier(at, nodes[i]->at) : at;
     }
@@ -376,6 +392,7 @@ static void abandon(struct agent *agent)
     if (!agent->peer_ended) {
         agent_end_peer(agent);
     }
+    agent_terminals_abandon(agent);
     agent_bury(agent);
 }
 
@@ -406,6 +423,7 @@ static void stream_free(struct agent_stream *stream)
 {
     heap_free(&stream->ticks);
     heap_free(&stream->ends);
+    heap_free(&stream->terminal_ends);
     heap_free(&stream->hushes);
     json_parser_free(stream->parser);
     fd_close(stream->epoll);
@@ -478,6 +496,8 @@ void agent_stream_free(struct agent_stream *stream)
     for (struct mail *mail; (mail = mailbox_take(stream->box));) {
         if (mail->kind == AGENT_MAIL_START) {
             agent_start_free(container_of(mail, struct agent_start, mail));
+        } else if (mail->kind == AGENT_MAIL_FILE) {
+            file_request_free(container_of(mail, struct file_request, mail));
         } else if (mail->kind == AGENT_MAIL_FILLED) {
             agent_filling_free(container_of(mail, struct history_request, mail));
         } else {

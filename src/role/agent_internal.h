@@ -6,6 +6,8 @@
  *   agent_process.c  the guard: starting it, its lifeline, ending it
  *   agent_stream.c   stdin and stdout
  *   agent_errors.c   stderr
+ *   agent_terminal.c commands that it has us run
+ *   agent_files.c    files that it has us read and write
  *   agent_wirelog.c  what the wirelog thread is told
  *   agent_limits.c   what its processes may use (agent_limits.h)
  * Everything here belongs to the thread.
@@ -25,6 +27,7 @@
 #include "signalbox/core/silence.h"
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/dispatch.h"
+#include "signalbox/mail/files.h"
 #include "signalbox/mail/wirelog.h"
 #include "signalbox/role/agent.h"
 #include "signalbox/share/config.h"
@@ -49,6 +52,9 @@ enum agent_source_kind {
     AGENT_SOURCE_ERRORS,
     AGENT_SOURCE_LIFELINE,
     AGENT_SOURCE_GUARD, /* a pidfd: readable when the guard has ended */
+    AGENT_SOURCE_TERMINAL_OUTPUT,
+    AGENT_SOURCE_TERMINAL_LIFELINE,
+    AGENT_SOURCE_TERMINAL_GUARD,
 };
 
 /* A descriptor of ours that epoll watches; -1 when it is closed. */
@@ -75,7 +81,9 @@ struct agent_stream {
     struct heap ticks, ends, hushes; /* of agents' tick, end and hush nodes */
     struct agent *buckets[AGENT_BUCKETS]; /* by topic */
     struct agent *dead; /* buried in this wake-up; an event of it may still name them */
-    size_t count, paused;
+    struct heap terminal_ends; /* of terminals' end nodes */
+    struct agent_terminal *dead_terminals; /* as `dead` */
+    size_t count, terminal_count, paused;
     bool stopping;
     struct instant stop_by;
     char scratch[AGENT_READ_BYTES];
@@ -99,6 +107,7 @@ struct agent {
     struct agent *next; /* in its bucket, or in the list of the dead */
     struct topic *topic;
     uint64_t run;
+    char *workspace; /* absolute, without links */
     struct credit *credit;
     struct acp_peer *peer;
     struct agent_notice_mail *last; /* made at the start, so that no lack of memory can lose the last notice */
@@ -151,6 +160,10 @@ struct agent {
     bool reaped;
     bool guard_killed; /* by us: it hung */
 
+    /* what it has us run */
+    struct agent_terminal *terminals;
+    size_t terminal_count; /* those on their way out too */
+
     /* its end */
     char why[160];       /* ours, if it is we who end it; else empty */
     char *cancelled_turn; /* the last one that an ORDER_CANCEL named; NULL for none */
@@ -194,6 +207,11 @@ struct agent_failure {
 /* Opens the channels and starts the guard. On failure nothing is left of it, and *failure says why. */
 must_check enum err agent_process_start(struct agent *agent, const struct agent_start *start,
                                         struct agent_failure *failure);
+/* A pipe, or for a lifeline a socket pair: our end goes into the source and is watched, *theirs is the caller's. */
+must_check enum err agent_channel_open(struct agent_stream *stream, struct agent_source *source, int *theirs);
+/* Starts the program with theirs[0..3] as its descriptors 0 to 3 and no others. */
+must_check enum err agent_guard_spawn(pid_t *pid, const char *path, char **arguments, char **environment,
+                                      const int theirs[4]);
 void agent_lifeline_read(struct agent *agent);
 void agent_reap(struct agent *agent);
 /* Tells the guard to end everything: by end-of-file and, after `grace_ms`, by signals; or at once. */
@@ -213,6 +231,30 @@ void agent_input_close(struct agent *agent); /* once all is written */
 void agent_output_read(struct agent *agent);
 void agent_output_close(struct agent *agent);
 bool agent_is_blank(const char *line, size_t length);
+
+/* agent_terminal.c */
+
+/* acp_sink's functions. */
+enum err agent_terminal_start(struct agent *agent, uint64_t number, const struct terminal_command *command, char *why);
+void agent_terminal_end(struct agent *agent, uint64_t number, bool at_once);
+/* All are killed. */
+void agent_terminals_end(struct agent *agent);
+/* A terminal's source has something; agent_settle is to follow. */
+void agent_terminal_event(struct agent_source *source);
+/* Credit may have come back. */
+void agent_terminals_resume(struct agent *agent);
+/* The first of stream->terminal_ends is due. */
+void agent_terminal_overdue(struct heap_node *node);
+/* Nobody waits any longer for the guards that are left. */
+void agent_terminals_abandon(struct agent *agent);
+void agent_terminals_free_dead(struct agent_stream *stream);
+
+/* agent_files.c */
+
+/* acp_sink's function. */
+enum err agent_file_ask(struct agent *agent, uint64_t serial, struct file_call *call);
+/* A request is back; `agent` is NULL if it has ended. Frees the request. */
+void agent_file_answered(struct agent *agent, struct file_request *request);
 
 /* agent_errors.c */
 

@@ -49,6 +49,21 @@ static void sink_event(void *context, struct event *event)
     mailbox_push(agent->stream->wiring.dispatch, &mail->mail);
 }
 
+static enum err sink_file(void *context, uint64_t serial, struct file_call *call)
+{
+    return agent_file_ask(context, serial, call);
+}
+
+static enum err sink_terminal_start(void *context, uint64_t number, const struct terminal_command *command, char *why)
+{
+    return agent_terminal_start(context, number, command, why);
+}
+
+static void sink_terminal_end(void *context, uint64_t number, bool at_once)
+{
+    agent_terminal_end(context, number, at_once);
+}
+
 /* Each by a mail of its own, so that they are let go one by one. */
 static void sink_blobs(void *context, struct blob *blobs)
 {
@@ -114,6 +129,7 @@ void agent_free(struct agent *agent)
     buffer_free(&agent->queue);
     buffer_free(&agent->pending);
     free(agent->fate_text);
+    free(agent->workspace);
     free(agent->cancelled_turn);
     free(agent->last);
     credit_put(agent->credit);
@@ -136,9 +152,12 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .keep_title = start->titled,
         .resume = start->resume,
         .login = about != NULL ? about->login : NULL,
+        .offers = (about != NULL && about->offers_fs ? (unsigned)ACP_OFFER_FS : 0u) |
+                  (about != NULL && about->offers_terminal ? (unsigned)ACP_OFFER_TERMINAL : 0u),
     };
     const struct acp_sink sink = {.context = agent, .send = sink_send, .event = sink_event, .blobs = sink_blobs,
-                                  .notice = sink_notice};
+                                  .notice = sink_notice, .file = sink_file, .terminal_start = sink_terminal_start,
+                                  .terminal_end = sink_terminal_end};
     return acp_peer_new(&agent->peer, &options, &sink);
 }
 
@@ -156,9 +175,10 @@ enum err agent_new(struct agent **out, struct agent_stream *stream, const struct
     agent->errors = (struct agent_source){AGENT_SOURCE_ERRORS, -1, agent};
     agent->lifeline = (struct agent_source){AGENT_SOURCE_LIFELINE, -1, agent};
     agent->guard = (struct agent_source){AGENT_SOURCE_GUARD, -1, agent};
-    agent->last = malloc(sizeof(*agent->last));
     agent->name = strdup(start->agent);
-    enum err err = agent->last && agent->name ? peer_new(agent, start) : ERR_NOMEM;
+    agent->workspace = strdup(start->workspace);
+    agent->last = malloc(sizeof(*agent->last));
+    enum err err = agent->last && agent->name && agent->workspace ? peer_new(agent, start) : ERR_NOMEM;
     if (!err) {
         err = credit_new(&agent->credit, stream->wiring.credit, stream->credit_bytes, stream->box);
     }
@@ -191,6 +211,7 @@ void agent_doom(struct agent *agent, const char *why)
 void agent_end_peer(struct agent *agent)
 {
     agent_input_close(agent);
+    agent_terminals_end(agent);
     agent_errors_drain(agent);
     char *words = agent_last_words(agent);
     const char *why = words ? words : "The agent ended.";
@@ -272,9 +293,9 @@ void agent_silent(struct agent *agent)
 static void watch_silence(struct agent *agent)
 {
     int64_t silence_ms, hang_ms;
-    /* One that is not read cannot be heard, and one that waits for a person has nothing to say. */
+    /* One that is not read cannot be heard, and one that waits for a person or for a disk has nothing to say. */
     bool expected = !agent->peer_ended && !agent->doomed && !agent->paused && acp_peer_in_turn(agent->peer) &&
-                    !acp_peer_asks(agent->peer);
+                    !acp_peer_asks(agent->peer) && !acp_peer_has_files(agent->peer);
     tell_silence(agent, silence_expect(&agent->silence, expected, agent->stream->now), 0);
     silence_times(agent, &silence_ms, &hang_ms);
     schedule(&agent->stream->hushes, &agent->hush, silence_deadline(&agent->silence, silence_ms, hang_ms));
@@ -306,7 +327,7 @@ void agent_settle(struct agent *agent)
     }
     schedule(&agent->stream->ticks, &agent->tick, acp_peer_deadline(agent->peer));
     watch_silence(agent);
-    if (agent->peer_ended && agent->gone && agent->reaped) {
+    if (agent->peer_ended && agent->gone && agent->reaped && !agent->terminals) {
         agent_bury(agent);
     }
 }

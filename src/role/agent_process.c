@@ -45,10 +45,10 @@ static enum err lift(int ends[2])
     return err_from_errno(first < 0 ? -first : -second);
 }
 
-static enum err open_channel(struct agent *agent, struct agent_source *source, int *theirs)
+enum err agent_channel_open(struct agent_stream *stream, struct agent_source *source, int *theirs)
 {
     int ends[2];
-    bool is_pipe = source->kind != AGENT_SOURCE_LIFELINE;
+    bool is_pipe = source->kind != AGENT_SOURCE_LIFELINE && source->kind != AGENT_SOURCE_TERMINAL_LIFELINE;
     int failed = is_pipe ? pipe2(ends, O_CLOEXEC) : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
     enum err err = failed ? err_from_errno(errno) : lift(ends);
     if (err) {
@@ -58,20 +58,20 @@ static enum err open_channel(struct agent *agent, struct agent_source *source, i
     source->fd = ends[ours];
     *theirs = ends[1 - ours];
     err = fd_nonblocking(source->fd);
-    return err ? err : agent_source_add(agent->stream, source, source->kind == AGENT_SOURCE_INPUT ? 0 : EPOLLIN);
+    return err ? err : agent_source_add(stream, source, source->kind == AGENT_SOURCE_INPUT ? 0 : EPOLLIN);
 }
 
 static enum err open_channels(struct agent *agent, int theirs[4])
 {
-    enum err err = open_channel(agent, &agent->input, &theirs[0]);
+    enum err err = agent_channel_open(agent->stream, &agent->input, &theirs[0]);
     if (!err) {
-        err = open_channel(agent, &agent->output, &theirs[1]);
+        err = agent_channel_open(agent->stream, &agent->output, &theirs[1]);
     }
     if (!err) {
-        err = open_channel(agent, &agent->errors, &theirs[2]);
+        err = agent_channel_open(agent->stream, &agent->errors, &theirs[2]);
     }
     if (!err) {
-        err = open_channel(agent, &agent->lifeline, &theirs[GUARD_LIFELINE]);
+        err = agent_channel_open(agent->stream, &agent->lifeline, &theirs[GUARD_LIFELINE]);
     }
     return err;
 }
@@ -106,7 +106,7 @@ static enum err describe_child(posix_spawn_file_actions_t *actions, posix_spawna
     return failed ? err_from_errno(failed) : ERR_OK;
 }
 
-static enum err spawn(pid_t *pid, const char *path, char **arguments, char **environment, const int theirs[4])
+enum err agent_guard_spawn(pid_t *pid, const char *path, char **arguments, char **environment, const int theirs[4])
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -162,7 +162,7 @@ static enum err spawn_guard(struct agent *agent, const struct config_agent *conf
     enum err err = open_channels(agent, theirs);
     if (!err) {
         /* posix_spawn does not change them, whatever its type says. */
-        err = spawn(&agent->guard_pid, guard, (char **)(uintptr_t)arguments, environment, theirs);
+        err = agent_guard_spawn(&agent->guard_pid, guard, (char **)(uintptr_t)arguments, environment, theirs);
     }
     for (int i = 0; i <= GUARD_LIFELINE; i++) {
         fd_close(theirs[i]);

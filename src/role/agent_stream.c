@@ -267,7 +267,7 @@ static bool must_pause(struct agent *agent)
     if (agent->stream->stopping) {
         return false; /* what is left is little, and nobody will give credit back */
     }
-    if (agent->unread_answers > ANSWERS_MAX) {
+    if (agent->unread_answers > ANSWERS_MAX || (!agent->gone && acp_peer_is_full(agent->peer))) {
         return true;
     }
     if (!credit_exhausted(agent->credit)) {

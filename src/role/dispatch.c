@@ -145,8 +145,17 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
     if (deadline->what == DEADLINE_IDLE) {
         dispatch->idle_armed = false;
         dispatch_idle_sweep(dispatch);
+    } else if (deadline->what == DEADLINE_RULES) {
+        dispatch->rules_deadline = NULL;
+        if (!dispatch->ending) {
+            dispatch_rules_expire(dispatch);
+        }
     } else if (deadline->what == DEADLINE_KEEP) {
         dispatch_keep_tick(dispatch);
+    } else if (deadline->what == DEADLINE_FEED) {
+        if (held && !dispatch->ending) {
+            dispatch_feed(dispatch, held);
+        }
     } else if (held && !dispatch->ending && waits && dispatch->store_failing && !dispatch->draining) {
         begin_again(dispatch, held, deadline);
     } else if (held && !dispatch->ending) {
@@ -155,6 +164,9 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         switch (deadline->what) {
         case DEADLINE_PERMISSION:
             session_permission_expired(session, &dispatch->sink, &dispatch->now, deadline->request_id);
+            break;
+        case DEADLINE_LOOK:
+            session_look_expired(session, &dispatch->sink, &dispatch->now, deadline->request_id);
             break;
         case DEADLINE_CANCEL:
             session_cancel_expired(session, &dispatch->sink, &dispatch->now);
@@ -165,16 +177,15 @@ static void take_deadline(struct dispatch *dispatch, struct deadline *deadline)
         case DEADLINE_SETTING:
             session_setting_expired(session, &dispatch->sink, &dispatch->now, deadline->request_id);
             break;
-        case DEADLINE_FEED:
-            held->feed_deadline = NULL; /* the flush sends the latest state, if there is a new one */
-            break;
         case DEADLINE_AGENT_IDLE:
             session_idle_expired(session, &dispatch->sink, &dispatch->now);
             break;
         case DEADLINE_PROOF:
             session_proof_expired(session, &dispatch->sink, &dispatch->now);
             break;
+        case DEADLINE_FEED:
         case DEADLINE_IDLE:
+        case DEADLINE_RULES:
         case DEADLINE_KEEP:
             break;
         }
@@ -260,6 +271,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     case DISPATCH_EXPIRE:
         dispatch_answers_expire(dispatch, container_of(mail, struct expire_note, mail));
         break;
+    case DISPATCH_LOOKED:
+        dispatch_looked(dispatch, container_of(mail, struct look_request, mail));
+        break;
     case DISPATCH_FOLD:
         take_fold(dispatch, container_of(mail, struct fold_note, mail));
         break;
@@ -277,6 +291,9 @@ static void dispatch_run(void *context)
     struct dispatch *dispatch = context;
     thread_check(THREAD_DISPATCH);
     bool told = false;
+    dispatch->now.at = clock_now();
+    dispatch->now.wall_ms = clock_wall_ms();
+    dispatch_rules_arm(dispatch);
     while (!dispatch->ending) {
         mailbox_wait(dispatch->inbox, INSTANT_NEVER);
         dispatch->config = config_current_get(dispatch->wiring.config);
@@ -289,6 +306,7 @@ static void dispatch_run(void *context)
             dispatch->now.at = clock_now();
             dispatch->now.wall_ms = clock_wall_ms();
             take_mail(dispatch, mail);
+            dispatch_rules_settle(dispatch);
             dispatch_flush(dispatch);
         }
         config_put(dispatch->config);
@@ -319,6 +337,9 @@ enum err dispatch_new(struct dispatch **out, size_t rest_places)
     }
     if (!err) {
         err = dispatch_answers_new(&dispatch->answers);
+    }
+    if (!err) {
+        err = rule_set_new(&dispatch->now.rules);
     }
     if (err) {
         dispatch_free(dispatch);
@@ -393,6 +414,9 @@ static void discard(struct dispatch *dispatch, bool tell)
         case DISPATCH_SESSION:
         case DISPATCH_ANSWER:
             history_request_free(container_of(mail, struct history_request, mail));
+            break;
+        case DISPATCH_LOOKED:
+            look_request_free(container_of(mail, struct look_request, mail));
             break;
         case DISPATCH_AGENT_EVENT: {
             struct agent_event_mail *event = container_of(mail, struct agent_event_mail, mail);
@@ -480,6 +504,7 @@ void dispatch_free(struct dispatch *dispatch)
     dispatch_keep_free(dispatch);
     journal_batch_free(dispatch->batch);
     dispatch_answers_free(dispatch->answers);
+    rule_set_free(dispatch->now.rules);
     mailbox_free(dispatch->inbox);
     free(dispatch);
 }

@@ -23,6 +23,7 @@ static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
     [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
     [COMMAND_CANCEL] = NEEDS_SESSION | CHANGES,
     [COMMAND_PERMISSION_RESPONSE] = NEEDS_SESSION | CHANGES,
+    [COMMAND_DELETE_RULE] = CHANGES,
     [COMMAND_SET_POLICY] = NEEDS_SESSION | CHANGES,
     [COMMAND_SET_MODE] = NEEDS_SESSION | CHANGES,
     [COMMAND_SET_CONFIG_OPTION] = NEEDS_SESSION | CHANGES,
@@ -48,28 +49,6 @@ static bool session_of_request(const char *request_id, char session_id[SESSION_I
     return true;
 }
 
-static void list_permissions(struct dispatch *dispatch, struct dispatch_command *command)
-{
-    struct buffer fields = {0};
-    json_key(&fields, "permissions");
-    buffer_byte(&fields, '[');
-    bool first = true;
-    for (const struct held *held = dispatch->sessions; held; held = held->next) {
-        for (const struct permission *p = held->session->pending; p; p = p->next) {
-            if (!first) {
-                buffer_byte(&fields, ',');
-            }
-            first = false;
-            buffer_text(&fields, p->request_json);
-        }
-    }
-    buffer_byte(&fields, ']');
-    char *text = buffer_take(&fields);
-    need_ok(text ? ERR_OK : ERR_NOMEM);
-    dispatch_answer(dispatch, command, ANSWER_OK, NULL, text);
-    free(text);
-}
-
 static void get_session(struct dispatch *dispatch, struct held *held, struct dispatch_command *command)
 {
     struct buffer fields = {0};
@@ -81,19 +60,43 @@ static void get_session(struct dispatch *dispatch, struct held *held, struct dis
     free(text);
 }
 
+static struct session_words words_of(const struct config_list *list)
+{
+    return (struct session_words){.items = list->items, .count = list->count};
+}
+
 static void limits_for(struct dispatch *dispatch, const struct session *session)
 {
     const struct config *config = dispatch->config;
     const struct config_agent *agent = config_agent(config, session->agent);
+    const struct config_timeouts *timeouts = agent ? &agent->timeouts : &config->timeouts;
+    enum config_action action = agent ? agent->permission_timeout_action : config->permission_timeout_action;
     dispatch->limits = (struct session_limits){
         .permission_timeout_ms = agent ? agent->permission_timeout_ms : config->permission_timeout_ms,
+        .timeout_kinds = words_of(&timeouts->kinds),
+        .timeouts_ms = timeouts->ms,
+        .timeout_cancels = action == ACTION_CANCEL,
         .cancel_timeout_ms = config->cancel_timeout_ms,
         .start_timeout_ms = config->agent_start_timeout_ms,
         .idle_ms = agent ? agent->idle_ms : config->agent_idle_ms,
         .proof_ms = config->agent_proof_ms,
         .max_queued = (size_t)config->max_queued_prompts,
         .max_pending = (size_t)config->max_pending_permissions,
+        .max_rules = (size_t)config->max_rules,
+        .max_event_bytes = (size_t)config->max_event_bytes,
+        .deny_commands = words_of(&config->deny_commands),
+        .deny_kinds = words_of(&config->deny_kinds),
+        .deny_paths = words_of(&config->denied_paths),
+        .default_policy = POLICY_ASK,
     };
+    /* The configuration has checked these words. */
+    (void)session_policy_parse(config_policy_names[config->default_policy], &dispatch->limits.default_policy);
+    for (size_t i = 0; i < config->forbidden_policies.count; i++) {
+        enum session_policy policy;
+        if (session_policy_parse(config->forbidden_policies.items[i], &policy)) {
+            dispatch->limits.policy_forbidden[policy] = true;
+        }
+    }
 }
 
 void dispatch_step(struct dispatch *dispatch, struct held *held)
@@ -138,8 +141,7 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     struct session *session = held->session;
     const struct session_sink *sink = &dispatch->sink;
     const struct session_now *now = &dispatch->now;
-    const struct caller caller = {.user = command->identity.user, .client_id = command->identity.client_id,
-                                  .id = given->id, .reply = command};
+    const struct caller caller = dispatch_caller(command);
     dispatch_step(dispatch, held);
 
     switch (given->type) {
@@ -176,6 +178,9 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
     case COMMAND_PERMISSION_RESPONSE:
         session_permission_response(session, sink, now, &caller, given);
         break;
+    case COMMAND_SET_POLICY:
+        session_set_policy(session, sink, now, &caller, given->policy);
+        break;
     default:
         dispatch_answer(dispatch, command, ANSWER_UNSUPPORTED, "this server does not know how to do that yet", NULL);
     }
@@ -195,6 +200,8 @@ static bool possible_without_store(const struct dispatch *dispatch, const struct
         return !held || dispatch_settled(dispatch, held); /* what is read back now is committed */
     case COMMAND_CANCEL:
         return held && held->session->turn.id;
+    case COMMAND_LIST_PERMISSIONS:
+        return dispatch_permissions_settled(dispatch);
     case COMMAND_AGENT_STATES:
         return true; /* how many processes there are is not recorded */
     default:
@@ -257,7 +264,10 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
             dispatch_create(dispatch, command);
             break;
         case COMMAND_LIST_PERMISSIONS:
-            list_permissions(dispatch, command);
+            dispatch_list_permissions(dispatch, command);
+            break;
+        case COMMAND_DELETE_RULE:
+            dispatch_rule_delete(dispatch, command);
             break;
         case COMMAND_AGENT_STATES:
             dispatch_agent_states(dispatch, command);

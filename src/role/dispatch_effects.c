@@ -94,7 +94,10 @@ static void feed(struct dispatch *dispatch, struct buffer *text)
 
 static void sink_permission_feed(void *context, struct session *session, const struct permission *permission, bool waiting)
 {
+    struct dispatch *dispatch = context;
+    struct held *held = session->owner;
     struct buffer text = {0};
+    held->pending_batch = dispatch->batches + 1; /* the batch of this step, which has what follows at least */
     buffer_text(&text, waiting ? "{\"type\":\"permission_waiting\"" : "{\"type\":\"permission_ended\"");
     json_field_string(&text, "sessionId", session->id);
     if (waiting) {
@@ -103,7 +106,7 @@ static void sink_permission_feed(void *context, struct session *session, const s
         json_field_string(&text, "requestId", permission->ask->request_id);
     }
     buffer_byte(&text, '}');
-    feed(context, &text);
+    feed(dispatch, &text);
 }
 
 static void *sink_arm(void *context, struct session *session, int what, int64_t after_ms, const char *request_id);
@@ -116,6 +119,15 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
     buffer_byte(&text, '}');
     feed(dispatch, &text);
     held->feed_deadline = sink_arm(dispatch, held->session, DEADLINE_FEED, FEED_PERIOD_MS, NULL);
+}
+
+void dispatch_feed(struct dispatch *dispatch, struct held *held)
+{
+    held->feed_deadline = NULL;
+    if (held->feed_due) {
+        held->feed_due = false;
+        feed_changed(dispatch, held);
+    }
 }
 
 /* ---- Agents and deadlines ---- */
@@ -328,6 +340,7 @@ void dispatch_effects_init(struct dispatch *dispatch)
                                            .keep_reply = sink_keep_reply,
                                            .answer_kept = sink_answer_kept,
                                            .permission_feed = sink_permission_feed};
+    dispatch_permission_init(&dispatch->sink);
 }
 
 /* ---- The end of a step ---- */
@@ -352,8 +365,7 @@ static void settle(struct dispatch *dispatch, struct held *held)
         held_row(held, &dispatch_out(dispatch, JOURNAL_ROW, NULL)->row);
     }
     if (held->feed_due && !held->feed_deadline) {
-        held->feed_due = false;
-        feed_changed(dispatch, held);
+        dispatch_feed(dispatch, held);
     }
 }
 

@@ -58,7 +58,7 @@ static bool may_leave(const struct dispatch *dispatch, const struct held *held)
 {
     const struct session *session = held->session;
     bool at_rest = session->phase == PHASE_STOPPED || session->phase == PHASE_FAILED || session->phase == PHASE_CLOSED;
-    return at_rest && session->life == AGENT_NONE && !session->turn.id && !session->pending && !session->outside_from &&
+    return at_rest && session->life == AGENT_NONE && !session->turn.id && !session->pending && !session->looking && !session->outside_from &&
            !session->close_waiters && !session->start_deadline && !session->changed &&
            (!session->queue || session->queue_paused) && !held->feed_deadline && !held->feed_due &&
            !held->checking &&

@@ -6,6 +6,7 @@
 #include "signalbox/core/places.h"
 #include "signalbox/core/session.h"
 #include "signalbox/mail/history.h"
+#include "signalbox/mail/list.h"
 #include "signalbox/role/dispatch.h"
 
 /* A session in memory, with what the core does not know of. */
@@ -17,6 +18,7 @@ struct held {
     struct held *touched_next;
     bool touched;
     uint64_t batch;           /* the last one that a step of this session let something out with */
+    uint64_t pending_batch;   /* the last one in which a request began or ceased to wait */
     bool counted;             /* its agent is among the running ones */
     bool idle_seen;           /* its agent was idle after the last step */
     struct place_wait place;       /* where it waits to start its agent */
@@ -69,7 +71,9 @@ struct dispatch {
     bool ending, draining, store_failing;
     char store_reason[160];
     struct session_limits limits;
-    struct session_now now;
+    struct session_now now; /* with all rules: now.rules */
+    bool rule_made; /* in this step: what it answers is to be looked for */
+    struct deadline *rules_deadline; /* DEADLINE_RULES; NULL: none is armed */
     struct session_sink sink;
 };
 
@@ -86,6 +90,9 @@ void dispatch_record(struct dispatch *dispatch, struct held *held, struct event 
 struct journal_item *dispatch_blob(struct dispatch *dispatch, struct held *held, struct blob *blob);
 /* Rows, feed and status of the sessions that the step touched; then the batch goes to the journal. */
 void dispatch_flush(struct dispatch *dispatch);
+/* Tells the feed of all sessions what there is to tell of this one, now. No step of the session: what it tells was let out
+ * before, so the session is as settled afterwards as it was. */
+void dispatch_feed(struct dispatch *dispatch, struct held *held);
 /* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
 void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
                      const char *message, const char *fields);
@@ -151,6 +158,26 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
 /* Before any step of the core: the limits that hold for this session now, and its flush at the end. */
 void dispatch_step(struct dispatch *dispatch, struct held *held);
 
+/* dispatch_permission.c: what requests need of others, and what is recorded of their ends. */
+void dispatch_permission_init(struct session_sink *sink);
+void dispatch_looked(struct dispatch *dispatch, struct look_request *request);
+void dispatch_list_permissions(struct dispatch *dispatch, struct dispatch_command *command);
+/* Which of them wait is committed, whatever else is not. */
+bool dispatch_permissions_settled(const struct dispatch *dispatch);
+/* From where a command came. */
+struct caller dispatch_caller(const struct dispatch_command *command);
+
+/* dispatch_rules.c */
+/* Answers what waits in all sessions and is covered by a rule that this step made. */
+void dispatch_rules_settle(struct dispatch *dispatch);
+void dispatch_rule_delete(struct dispatch *dispatch, struct dispatch_command *command);
+/* DEADLINE_RULES has passed. */
+void dispatch_rules_expire(struct dispatch *dispatch);
+void dispatch_rules_arm(struct dispatch *dispatch);
+void dispatch_rule_recorded(struct dispatch *dispatch, const struct held *held, const struct rule *rule);
+/* With its entry of the audit; `by` is "user" or "timeout". */
+void dispatch_rule_removed(struct dispatch *dispatch, const struct rule *rule, const char *by, const char *reason,
+                           const struct caller *caller);
 /* dispatch_blobs.c */
 void dispatch_store_blob(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
 /* true: it is a prompt that is taken again later, since the blobs that it names, or those of one before it, are looked

@@ -118,7 +118,7 @@ void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command
     session->workspace = need_copy(given->workspace);
     session->title = need_copy(given->title);
     session->titled = given->title && *given->title;
-    session->policy = need_copy("ask");
+    session->policy = need_copy(config_policy_names[dispatch->config->default_policy]);
     session->epoch = need_copy(epoch);
     session->created_by = need_copy(command->identity.user);
     session->created_at = session->updated_at = dispatch->now.wall_ms;
@@ -127,8 +127,7 @@ void dispatch_create(struct dispatch *dispatch, struct dispatch_command *command
     log_info("session created", "session", "%s", session->id, "agent", "%s", session->agent, "workspace", "%s",
              session->workspace, "user", "%s", session->created_by, NULL);
 
-    const struct caller caller = {.user = command->identity.user, .client_id = command->identity.client_id,
-                                  .id = given->id, .reply = command};
+    const struct caller caller = dispatch_caller(command);
     session_begin(session, &dispatch->sink, &dispatch->now, &caller);
 }
 

@@ -87,6 +87,9 @@ static enum who identify(struct http_request *request)
     const struct tokens *tokens = request->config->tokens;
     char id[HTTP_LOGIN_ID_SIZE];
     memset(identity, 0, sizeof(*identity));
+    bool v6 = strchr(request->peer, ':') != NULL;
+    snprintf(identity->address, sizeof(identity->address), "%s%s%s:%d", v6 ? "[" : "", request->peer,
+             v6 ? "]" : "", request->peer_port);
     if (!tokens) {
         strcpy(identity->user, "local");
         return WHO_LOCAL;

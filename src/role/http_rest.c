@@ -184,6 +184,10 @@ static enum err complete(const struct http_request *request, struct command *com
     if (key && !(command->id = strdup(key))) {
         return ERR_NOMEM;
     }
+    if (match->route->command == COMMAND_DELETE_RULE) {
+        command->rule_id = strdup(match->values[0]);
+        return command->rule_id ? ERR_OK : ERR_NOMEM;
+    }
     if (match->value_count > 0 && !(command->session_id = strdup(match->values[0]))) {
         return ERR_NOMEM;
     }

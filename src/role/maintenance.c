@@ -8,6 +8,7 @@
 #include "maintenance_audit.h"
 #include "maintenance_create.h"
 #include "maintenance_fold.h"
+#include "maintenance_look.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
@@ -201,6 +202,10 @@ static void answer_all(struct maintenance *maintenance)
     while ((mail = mailbox_take(maintenance->box)) != NULL) {
         if (mail->kind == MAINTENANCE_CREATE) {
             maintenance_check_create(maintenance->config, maintenance->dispatch, mail);
+            continue;
+        }
+        if (mail->kind == MAINTENANCE_LOOK) {
+            maintenance_look(container_of(mail, struct look_request, mail));
             continue;
         }
         if (mail->kind == MAINTENANCE_EXPIRED) {

@@ -192,7 +192,8 @@ void config_agent_digest(const struct config_agent *agent, struct digest *out)
 {
     const struct config_limits *limits = &agent->limits;
     const int64_t numbers[] = {limits->memory_bytes, limits->cpu_seconds, limits->open_files,
-                               limits->file_bytes,   limits->nice,        limits->oom_score_adj};
+                               limits->file_bytes,   limits->nice,        limits->oom_score_adj,
+                               agent->offers_fs,     agent->offers_terminal};
     struct digest_work work;
     digest_begin(&work);
     digest_list(&work, &agent->command);

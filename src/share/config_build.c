@@ -128,6 +128,29 @@ static enum err build_durability(struct config_build *build, enum config_option_
     return ERR_OK;
 }
 
+static enum err build_policy(struct config_build *build, enum config_option_index index,
+                             const char *text, enum config_policy *out)
+{
+    for (int i = 0; config_policy_names[i] != NULL; i++) {
+        if (strcmp(config_policy_names[i], text) == 0) {
+            *out = (enum config_policy)i;
+            return ERR_OK;
+        }
+    }
+    return config_build_fail(build, index, ERR_INVAL, "%s: \"%s\" is none of ask, read-only, trust",
+                             config_options[index].key, text);
+}
+
+static enum err build_action(struct config_build *build, enum config_option_index index,
+                             const char *text, enum config_action *out)
+{
+    if (config_action_parse(text, out)) {
+        return ERR_OK;
+    }
+    return config_build_fail(build, index, ERR_INVAL, "%s: \"%s\" is neither reject nor cancel",
+                             config_options[index].key, text);
+}
+
 static enum err build_root(struct config_build *build, enum config_option_index index,
                            const char *text, struct config_list *out)
 {
@@ -191,6 +214,10 @@ static enum err build_option(struct config_build *build, enum config_option_inde
         return build_level(build, index, text, field);
     case CONFIG_DURABILITY:
         return build_durability(build, index, text, field);
+    case CONFIG_ACTION:
+        return build_action(build, index, text, field);
+    case CONFIG_POLICY:
+        return build_policy(build, index, text, field);
     case CONFIG_ADDRESS:
         return build_text(strdup(text), field);
     case CONFIG_PATH:
@@ -237,9 +264,7 @@ enum err config_build_options(struct config_build *build)
 
 /* ---- Agents ---- */
 
-static enum err agent_fail(struct config_build *build, int line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static enum err agent_fail(struct config_build *build, int line, const char *format, ...)
+enum err config_agent_fail(struct config_build *build, int line, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -258,22 +283,22 @@ static enum err check_agent(struct config_build *build, const struct config_raw_
     int line = command->line != 0 ? command->line : raw->line;
     size_t length = strlen(raw->name);
     if (length == 0 || length > 64) {
-        return agent_fail(build, line, "agent \"%s\": a name has 1 to 64 characters", raw->name);
+        return config_agent_fail(build, line, "agent \"%s\": a name has 1 to 64 characters", raw->name);
     }
     for (size_t i = 0; i < length; i++) {
         if (!isalnum((unsigned char)raw->name[i]) && strchr("-_.", raw->name[i]) == NULL) {
-            return agent_fail(build, line,
+            return config_agent_fail(build, line,
                               "agent \"%s\": a name is made of letters, digits, - _ and .",
                               raw->name);
         }
     }
     if (command->values.count == 0 || command->values.items[0][0] == '\0') {
-        return agent_fail(build, line, "agent %s: command is missing", raw->name);
+        return config_agent_fail(build, line, "agent %s: command is missing", raw->name);
     }
     for (size_t i = 0; i < environment->values.count; i++) {
         const char *entry = environment->values.items[i];
         if (entry[0] == '\0' || entry[0] == '=' || strchr(entry, '=') == NULL) {
-            return agent_fail(build, environment->line,
+            return config_agent_fail(build, environment->line,
                               "agent %s: environment: item %zu is not KEY=VALUE", raw->name, i + 1);
         }
     }
@@ -344,7 +369,7 @@ static enum err build_numbers(struct config_build *build, const struct config_ra
                                 (int64_t *)(void *)((char *)agent + number->offset), &reason)) {
             continue;
         }
-        enum err err = agent_fail(build, given->line, "agent %s: %s", raw->name,
+        enum err err = config_agent_fail(build, given->line, "agent %s: %s", raw->name,
                                   reason != NULL ? reason : "out of memory");
         free(reason);
         return err;
@@ -360,8 +385,27 @@ static enum err agent_wire_log(struct config_build *build, const struct config_r
     if (!own->given || parse_bool(own->values.items[0], &agent->wire_log)) {
         return ERR_OK;
     }
-    return agent_fail(build, own->line, "agent %s: wire-log: \"%s\" is neither true nor false",
+    return config_agent_fail(build, own->line, "agent %s: wire-log: \"%s\" is neither true nor false",
                       raw->name, own->values.items[0]);
+}
+
+static enum err agent_offers(struct config_build *build, const struct config_raw_agent *raw,
+                             struct config_agent *agent)
+{
+    const struct config_raw *offers = &raw->options[CONFIG_AGENT_OFFERS];
+    for (size_t i = 0; i < offers->values.count; i++) {
+        const char *name = offers->values.items[i];
+        if (strcmp(name, "fs") == 0) {
+            agent->offers_fs = true;
+        } else if (strcmp(name, "terminal") == 0) {
+            agent->offers_terminal = true;
+        } else {
+            return config_agent_fail(build, offers->line,
+                              "agent %s: offers: \"%s\" is neither fs nor terminal", raw->name,
+                              name);
+        }
+    }
+    return ERR_OK;
 }
 
 /* A program with a slash that is not absolute would mean another file in every workspace. */
@@ -409,13 +453,21 @@ static enum err build_agent(struct config_build *build, const struct config_raw_
         err = fix_program(build, agent);
     }
     if (err == ERR_OK) {
+        err = agent_offers(build, raw, agent);
+    }
+    if (err == ERR_OK) {
         err = agent_wire_log(build, raw, agent);
     }
-    return err == ERR_OK ? build_numbers(build, raw, agent) : err;
+    if (err == ERR_OK) {
+        err = build_numbers(build, raw, agent);
+    }
+    return err == ERR_OK ? config_build_agent_permissions(build, raw, agent) : err;
 }
 
-static enum err build_shell(struct config *config)
+static enum err build_shell(struct config_build *build)
 {
+    struct config *config = build->config;
+    static const struct config_raw_agent nothing;
     struct config_agent *agent = &config->agents[0];
     agent->name = strdup("shell");
     agent->title = strdup("Shell");
@@ -424,7 +476,8 @@ static enum err build_shell(struct config *config)
     if (agent->name == NULL || agent->title == NULL) {
         return ERR_NOMEM;
     }
-    return config_list_add(&agent->command, "signalbox-shell");
+    enum err err = config_list_add(&agent->command, "signalbox-shell");
+    return err == ERR_OK ? config_build_agent_permissions(build, &nothing, agent) : err;
 }
 
 enum err config_build_agents(struct config_build *build)
@@ -438,7 +491,7 @@ enum err config_build_agents(struct config_build *build)
         return ERR_NOMEM;
     }
     if (built_in) {
-        return build_shell(config);
+        return build_shell(build);
     }
     enum err err = ERR_OK;
     for (size_t i = 0; err == ERR_OK && i < config->agent_count; i++) {

@@ -277,6 +277,9 @@ static enum err load(struct config_build *build, const struct config *running)
         err = config_check(build);
     }
     if (err == ERR_OK) {
+        err = config_build_permissions(build);
+    }
+    if (err == ERR_OK) {
         err = config_build_agents(build);
     }
     if (err == ERR_OK && config->tokens_file != NULL) {

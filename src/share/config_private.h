@@ -32,6 +32,8 @@ enum config_type {
     CONFIG_BYTES,
     CONFIG_LEVEL,
     CONFIG_DURABILITY,
+    CONFIG_ACTION,
+    CONFIG_POLICY,
     CONFIG_ADDRESS,
     CONFIG_PATH,
     CONFIG_LIST,
@@ -63,7 +65,10 @@ enum config_agent_option_index {
     CONFIG_AGENT_TITLE,
     CONFIG_AGENT_INSTALL,
     CONFIG_AGENT_LOGIN,
+    CONFIG_AGENT_OFFERS,
     CONFIG_AGENT_PERMISSION_TIMEOUT,
+    CONFIG_AGENT_PERMISSION_TIMEOUTS,
+    CONFIG_AGENT_PERMISSION_ACTION,
     CONFIG_AGENT_WIRE_LOG,
     CONFIG_AGENT_IDLE,
     CONFIG_AGENT_SILENCE,
@@ -157,6 +162,17 @@ struct config_build {
 /* Converts the text of each option into its field. */
 must_check enum err config_build_options(struct config_build *build);
 must_check enum err config_build_agents(struct config_build *build);
+/* config_permission.c: timeouts by kind, policies, and what is denied. */
+must_check enum err config_build_permissions(struct config_build *build);
+must_check enum err config_build_agent_permissions(struct config_build *build,
+                                                   const struct config_raw_agent *raw,
+                                                   struct config_agent *agent);
+void config_timeouts_free(struct config_timeouts *timeouts);
+/* False if it is neither reject nor cancel. */
+bool config_action_parse(const char *text, enum config_action *out);
+/* Where an error about an agent is to be reported. */
+enum err config_agent_fail(struct config_build *build, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* What concerns several options; after RESTART values were kept. */
 must_check enum err config_check(struct config_build *build);
 /* Splits listen into host, port and whether it is a loopback address. */

@@ -38,8 +38,11 @@ void config_destroy(struct config_box *box)
         free(config->agents[i].login);
         config_list_free(&config->agents[i].command);
         config_list_free(&config->agents[i].environment);
+        config_timeouts_free(&config->agents[i].timeouts);
     }
     free(config->agents);
+    config_timeouts_free(&config->timeouts);
+    config_list_free(&config->denied_paths);
     tokens_free(config->tokens);
     free(config->theme);
     free(config->listen_host);

@@ -330,7 +330,7 @@ test('blobs outlive the server, and the store is whole', async () => {
   const stored = await own.rest('POST', `/v1/sessions/${session.id}/blobs`, {
     body: Buffer.alloc(70_000, 9), headers: { 'Content-Type': 'image/png' } });
   await session.prompt(script(tool({ output: 400_000, alphabet: 'unicode', outputChunks: 4, rate: 20, leaveOpen: true }), waitCancel()));
-  await session.event('tool_output', (event) => event.refs);
+  const output = await session.event('tool_output', (event) => event.refs);
   // One that waits, with a blob, over the death.
   const waiting = await client.command('prompt', { sessionId: session.id, text: script({ blocks: true }), content: [{ type: 'image', blob: stored.json.blob }] });
   assert.equal(waiting.status, 'queued');
@@ -344,7 +344,6 @@ test('blobs outlive the server, and the store is whole', async () => {
   const result = back.events.find((event) => event.type === 'tool_result');
   assert.ok(size(result) <= MAX_EVENT);
   assert.match(result.result, /bytes are left out here/, 'as the output said');
-  const output = back.events.find((event) => event.type === 'tool_output' && event.refs);
   const answer = await get(back, refOf(output, '/delta').blob, {}, own);
   const text = new Generator(1).chunk(400_000, 'unicode');
   assert.ok(text.includes(answer.text) && answer.text.length > 1000);

@@ -7,7 +7,10 @@ import { test } from './lib/harness.mjs';
 import { ask, script, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 
-const server = await startServer({ settings: { 'permission-timeout-ms': 0 } });
+const server = await startServer({
+  settings: { 'permission-timeout-ms': 0 },
+  agents: { choosy: { command: ['signalbox-scripted-agent', '--modes', '--models', '--config-options'] } },
+});
 const browser = await openBrowser();
 
 async function newSession(page, agent, workspace) {
@@ -82,6 +85,52 @@ test('rejecting and cancelling from the page', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+test('what is not to be asked again becomes a rule, which can be revoked', async () => {
+  const page = await openPage(browser, server.url);
+  await newSession(page, 'shell', server.newWorkspace());
+  await send(page, 'echo remembered');
+  const card = pendingCard(page);
+  await card.getByTestId('remember').click();
+  const option = card.locator('[data-testid="remember-option"][data-scope="workspace"]');
+  assert.equal(await option.innerText(), 'always allow `echo remembered` in this workspace');
+  await screenshot(page, 'page-remember');
+  await option.click();
+  await page.getByTestId('turn-end').waitFor();
+  await send(page, 'echo remembered');
+  await page.getByTestId('turn-end').nth(1).waitFor();
+  await page.locator('[data-testid="permission-card"][data-state="resolved"]')
+    .filter({ hasText: 'by a rule' }).waitFor();
+
+  await page.getByTestId('show-rules').click();
+  const rule = page.getByTestId('rule').filter({ hasText: 'echo remembered' });
+  await rule.waitFor();
+  await screenshot(page, 'page-rules');
+  await rule.getByText('Revoke').click();
+  await rule.waitFor({ state: 'detached' });
+  await page.locator('#rules form button').click();
+  await send(page, 'echo remembered');
+  await pendingCard(page).locator('[data-testid="permission-option"][data-kind="reject_once"]').click();
+  await page.getByTestId('turn-end').nth(2).waitFor();
+  assert.deepEqual(page.faults, []);
+});
+
+test('the policy of a session is seen and changed', async () => {
+  const one = await openPage(browser, server.url);
+  await newSession(one, 'shell', server.newWorkspace());
+  const two = await openPage(browser, one.url());
+  await one.getByTestId('policy').selectOption('trust');
+  await two.locator('[data-testid="policy"][data-policy="trust"]').waitFor();
+  await send(one, 'echo trusted');
+  await one.getByTestId('tool-card').filter({ hasText: 'trusted' }).waitFor();
+  await one.getByTestId('turn-end').waitFor();
+  await one.getByTestId('policy').selectOption('read-only');
+  await send(two, 'echo no');
+  await two.locator('[data-testid="permission-card"][data-state="resolved"]').filter({ hasText: 'Rejected' }).waitFor();
+  for (const page of [one, two]) {
+    assert.deepEqual(page.faults, []);
+  }
+});
+
 test('what the agent says is text, never markup', async () => {
   const page = await openPage(browser, server.url);
   await newSession(page, 'shell', server.newWorkspace());
@@ -152,4 +201,20 @@ test('signing in and out', async () => {
   assert.equal(await page.locator('#user-name').innerText(), 'ada');
   await page.locator('#sign-out').click();
   await page.getByTestId('login-token').waitFor();
+});
+
+test('what the agent offers is chosen in the page, and shown in the other one', async () => {
+  const one = await openPage(browser, server.url);
+  await newSession(one, 'choosy', server.newWorkspace());
+  const two = await openPage(browser, one.url());
+  for (const [id, before, after] of [['mode', 'ask', 'code'], ['effort', 'normal', 'high'], ['model', 'medium', 'large']]) {
+    const [here, there] = [one, two].map((page) => page.getByTestId(`setting-${id}`));
+    await here.waitFor();
+    assert.equal(await here.inputValue(), before);
+    await here.selectOption(after);
+    await there.locator(`option:checked[value="${after}"]`).waitFor({ state: 'attached' });
+  }
+  for (const page of [one, two]) {
+    assert.deepEqual(page.faults, []);
+  }
 });

@@ -4,7 +4,7 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
-import { say, script, stream, streamed, waitCancel } from './lib/script.mjs';
+import { ask, say, script, stream, streamed, waitCancel } from './lib/script.mjs';
 import { prepareServer, runSignalbox, startServer, temporaryFolder } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
@@ -97,7 +97,9 @@ const commitFailures = async (server) => {
 test('while nothing can be recorded, what is recorded can be read, and no character is lost', async () => {
   const server = await startServer({ agents });
   const client = await server.connect();
-  const [quiet, busy] = await Promise.all([client.create('scripted'), client.create('scripted')]);
+  const [quiet, busy, asking] = await Promise.all([1, 2, 3].map(() => client.create('scripted')));
+  const question = await asking.prompt(script(ask()));
+  const request = await question.permission();
   assert.equal(textOf(await quiet.run(script(say('before')))), 'before');
   await quiet.status('idle', { from: quiet.events.findIndex((event) => event.type === 'complete') });
   const streaming = await busy.prompt(script(stream(400, 50, 300), say('THE END')));
@@ -121,12 +123,15 @@ test('while nothing can be recorded, what is recorded can be read, and no charac
   assert.equal(refused.retryable, true);
   assert.equal((await server.rest('GET', `/v1/sessions/${busy.id}`)).status, 503);
   assert.equal((await server.rest('GET', '/v1/agents')).status, 200);
+  assert.deepEqual((await server.rest('GET', '/v1/permissions')).json.permissions, [request]);
   assert.equal((await server.rest('GET', '/v1/sessions')).status, 200);
 
   limitFiles(server, 'unlimited');
   await late.control('store', (message) => message.ok === true);
   const turn = await streaming.end();
   assert.equal(textOf(turn), streamed(400, 50) + 'THE END');
+  await asking.answerPermission(request, { allow: true });
+  await question.end();
   const all = await late.follow(busy.id);
   assert.deepEqual(all.watch.state().turns, busy.watch.state().turns);
   assert.equal(textOf(await quiet.run(script(say('after')))), 'after');

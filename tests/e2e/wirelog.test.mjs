@@ -90,7 +90,7 @@ test('the configuration in force decides, from line to line', async () => {
 
 /** What a watcher has, without what differs from one session to the next. */
 const shown = (session) => session.events.map(({ type, delta, text, stopReason, phase, request, toolName, isError }) =>
-  JSON.stringify({ type, delta, text, stopReason, phase, command: request?.command, toolName, isError })).filter((line) => !/"(text_delta|thought_delta|tool_output|commands|config_options)"/.test(line)); // the windows join text
+  JSON.stringify({ type, delta, text, stopReason, phase, command: request?.command, toolName, isError })).filter((line) => !/"(text_delta|thought_delta|tool_output|commands|config_options|starting)"/.test(line)); // the windows join text, and who came late does not see it start
 /* What an agent says after session/new comes before or after a prompt, as it happens. */
 const offered = (session) => session.events.map(({ type }) => type).filter((type) => /^(commands|config_options)$/.test(type)).sort();
 

@@ -23,6 +23,7 @@
 #include "signalbox/mail/agent.h"
 #include "signalbox/mail/dispatch.h"
 #include "signalbox/role/agent.h"
+#include "signalbox/role/files.h"
 #include "support/test.h"
 
 enum { WAIT_MS = 30000 }; /* only a test that has failed waits so long */
@@ -33,6 +34,7 @@ struct world {
     struct config_store *config;
     struct credit_pool *credit;
     struct mailbox *inbox;
+    struct files *files;
     struct agent_stream *stream;
     struct topic *topic;
     bool keep_credit; /* what is heard goes into `kept` */
@@ -91,6 +93,8 @@ static inline void world_config(const char *more)
     struct buffer text = {0};
     buffer_format(&text, "workspace-roots = {'%s'}\nagent-stop-grace-ms = 150\n%s\n", world.folder, more);
     buffer_format(&text, "agent scripted { command = {'%s/signalbox-scripted-agent'} }\n", TEST_BINARY_DIR);
+    buffer_format(&text, "agent served { command = {'%s/signalbox-scripted-agent'} offers = {'fs', 'terminal'} }\n",
+                  TEST_BINARY_DIR);
     buffer_format(&text, "agent stubborn { command = {'%s/signalbox-scripted-agent', '--ignore-eof', '--ignore-term'} }\n",
                   TEST_BINARY_DIR);
     buffer_format(&text, "agent refusing { command = {'%s/signalbox-scripted-agent', '--auth-required'} }\n",
@@ -138,7 +142,9 @@ static inline void world_begin_with(const char *config, const char *guard)
     world_config(config);
     CU_ASSERT_EQUAL_FATAL(credit_pool_new(&world.credit, 64 << 20), ERR_OK);
     CU_ASSERT_EQUAL_FATAL(mailbox_new(&world.inbox, "test", 0), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(files_start(&world.files), ERR_OK);
     const struct agent_wiring wiring = {.config = world.config,
+                                        .files = files_mailbox(world.files),
                                         .dispatch = world.inbox,
                                         .credit = world.credit,
                                         .guard_path = world.guard,
@@ -227,6 +233,7 @@ static inline struct heard hear(void)
 static inline void world_end(void)
 {
     agent_stream_stop(world.stream);
+    files_stop(world.files, WAIT_MS);
     for (struct mail *mail; (mail = mailbox_take(world.inbox));) {
         struct heard heard = hear_mail(mail);
         heard_free(&heard);
@@ -234,7 +241,9 @@ static inline void world_end(void)
     give_kept_credit();
     CU_ASSERT_EQUAL(credit_pool_used(world.credit), 0);
     CU_ASSERT_EQUAL(metric_read(METRIC_AGENTS_RUNNING), 0);
+    CU_ASSERT_EQUAL(metric_read(METRIC_TERMINALS_RUNNING), 0);
     agent_stream_free(world.stream);
+    files_free(world.files);
     topic_put(world.topic);
     config_store_free(world.config);
     rcu_barrier();

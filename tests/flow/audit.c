@@ -40,11 +40,17 @@ static void begin_world(struct store *(*open)(void))
     restart(&fixture);
 }
 
-static void end_world(void)
+static void stop_maintenance(void)
 {
     real_maintenance = NULL;
-    restart(&fixture);
     maintenance_stop(maintenance);
+}
+
+static void end_world(void)
+{
+    stop_more = stop_maintenance;
+    restart(&fixture);
+    stop_more = NULL;
     store->operations->close(store);
     finish(&fixture);
 }

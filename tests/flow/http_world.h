@@ -227,11 +227,17 @@ static void stop_others(void)
     }
 }
 
+/* Of a test that has real threads answer: stops them. */
+static void (*stop_more)(void);
+
 /* The order of server_stop: who may answer a handler thread ends before its mailbox does. */
 static void restart(struct fixture *fixture)
 {
     http_stop(fixture->http);
     stop_others();
+    if (stop_more) {
+        stop_more();
+    }
     http_free(fixture->http);
     start_others(fixture);
     serve(fixture);
@@ -292,7 +298,7 @@ static void finish(struct fixture *fixture)
 
 struct reply {
     int status;
-    char text[16384];
+    char text[32768];
 };
 
 static int dial(const struct fixture *fixture)

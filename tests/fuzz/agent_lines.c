@@ -1,6 +1,6 @@
 /*
  * What an agent writes, line by line, as its thread takes it (take_line in src/role/agent_stream.c), with steps of ours
- * between: ">prompt", ">cancel", ">tick 50", ">answer 1 yes" ... ">times 9" says the line that follows so often, each "$n" in
+ * between: ">prompt", ">cancel", ">tick 50", ">answer 1 yes", ">set 1 web true", ">close" ... ">times 9" says the line that follows so often, each "$n" in
  * it being another number. support/acp_host.c holds each event to the protocol; at the end all that was open is closed, and
  * a client of the folded log has what one of the whole log has.
  */
@@ -96,6 +96,16 @@ static void take_step(struct world *world, const struct fuzz_step *step)
         snprintf(id, sizeof(id), "p-signal-1-%lu", number);
         option += *option == ' ';
         acp_peer_permission(host->peer, id, strcmp(option, "-") ? option : NULL);
+    } else if (!strcmp(step->word, "set")) {
+        /* Who waits (0: nobody), which option ("-": the mode), what it is to be. */
+        int token = 0, length = 0;
+        char option[64] = "-", name[32];
+        if (is_ready(world) && sscanf(step->rest, "%d %63s %n", &token, option, &length) == 2) {
+            snprintf(name, sizeof(name), "set-%d", token);
+            acp_peer_set(host->peer, token ? name : NULL, strcmp(option, "-") ? option : NULL, step->rest + length);
+        }
+    } else if (!strcmp(step->word, "close")) {
+        acp_peer_close(host->peer);
     } else if (!strcmp(step->word, "end") && !world->ended) {
         world->ended = true;
         acp_peer_end(host->peer, step->rest);
@@ -156,14 +166,18 @@ static void check_notices(const struct host *host)
             break;
         case NOTICE_READY:
             FUZZ_CHECK(notice->acp_session_id);
+            FUZZ_CHECK(notice->memory == MEMORY_LOST || !notice->message);
+            break;
+        case NOTICE_SETTING:
+            FUZZ_CHECK(notice->request_id || notice->code);
+            FUZZ_CHECK(!notice->code == !notice->message);
             break;
         case NOTICE_TITLE:
-        case NOTICE_SETTING:
             break;
         case NOTICE_SILENT:
         case NOTICE_HANGS:
         case NOTICE_HEARD:
-            FUZZ_CHECK(!"the peer knows nothing of silence");
+            fuzz_failed(__FILE__, __LINE__, "the peer knows nothing of silence");
             break;
         case NOTICE_FAILED:
         case NOTICE_EXITED:
@@ -242,7 +256,7 @@ static void check_folded(const struct host *host)
     fold_log_free(&log);
 }
 
-/* ">options WINDOW TEXT" may be the first line. */
+/* ">options WINDOW TEXT" may be the first line; "resume" and "login" may follow. */
 static struct host_options options_of(struct fuzz_lines *lines)
 {
     struct host_options options = {.delta_window_ms = 50, .max_message_text = 256 * 1024, .run = 1};
@@ -255,6 +269,8 @@ static struct host_options options_of(struct fuzz_lines *lines)
         options.delta_window_ms = fuzz_number(&step, 10000);
         (void)strtoll(step.rest, &end, 10);
         options.max_message_text = (size_t)(strtoul(end, NULL, 10) % (1024 * 1024));
+        options.resume = strstr(step.rest, "resume") ? "s" : NULL;
+        options.login = strstr(step.rest, "login") ? "key" : NULL;
         *lines = rest;
     }
     return options;

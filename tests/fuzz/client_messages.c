@@ -178,6 +178,15 @@ static void run_in_session(struct world *world, const struct command *command)
     case COMMAND_CANCEL:
         session_cancel(session, &fixture->sink, &fixture->now, &caller, command->all == FLAG_YES);
         break;
+    case COMMAND_SET_POLICY:
+        session_set_policy(session, &fixture->sink, &fixture->now, &caller, command->policy);
+        break;
+    case COMMAND_SET_MODE:
+        session_set(session, &fixture->sink, &fixture->now, &caller, NULL, "\"code\"");
+        break;
+    case COMMAND_SET_CONFIG_OPTION:
+        session_set(session, &fixture->sink, &fixture->now, &caller, command->config_id, command->value);
+        break;
     case COMMAND_PERMISSION_RESPONSE:
         session_permission_response(session, &fixture->sink, &fixture->now, &caller, command);
         check_verdicts(command);
@@ -270,6 +279,55 @@ static void agent_asks(struct world *world, const char *rest)
         } else {
             fixture_ask(world->fixture, id);
         }
+    }
+}
+
+/* What rules look at: "command LINE" or "path KIND /PATH"; the disk has not looked yet. */
+static void agent_asks_for(struct world *world, const char *rest, bool is_path)
+{
+    char id[64], kind[16] = "execute";
+    if (world->alive && world->ready) {
+        snprintf(id, sizeof(id), "p-s1-1-%u", ++world->asked);
+        int length = 0;
+        if (is_path && sscanf(rest, "%15s %n", kind, &length) == 1) {
+            rest += length;
+        }
+        fixture_ask_for(world->fixture, id, kind, is_path ? NULL : rest, is_path ? rest : NULL);
+    }
+}
+
+static void agent_asks_command(struct world *world, const char *rest)
+{
+    agent_asks_for(world, rest, false);
+}
+
+static void agent_asks_path(struct world *world, const char *rest)
+{
+    agent_asks_for(world, rest, true);
+}
+
+/* "N REAL": where the n-th request's path leads. */
+static void disk_looked(struct world *world, const char *rest)
+{
+    char id[64], *real = NULL;
+    snprintf(id, sizeof(id), "p-s1-1-%lu", strtoul(rest, &real, 10));
+    real += *real == ' ';
+    fixture_looked(world->fixture, id, *real ? real : NULL);
+}
+
+/* "N CODE": of the n-th change; 0: one that nobody waits for. */
+static void agent_has_set(struct world *world, const char *rest)
+{
+    char token[64], *code = NULL;
+    unsigned long number = strtoul(rest, &code, 10);
+    code += *code == ' ';
+    snprintf(token, sizeof(token), "set-%lu", number);
+    if (world->alive && world->ready && (number || *code)) {
+        struct agent_notice notice = {.kind = NOTICE_SETTING,
+                                      .request_id = number ? strdup(token) : NULL,
+                                      .code = *code ? strdup(code) : NULL,
+                                      .message = *code ? strdup("no") : NULL};
+        session_agent_notice(world->fixture->session, &world->fixture->sink, &world->fixture->now, &notice);
     }
 }
 
@@ -388,6 +446,10 @@ static void take_step(struct world *world, const struct fuzz_step *step)
         {"place", server_gives_place},
         {"silent", agent_is_silent},
         {"idle", agent_is_stopped},
+        {"command", agent_asks_command},
+        {"path", agent_asks_path},
+        {"looked", disk_looked},
+        {"set", agent_has_set},
     };
     for (size_t i = 0; i < array_size(steps); i++) {
         if (!strcmp(steps[i].word, step->word)) {
@@ -437,6 +499,20 @@ static void check_queue(const struct session *session)
     free(third);
 }
 
+/* And what it knew of its agent. */
+static void check_state(const struct session *session)
+{
+    char *text = session_state_text(session);
+    fuzz_check_json(text, strlen(text));
+    struct session *restored = session_new("s1");
+    session_state_restore(restored, text);
+    char *again = session_state_text(restored);
+    FUZZ_CHECK(!strcmp(text, again));
+    session_free(restored);
+    free(text);
+    free(again);
+}
+
 static void after_step(struct world *world)
 {
     struct fixture *fixture = world->fixture;
@@ -451,6 +527,7 @@ static void after_step(struct world *world)
     FUZZ_CHECK(fixture->session->pending_count <= fixture->limits.max_pending);
     check_shown(fixture->session);
     check_queue(fixture->session);
+    check_state(fixture->session);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -91,6 +91,13 @@ seed('client_messages', 'closing', '>ready', prompt('a'), '>ask', plain('close_s
 seed('client_messages', 'stopping', '>ready', '>title A new "title"', '>title', prompt('a'), prompt('b'), '>ask', '>stop', '>stop', answer(1, { allowed: true }), '>exited stopped');
 seed('client_messages', 'starting-stops', prompt('a'), '>stop', '>failed it was told to', prompt('b'));
 seed('client_messages', 'starting-closes', plain('close_session', { id: 'c' }), '>ready', '>exited it was told to');
+seed('client_messages', 'rules', '>ready', '>command npm test', '>looked 1', answer(1, { allowed: true, remember: { scope: 'workspace', match: 'command' } }),
+  '>command npm test', '>looked 2', '>command npm test; x', '>looked 3', '>path edit /srv/work/src/a.c', '>looked 4', answer(4, { decision: 'allow-session' }),
+  '>path edit /srv/work/src/b.c', '>looked 5', '>path edit /srv/work/src/c.c', '>looked 6 /etc/passwd', '>path read /srv/work/a', '>expire', '>user bob', answer(7, { allowed: true, remember: { scope: 'user', match: 'path', expiresAt: 1 } }));
+seed('client_messages', 'policies', '>ready', plain('set_policy', { policy: 'read-only' }), '>path read /srv/work/a', '>looked 1', '>path edit /srv/work/a', '>looked 2', '>command ls',
+  plain('set_policy', { policy: 'trust' }), '>looked 3', '>ask odd', plain('set_policy', { policy: 'ask' }), '>command ls', plain('close_session'), '>looked 5');
+seed('client_messages', 'settings', plain('set_mode', { modeId: 'code', id: 'm' }), '>ready', '>set 1', plain('set_config_option', { configId: 'web', value: true }), plain('set_config_option', { configId: 'web', value: { a: [1] } }),
+  '>set 3 bad_message', '>expire', '>set 2', '>exited x', plain('set_mode', { modeId: 'ask' }), '>ready', '>set 0 not_found', '>set 4 odd', plain('set_mode', { modeId: 'a' }), plain('close_session'), '>exited y');
 
 // ---- What agents write ----
 
@@ -154,6 +161,19 @@ for (const file of readdirSync(path.join(root, 'tests/transcripts')).filter((eac
     }
   }
 }
+const initialized = (capabilities) => result(0, { protocolVersion: 1, agentCapabilities: capabilities, authMethods: [{ id: 'key', name: 'K' }] });
+const SETTINGS = { modes: { currentModeId: 'ask', availableModes: [{ id: 'ask', name: 'Ask' }, { id: 'code', name: 'Code' }] },
+  configOptions: [{ id: 'web', name: 'W', type: 'boolean', currentValue: false }, { id: 'effort', type: 'select', currentValue: 'low', options: [] }],
+  models: { currentModelId: 'm1', availableModels: [{ modelId: 'm1', name: 'One' }, { modelId: 'm2' }, {}] } };
+seed('agent_lines', 'load', '>options 50 1000 resume', initialized({ loadSession: true }), update('agent_message_chunk', text('said')), update('tool_call', { toolCallId: 'c', title: 't' }),
+  result(1, SETTINGS), update('user_message_chunk', text('asked')), '>tick 100', update('plan', { entries: [] }), '>tick 300', '>prompt', update('agent_message_chunk', text('new')), result(2, { stopReason: 'end_turn' }));
+seed('agent_lines', 'load-never-ends', '>options 50 1000 resume', initialized({ loadSession: true }), result(1, null), '>times 40', update('agent_message_chunk', text('$n')), '>tick 4000', update('agent_message_chunk', text('x')), '>tick 4000', '>prompt', '>end gone');
+seed('agent_lines', 'resume-refused', '>options 50 1000 resume', initialized({ loadSession: true, sessionCapabilities: { resume: {}, close: {} } }), error(1, -32603, 'no'), error(2, -32002, 'gone', { details: 'x' }), result(3, { sessionId: 's', ...SETTINGS }), '>prompt', result(4, { stopReason: 'end_turn' }), '>close', result(5, {}));
+seed('agent_lines', 'login', '>options 50 1000 resume login', initialized({ sessionCapabilities: { resume: {} }, promptCapabilities: { image: true, audio: false, embeddedContext: {} } }), error(1, -32000, 'log in'), result(2, null), error(3, -32000, 'again'), '>end x');
+seed('agent_lines', 'login-refused', '>options 50 1000 login', initialized({}), error(1, -32000, 'log in'), error(2, -32602, 'no such method'), '>end x');
+seed('agent_lines', 'settings', initialized({}), result(1, { sessionId: 's', ...SETTINGS }), '>set 1 - "code"', result(2, {}), '>set 2 web true', result(3, { configOptions: [{ id: 'web', type: 'boolean', currentValue: true }] }), '>set 3 model "m2"', result(4, {}),
+  '>set 0 - "code"', '>set 0 never 1', '>set 4 web "x"', '>set 5 model "m9"', '>set 6 - [[[[[[[[[1]]]]]]]]]', '>set 7 - nonsense', '>prompt', '>set 8 - "ask"', error(6, -32601, 'no'), update('current_mode_update', { modeId: 'code' }), update('config_option_update', { configOptions: [] }),
+  '>set 9 model "m1"', error(7, -32603, 'x'), result(5, { stopReason: 'end_turn' }), '>set 10 - "ask"', '>end gone');
 seed('agent_lines', 'updates', ...opened, update('available_commands_update', { availableCommands: [{ name: 'a', description: 'b', input: { hint: 'c' } }, { name: 'd' }, 5] }),
   update('current_mode_update', { currentModeId: 'code' }), update('current_mode_update', { modeId: 'plan' }), update('current_mode_update', {}),
   update('config_option_update', { configOptions: [{ id: 'o', name: 'O', type: 'select', currentValue: 'x', options: [] }] }),

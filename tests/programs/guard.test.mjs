@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { isAlive, program } from './support/acp.mjs';
@@ -261,4 +264,28 @@ pause while 1;
   await guard.line(guard.told, /^killed 9$/);
   await guard.ended;
   assert.equal(isAlive(Number(grandchild)), false);
+});
+
+test('a program runs inside of the folder, wherever links lead', async () => {
+  const folder = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'signalbox-guard-')));
+  try {
+    mkdirSync(path.join(folder, 'work/deep'), { recursive: true });
+    symlinkSync('deep', path.join(folder, 'work/within'));
+    symlinkSync('..', path.join(folder, 'work/out'));
+    symlinkSync(path.join(folder, 'work/deep'), path.join(folder, 'work/absolute'));
+    const work = path.join(folder, 'work');
+    for (const inside of ['deep', 'within', '.']) {
+      const guard = new Guard(sh('pwd -P'), ['--cwd', work, '--inside', inside]);
+      await guard.line(guard.said, new RegExp(`^${inside === '.' ? work : path.join(work, 'deep')}$`));
+      await guard.ended;
+    }
+    for (const inside of ['out', 'absolute', '..', '/']) {
+      const guard = new Guard(sh('pwd -P'), ['--cwd', work, '--inside', inside]);
+      await guard.line(guard.told, /^failed 18 /);
+      await guard.ended;
+      assert.deepEqual(guard.said, []);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

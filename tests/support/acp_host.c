@@ -331,9 +331,81 @@ static void take_line(void *context, const char *line, size_t length)
     host->sent[host->sent_count++] = message;
 }
 
+static enum err take_file(void *context, uint64_t serial, struct file_call *call)
+{
+    struct host *host = context;
+    if (host->refusal != ERR_OK) {
+        return host->refusal;
+    }
+    host->files = grow(host->files, host->file_count, sizeof *host->files);
+    host->files[host->file_count++] = *call;
+    CU_ASSERT_EQUAL(serial, host->file_count);
+    return ERR_OK;
+}
+
+static enum err take_command(void *context, uint64_t number, const struct terminal_command *command,
+                             char *why)
+{
+    struct host *host = context;
+    if (host->refusal != ERR_OK) {
+        snprintf(why, TERMINAL_WHY_SIZE, "refused");
+        return host->refusal;
+    }
+    char *words = join(NULL, "");
+    for (size_t i = 0; command->environment[i] != NULL; i++) {
+        words = join(join(words, command->environment[i]), "|");
+    }
+    for (size_t i = 0; i < command->argument_count; i++) {
+        words = join(join(words, command->arguments[i]), "|");
+    }
+    CU_ASSERT_PTR_NULL(command->arguments[command->argument_count]);
+    words = join(join(words, "in "), command->folder);
+    host->commands = grow(host->commands, host->command_count, sizeof *host->commands);
+    host->commands[host->command_count++] = (struct seen_command){.number = number, .words = words};
+    return ERR_OK;
+}
+
+static void take_command_end(void *context, uint64_t number, bool at_once)
+{
+    struct host *host = context;
+    for (size_t i = 0; i < host->command_count; i++) {
+        if (host->commands[i].number == number) {
+            host->commands[i].killed += !at_once;
+            host->commands[i].released += at_once;
+        }
+    }
+}
+
+size_t host_answers(struct host *host, int id)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < host->sent_count; i++) {
+        struct json_object *number = NULL;
+        count += text_of(host->sent[i], "method") == NULL &&
+                 json_object_object_get_ex(host->sent[i], "id", &number) &&
+                 json_object_get_int(number) == id;
+    }
+    return count;
+}
+
+struct json_object *host_answer(struct host *host, int id)
+{
+    struct json_object *found = NULL;
+    CU_ASSERT_EQUAL_FATAL(host_answers(host, id), 1);
+    for (size_t i = 0; i < host->sent_count; i++) {
+        struct json_object *number = NULL;
+        if (text_of(host->sent[i], "method") == NULL &&
+            json_object_object_get_ex(host->sent[i], "id", &number) &&
+            json_object_get_int(number) == id) {
+            found = host->sent[i];
+        }
+    }
+    return found;
+}
+
 void host_open(struct host *host, const struct host_options *options)
 {
-    static const struct host_options usual = {50, 256 * 1024, 1, NULL, NULL, 0};
+    static const struct host_options usual = {50, 256 * 1024, 1, NULL, NULL, 0, 0};
     options = options != NULL ? options : &usual;
     *host = (struct host){.now = {1000000000}, .wall_ms = 1000000, .turn = -1};
     host->max_event_bytes = options->max_event_bytes ? options->max_event_bytes : 64 * 1024;
@@ -348,8 +420,10 @@ void host_open(struct host *host, const struct host_options *options)
                                     .version = "1.2.3",
                                     .resume = options->resume,
                                     .login = options->login,
+                                    .offers = options->offers,
                                 },
-                                &(struct acp_sink){host, take_line, take_event, take_blobs, take_notice});
+                                &(struct acp_sink){host, take_line, take_event, take_blobs, take_notice,
+                                                   take_file, take_command, take_command_end});
     CU_ASSERT_EQUAL_FATAL(err, ERR_OK);
     acp_peer_time(host->peer, host->now, host->wall_ms);
 }
@@ -385,6 +459,14 @@ void host_close(struct host *host)
         json_object_put(host->tools[i].fields);
         json_object_put(host->tools[i].result);
     }
+    for (size_t i = 0; i < host->file_count; i++) {
+        file_call_clear(&host->files[i]);
+    }
+    for (size_t i = 0; i < host->command_count; i++) {
+        free(host->commands[i].words);
+    }
+    free(host->files);
+    free(host->commands);
     for (size_t i = 0; i < host->block_count; i++) {
         free(host->blocks[i].id);
         free(host->blocks[i].text);

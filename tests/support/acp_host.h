@@ -37,6 +37,13 @@ struct seen_block {
     int turn;
 };
 
+/* A command that it was asked to run. */
+struct seen_command {
+    uint64_t number;
+    char *words;          /* environment, arguments, folder: "A=b|prog|arg|in FOLDER" */
+    int killed, released; /* how often */
+};
+
 struct host {
     struct acp_peer *peer;
     struct instant now;
@@ -48,6 +55,12 @@ struct host {
     size_t event_count;
     struct agent_notice *notices;
     size_t notice_count;
+
+    struct file_call *files; /* that it was asked for; the serial of files[i] is i + 1 */
+    size_t file_count;
+    struct seen_command *commands;
+    size_t command_count;
+    enum err refusal; /* of the next file or command, if not ERR_OK */
 
     struct seen_tool *tools;
     size_t tool_count;
@@ -65,6 +78,7 @@ struct host_options {
     uint64_t run;
     const char *resume, *login; /* as in struct acp_options */
     size_t max_event_bytes; /* 0: 64 KiB */
+    unsigned offers;        /* enum acp_offer */
 };
 
 /* A peer that has said nothing. `options` NULL: 50 ms, 256 KiB, run 1. */
@@ -95,6 +109,9 @@ const char *host_kinds(struct host *host);
 struct json_object *host_last_event(struct host *host, enum event_kind kind); /* NULL if none */
 struct agent_notice *host_last_notice(struct host *host, enum agent_notice_kind kind);
 struct json_object *host_last_sent(struct host *host);
+/* The one answer to the agent's request of this id; fails if there is none, or there are two. */
+struct json_object *host_answer(struct host *host, int id);
+size_t host_answers(struct host *host, int id); /* how many there are */
 /* A member by a path such as "params/clientInfo/name", as text; "" if it is not there. Static
  * storage. */
 const char *at(struct json_object *object, const char *path);

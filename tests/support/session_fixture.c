@@ -64,6 +64,9 @@ static void rules_of_permission(struct fixture *fixture, enum event_kind kind, s
         const char *id = json_get_string(event, "requestId");
         RULE(member(fixture->requests, id) && !strcmp(member(fixture->requests, id), "open"));
         set_member(fixture->requests, id, "ended");
+        set_member(fixture->ends, id, kind == EVENT_PERMISSION_RESOLVED   ? json_get_string(event, "outcome")
+                                      : kind == EVENT_PERMISSION_TIMEOUT ? "timeout"
+                                                                         : "cancelled");
     }
 }
 
@@ -151,8 +154,8 @@ static void sink_order(void *context, struct session *session, enum agent_order_
         RULE(fixture->open_turn && !strcmp(turn_id, fixture->open_turn));
     }
     if (kind == ORDER_PERMISSION) {
-        RULE(request_id && !json_get_bool(fixture->ordered, request_id, false));
-        json_object_object_add(fixture->ordered, request_id, json_object_new_boolean(true));
+        RULE(request_id && !member(fixture->ordered, request_id));
+        set_member(fixture->ordered, request_id, option_id ? option_id : "");
     }
     struct record *made = record(fixture, RECORD_ORDER);
     made->order = kind;
@@ -255,7 +258,7 @@ static void *sink_arm(void *context, struct session *session, int what, int64_t 
     struct fixture *fixture = context;
     (void)session;
     RULE(after_ms > 0);
-    RULE((what == ARM_PERMISSION || what == ARM_SETTING) == (request_id != NULL));
+    RULE((what == ARM_PERMISSION || what == ARM_LOOK || what == ARM_SETTING) == (request_id != NULL));
     struct armed *armed = calloc(1, sizeof(*armed));
     CHECK(armed);
     *armed = (struct armed){.next = fixture->armed, .what = what, .request_id = copy(request_id)};
@@ -280,9 +283,102 @@ static void sink_permission_feed(void *context, struct session *session, const s
 {
     struct fixture *fixture = context;
     (void)session;
+    const char *id = permission->ask->request_id;
+    const char *before = member(fixture->feed, id);
+    RULE(waiting ? !before : before && !strcmp(before, "waiting"));
+    set_member(fixture->feed, id, waiting ? "waiting" : "ended");
     struct record *made = record(fixture, RECORD_FEED);
     made->waiting = waiting;
-    made->request_id = copy(permission->ask->request_id);
+    made->request_id = copy(id);
+}
+
+static void sink_look(void *context, struct session *session, const struct permission_ask *ask)
+{
+    (void)session;
+    RULE(!ask->looked && (ask->rule_command || ask->path_count));
+    record(context, RECORD_LOOK)->request_id = copy(ask->request_id);
+}
+
+static const char *outcome_name(enum permission_outcome outcome)
+{
+    static const char *const names[] = {[OUTCOME_PENDING] = "pending",
+                                        [OUTCOME_ALLOWED] = "allowed",
+                                        [OUTCOME_REJECTED] = "rejected",
+                                        [OUTCOME_TIMEOUT] = "timeout",
+                                        [OUTCOME_CANCELLED] = "cancelled"};
+    return names[outcome];
+}
+
+/* The audit has each request once, as the watchers and the agent have it. */
+static void rules_of_decision(struct fixture *fixture, const struct session_decision *decision)
+{
+    const struct permission *permission = decision->permission;
+    const char *id = permission->ask->request_id, *outcome = outcome_name(permission->outcome);
+    const char *shown = member(fixture->ends, id);
+    RULE(!member(fixture->decided, id));
+    RULE(shown ? !strcmp(shown, outcome) : !member(fixture->requests, id));
+    RULE(shown || !strcmp(outcome, "cancelled") || !strcmp(decision->by, "limit"));
+    set_member(fixture->decided, id, outcome);
+    RULE(strcmp(decision->by, "user") || (decision->user && decision->caller));
+    RULE(strcmp(decision->by, "rule") || (decision->user && decision->rule_id));
+    RULE(strcmp(decision->by, "policy") || (decision->policy && decision->reason));
+    RULE(strcmp(decision->by, "cancellation") || decision->reason);
+    RULE(permission->request_json && strstr(permission->request_json, id));
+    const char *told = member(fixture->ordered, id);
+    RULE(!told || !strcmp(told, permission->option_id ? permission->option_id : ""));
+}
+
+static void sink_decided(void *context, struct session *session, const struct session_decision *decision)
+{
+    struct fixture *fixture = context;
+    (void)session;
+    if (decision->permission) {
+        rules_of_decision(fixture, decision);
+    } else {
+        RULE(decision->policy && decision->policy_before);
+    }
+    struct record *made = record(fixture, RECORD_DECIDED);
+    made->outcome = decision->permission ? outcome_name(decision->permission->outcome) : NULL;
+    made->request_id = copy(decision->permission ? decision->permission->ask->request_id : NULL);
+    made->option_id = copy(decision->permission ? decision->permission->option_id : NULL);
+    made->by = copy(decision->by);
+    made->user = copy(decision->user);
+    made->rule_id = copy(decision->rule_id);
+    made->policy = copy(decision->policy);
+    made->made_rule_id = copy(decision->made_rule_id);
+    made->message = copy(decision->reason);
+    made->from_command = decision->caller != NULL;
+}
+
+static void sink_rule(void *context, struct session *session, const struct rule *rule, enum rule_change change,
+                      const char *reason, const struct caller *caller)
+{
+    struct fixture *fixture = context;
+    (void)session;
+    RULE((change == RULE_MADE) == (rule_set_find(fixture->now.rules, rule->id) == rule));
+    RULE((change == RULE_MADE) == (reason == NULL));
+    RULE(change == RULE_REMOVED || (caller && !strcmp(caller->user, rule->user)));
+    struct record *made = record(fixture, RECORD_RULE);
+    made->change = change;
+    made->rule_id = copy(rule->id);
+    made->message = copy(rule->label);
+}
+
+/* At the end: what the feed and the audit have is what the watchers saw. */
+static void rules_of_requests(struct fixture *fixture)
+{
+    json_object_object_foreach(fixture->requests, id, status)
+    {
+        bool ended = !strcmp(json_object_get_string(status), "ended");
+        const char *fed = member(fixture->feed, id);
+        RULE(ended == (member(fixture->decided, id) != NULL));
+        RULE(ended ? !fed || !strcmp(fed, "ended") : fed && !strcmp(fed, "waiting"));
+    }
+    json_object_object_foreach(fixture->ordered, told, option)
+    {
+        (void)option;
+        RULE(member(fixture->decided, told) != NULL);
+    }
 }
 
 /* ---- Life ---- */
@@ -295,7 +391,8 @@ struct caller fixture_caller(struct fixture *fixture, const char *user)
     snprintf(call->id, sizeof(call->id), "c%zu", call->number);
     call->next = fixture->calls;
     fixture->calls = call;
-    return (struct caller){.user = user, .client_id = "client", .id = call->id, .reply = call};
+    return (struct caller){.user = user, .client_id = "client", .id = call->id, .address = "192.0.2.7:5",
+                           .transport = "websocket", .reply = call};
 }
 
 static struct fixture *new_with(struct place_answer place)
@@ -304,7 +401,8 @@ static struct fixture *new_with(struct place_answer place)
     CHECK(fixture);
     fixture->place = place;
     fixture->limits = (struct session_limits){.permission_timeout_ms = 60000, .cancel_timeout_ms = 10000,
-                                              .start_timeout_ms = 30000, .max_queued = 3, .max_pending = 4};
+                                              .start_timeout_ms = 30000, .max_queued = 3, .max_pending = 4,
+                                              .max_rules = 10, .max_event_bytes = 65536};
     fixture->now = (struct session_now){.at = {5000000000}, .wall_ms = 1700000000000, .limits = &fixture->limits};
     fixture->sink = (struct session_sink){.context = fixture,
                                           .event = sink_event,
@@ -318,7 +416,14 @@ static struct fixture *new_with(struct place_answer place)
                                           .disarm = sink_disarm,
                                           .keep_reply = sink_keep_reply,
                                           .answer_kept = sink_answer_kept,
-                                          .permission_feed = sink_permission_feed};
+                                          .permission_feed = sink_permission_feed,
+                                          .look = sink_look,
+                                          .decided = sink_decided,
+                                          .rule = sink_rule};
+    CHECK(rule_set_new(&fixture->now.rules) == ERR_OK);
+    fixture->ends = json_object_new_object();
+    fixture->decided = json_object_new_object();
+    fixture->feed = json_object_new_object();
     fixture->requests = json_object_new_object();
     fixture->ordered = json_object_new_object();
     fixture->prompts = json_object_new_object();
@@ -362,7 +467,17 @@ void fixture_free(struct fixture *fixture)
         fixture->session->close_waiters = waiter->next;
         free(waiter);
     }
+    while (fixture->session->setting_waiters) {
+        struct setting_waiter *waiter = fixture->session->setting_waiters;
+        fixture->session->setting_waiters = waiter->next;
+        free(waiter->setting.option_id);
+        free(waiter->setting.value);
+        free(waiter->token);
+        free(waiter);
+    }
+    rules_of_requests(fixture);
     session_free(fixture->session);
+    rule_set_free(fixture->now.rules);
     while (fixture->calls) {
         struct called *call = fixture->calls;
         RULE(call->answers == 1 || (call->kept && !call->answers));
@@ -385,10 +500,18 @@ void fixture_free(struct fixture *fixture)
         free(made->request_id);
         free(made->option_id);
         free(made->message);
+        free(made->by);
+        free(made->user);
+        free(made->rule_id);
+        free(made->policy);
+        free(made->made_rule_id);
     }
     free(fixture->records);
     json_object_put(fixture->requests);
     json_object_put(fixture->ordered);
+    json_object_put(fixture->ends);
+    json_object_put(fixture->decided);
+    json_object_put(fixture->feed);
     json_object_put(fixture->prompts);
     free(fixture->open_turn);
     buffer_free(&fixture->trace);
@@ -494,8 +617,8 @@ static const char *kind_name(enum option_kind kind)
     return names[kind];
 }
 
-void fixture_ask_with(struct fixture *fixture, const char *request_id, const struct permission_option *options,
-                      size_t count)
+static struct permission_ask *ask_new(struct fixture *fixture, const char *request_id,
+                                      const struct permission_option *options, size_t count)
 {
     struct permission_ask *ask = calloc(1, sizeof(*ask));
     CHECK(ask);
@@ -511,7 +634,84 @@ void fixture_ask_with(struct fixture *fixture, const char *request_id, const str
             .option_id = copy(options[i].option_id), .name = copy(options[i].name ? options[i].name : "Name"),
             .kind_name = copy(kind_name(options[i].kind)), .kind = options[i].kind};
     }
+    return ask;
+}
+
+void fixture_ask_with(struct fixture *fixture, const char *request_id, const struct permission_option *options,
+                      size_t count)
+{
+    say(fixture, (struct agent_notice){.kind = NOTICE_PERMISSION, .ask = ask_new(fixture, request_id, options, count)});
+}
+
+void fixture_ask_for(struct fixture *fixture, const char *request_id, const char *kind, const char *command,
+                     const char *path)
+{
+    char yes[] = "yes", ever[] = "ever", no[] = "no";
+    const struct permission_option options[] = {{.option_id = yes, .kind = OPTION_ALLOW_ONCE},
+                                                {.option_id = ever, .kind = OPTION_ALLOW_ALWAYS},
+                                                {.option_id = no, .kind = OPTION_REJECT_ONCE}};
+    struct permission_ask *ask = ask_new(fixture, request_id, options, array_size(options));
+    free(ask->kind);
+    ask->kind = copy(kind);
+    free(ask->command);
+    ask->command = copy(command ? command : path);
+    ask->rule_command = copy(command && rule_command_plain(command) ? command : NULL);
+    if (path) {
+        ask->paths = calloc(1, sizeof(char *));
+        CHECK(ask->paths);
+        ask->paths[0] = copy(path);
+        ask->path_count = 1;
+        ask->paths_whole = true;
+    }
     say(fixture, (struct agent_notice){.kind = NOTICE_PERMISSION, .ask = ask});
+}
+
+bool fixture_looked(struct fixture *fixture, const char *request_id, const char *real)
+{
+    const struct permission *permission = fixture->session->looking;
+    while (permission && strcmp(permission->ask->request_id, request_id)) {
+        permission = permission->next;
+    }
+    size_t count = permission ? permission->ask->path_count : 1;
+    char **paths = calloc(count + 1, sizeof(char *));
+    CHECK(paths);
+    for (size_t i = 0; i < count; i++) {
+        paths[i] = copy(!i && real ? real : permission ? permission->ask->paths[i] : "/gone");
+    }
+    if (session_permission_looked(fixture->session, &fixture->sink, &fixture->now, request_id, paths, true)) {
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(paths[i]);
+    }
+    free(paths);
+    return false;
+}
+
+void fixture_ask_shape(struct fixture *fixture, const char *request_id, const char *command,
+                       const struct permission_option *options, size_t count)
+{
+    struct permission_ask *ask = ask_new(fixture, request_id, options, count);
+    ask->rule_command = copy(command);
+    say(fixture, (struct agent_notice){.kind = NOTICE_PERMISSION, .ask = ask});
+    if (command) {
+        fixture_looked(fixture, request_id, NULL);
+    }
+}
+
+void fixture_ask_command(struct fixture *fixture, const char *request_id, const char *command)
+{
+    fixture_ask_for(fixture, request_id, "execute", command, NULL);
+    if (fixture->session->looking) {
+        fixture_looked(fixture, request_id, NULL);
+    }
+}
+
+struct record *fixture_policy(struct fixture *fixture, const char *user, const char *policy)
+{
+    struct caller caller = fixture_caller(fixture, user);
+    session_set_policy(fixture->session, &fixture->sink, &fixture->now, &caller, policy);
+    return fixture_answer_of(fixture, fixture->call_count);
 }
 
 void fixture_ask(struct fixture *fixture, const char *request_id)
@@ -571,7 +771,9 @@ void fixture_expire(struct fixture *fixture, int what)
     if (armed) {
         armed->over = true;
     }
-    if (what == ARM_CANCEL) {
+    if (what == ARM_LOOK) {
+        session_look_expired(fixture->session, &fixture->sink, &fixture->now, armed->request_id);
+    } else if (what == ARM_CANCEL) {
         session_cancel_expired(fixture->session, &fixture->sink, &fixture->now);
     } else if (what == ARM_AGENT_IDLE) {
         session_idle_expired(fixture->session, &fixture->sink, &fixture->now);
@@ -598,7 +800,7 @@ static void put(struct buffer *out, const char *before, const char *text, const 
 
 static const char *const arm_names[] = {[ARM_PERMISSION] = "permission", [ARM_CANCEL] = "cancel",
                                         [ARM_START] = "start", [ARM_AGENT_IDLE] = "idle",
-                                        [ARM_PROOF] = "proof", [ARM_SETTING] = "setting"};
+                                        [ARM_PROOF] = "proof", [ARM_LOOK] = "look", [ARM_SETTING] = "setting"};
 static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = "failed",
                                         [RUN_CRASHED] = "crashed", [RUN_OVER] = "over"};
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
@@ -608,7 +810,7 @@ static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANC
 
 static void trace(struct buffer *out, const struct record *made)
 {
-    static const char *const details[] = {"phase", "status", "stopReason", "code", "outcome", "reason"};
+    static const char *const details[] = {"phase", "status", "stopReason", "code", "outcome", "reason", "policy"};
     char detail[128];
     switch (made->kind) {
     case RECORD_EVENT: {
@@ -646,6 +848,14 @@ static void trace(struct buffer *out, const struct record *made)
     case RECORD_FEED:
         put(out, "feed", made->waiting ? "+" : "-", NULL);
         break;
+    case RECORD_LOOK:
+        put(out, "?", "look", NULL);
+        break;
+    case RECORD_RULE:
+        put(out, "rule", made->change == RULE_MADE ? "+" : "-", NULL);
+        break;
+    case RECORD_DECIDED:
+        break;
     }
 }
 
@@ -659,6 +869,25 @@ const char *fixture_trace(struct fixture *fixture)
     }
     buffer_byte(&fixture->trace, 0);
     return fixture->trace.data;
+}
+
+const struct record *fixture_last_decision(const struct fixture *fixture)
+{
+    for (size_t i = fixture->count; i-- > 0;) {
+        if (fixture->records[i].kind == RECORD_DECIDED) {
+            return &fixture->records[i];
+        }
+    }
+    return NULL;
+}
+
+size_t fixture_decisions(const struct fixture *fixture)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < fixture->count; i++) {
+        found += fixture->records[i].kind == RECORD_DECIDED && fixture->records[i].request_id;
+    }
+    return found;
 }
 
 struct json_object *fixture_last_event(const struct fixture *fixture, const char *type)

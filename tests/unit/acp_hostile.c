@@ -116,8 +116,42 @@ static void adopt(struct json_object *message)
     }
 }
 
+/* What the agent has the host do: asked for as wrongly as all the rest. */
+static const char *const services[] = {
+    "{\"id\":1,\"method\":\"fs/read_text_file\",\"params\":{\"sessionId\":\"s\",\"path\":\"/w/a\",\"line\":2,\"limit\":3}}",
+    "{\"id\":2,\"method\":\"fs/write_text_file\",\"params\":{\"sessionId\":\"s\",\"path\":\"/w/b\",\"content\":\"c\"}}",
+    "{\"id\":3,\"method\":\"terminal/create\",\"params\":{\"sessionId\":\"s\",\"command\":\"x\",\"args\":[\"y\"],"
+    "\"env\":[{\"name\":\"A\",\"value\":\"b\"}],\"cwd\":\"/w/d\",\"outputByteLimit\":9}}",
+    "{\"id\":4,\"method\":\"terminal/output\",\"params\":{\"sessionId\":\"s\",\"terminalId\":\"term-1-1\"}}",
+    "{\"id\":5,\"method\":\"terminal/wait_for_exit\",\"params\":{\"sessionId\":\"s\",\"terminalId\":\"term-1-1\"}}",
+    "{\"id\":6,\"method\":\"terminal/kill\",\"params\":{\"sessionId\":\"s\",\"terminalId\":\"term-1-2\"}}",
+    "{\"id\":7,\"method\":\"terminal/release\",\"params\":{\"sessionId\":\"s\",\"terminalId\":\"term-1-2\"}}",
+    "{\"method\":\"$/cancel_request\",\"params\":{\"requestId\":5}}",
+    "{\"method\":\"session/update\",\"params\":{\"sessionId\":\"s\",\"update\":{\"sessionUpdate\":\"tool_call\",\"toolCallId\":"
+    "\"t\",\"content\":[{\"type\":\"terminal\",\"terminalId\":\"term-1-1\"}]}}}",
+};
+
+/* And what comes of it, whether it was asked for or not. */
+static void serve(struct host *host)
+{
+    struct file_call call = {.outcome = (enum file_outcome)below(FILE_FAILED + 1), .error = EIO};
+    acp_peer_file(host->peer, below(host->file_count + 2), &call);
+    uint64_t number = 1 + below(3);
+    switch (below(4)) {
+    case 0:
+        acp_peer_terminal_started(host->peer, number, below(4) == 0 ? "not" : NULL);
+        break;
+    case 1:
+        acp_peer_terminal_exited(host->peer, number, (int)below(3) - 1, (int)below(70));
+        break;
+    default:
+        acp_peer_terminal_output(host->peer, number, "some \xe2\x82 output", below(14));
+    }
+}
+
 static void step(struct host *host)
 {
+    serve(host);
     struct json_object *message = NULL;
     CU_ASSERT_EQUAL(json_object_deep_copy(lines[below(line_count)], &message, NULL), 0);
     adopt(message);
@@ -150,10 +184,16 @@ static void nonsense_ends_in_order(void)
     load("gemini");
     load("opencode");
     load("sdk-example");
+    for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
+        for (int times = 0; times < 8; times++) {
+            CU_ASSERT_TRUE_FATAL(line_count < LINES_MAX);
+            lines[line_count++] = json_tokener_parse(services[i]);
+        }
+    }
     CU_ASSERT_TRUE_FATAL(line_count > 200);
     for (int round = 0; round < ROUNDS; round++) {
         struct host host;
-        host_open_ready(&host, &(struct host_options){50, 100 + below(1000), 1, NULL, NULL, 0}, NULL);
+        host_open_ready(&host, &(struct host_options){50, 100 + below(1000), 1, NULL, NULL, 0, ACP_OFFER_FS | ACP_OFFER_TERMINAL}, NULL);
         for (int i = 0; i < STEPS / ROUNDS; i++) {
             step(&host);
         }

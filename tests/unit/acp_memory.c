@@ -30,7 +30,11 @@ char *strdup(const char *text)
     "{\"method\":\"session/"                                                                       \
     "update\",\"params\":{\"sessionId\":\"s\",\"update\":{\"sessionUpdate\":" members "}}}"
 
-/* "P": a prompt is given; "A": the permission is answered; "C": cancelled; "T": time passes. */
+#define REQUEST(id, method, members)                                                               \
+    "{\"id\":" #id ",\"method\":\"" method "\",\"params\":{\"sessionId\":\"s\"," members "}}"
+
+/* "P": a prompt is given; "A": the permission is answered; "C": cancelled; "T": time passes; "F":
+ * the file is read; "M": it is missing; "S", "O", "X": the terminal runs, writes, ends. */
 static const char *const script[] = {
     "{\"id\":0,\"result\":{\"protocolVersion\":1,\"authMethods\":[]}}",
     "{\"id\":1,\"result\":{\"sessionId\":\"s\",\"modes\":{\"currentModeId\":\"m\","
@@ -49,7 +53,7 @@ static const char *const script[] = {
     UPDATE(
         "\"tool_call\",\"toolCallId\":\"c\",\"title\":\"bash\",\"rawInput\":{\"command\":\"ls\"}"),
     "{\"id\":\"x\",\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"s\","
-    "\"toolCall\":{\"toolCallId\":\"c\",\"locations\":[{\"path\":\"/a\"}]},\"options\":"
+    "\"toolCall\":{\"toolCallId\":\"c\",\"kind\":\"execute\"},\"options\":"
     "[{\"optionId\":\"o\",\"kind\":\"allow_once\"}]}}",
     "A",
     UPDATE("\"tool_call_update\",\"toolCallId\":\"c\",\"status\":\"in_progress\",\"content\":[{"
@@ -64,7 +68,8 @@ static const char *const script[] = {
         "\"tool_call_update\",\"toolCallId\":\"c\",\"status\":\"completed\",\"rawOutput\":\"r\""),
     UPDATE("\"tool_call_update\",\"toolCallId\":\"c\",\"title\":\"late\""),
     "{\"id\":\"y\",\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"s\","
-    "\"toolCall\":{\"toolCallId\":\"e\",\"kind\":\"switch_mode\",\"rawInput\":{\"plan\":\"p\"}},"
+    "\"toolCall\":{\"toolCallId\":\"e\",\"kind\":\"switch_mode\",\"rawInput\":{\"plan\":\"p\"},"
+    "\"locations\":[{\"path\":\"a\"},{\"path\":\"/b\"}]},"
     "\"options\":[{\"optionId\":\"o\"}]}}",
     "{\"method\":\"$/cancel_request\",\"params\":{\"requestId\":\"y\"}}",
     /* LONG: so long that it is cut. */
@@ -79,6 +84,21 @@ static const char *const script[] = {
     UPDATE("\"session_info_update\",\"title\":\"t\""),
     UPDATE("\"something new\",\"x\":[1,{\"y\":null}]"),
     "{\"id\":9,\"method\":\"fs/read_text_file\"}",
+    REQUEST(10, "fs/read_text_file", "\"path\":\"/w/a\""),
+    "F",
+    REQUEST(11, "fs/write_text_file", "\"path\":\"/w/a\",\"content\":\"text\""),
+    "M",
+    REQUEST(12, "terminal/create",
+            "\"command\":\"x y\",\"cwd\":\"/w/d\",\"env\":[{\"name\":\"A\",\"value\":\"b\"}]"),
+    "S",
+    REQUEST(13, "terminal/wait_for_exit", "\"terminalId\":\"term-1-1\""),
+    "O",
+    UPDATE("\"tool_call\",\"toolCallId\":\"f\",\"content\":[{\"type\":\"terminal\",\"terminalId\":"
+           "\"term-1-1\"}]"),
+    "O",
+    REQUEST(14, "terminal/output", "\"terminalId\":\"term-1-1\""),
+    "X",
+    REQUEST(15, "terminal/release", "\"terminalId\":\"term-1-1\""),
     "C",
     "{\"id\":2,\"result\":{\"stopReason\":\"cancelled\",\"usage\":{\"totalTokens\":1}}}",
     "P",
@@ -121,6 +141,32 @@ static void take_notice(void *context, struct agent_notice *notice)
     agent_notice_clear(notice);
 }
 
+static uint64_t last_serial;
+static char file_text[] = "text";
+
+static enum err take_file(void *context, uint64_t serial, struct file_call *call)
+{
+    (void)context;
+    last_serial = serial;
+    file_call_clear(call);
+    return ERR_OK;
+}
+
+static enum err take_command(void *context, uint64_t number, const struct terminal_command *command,
+                             char *why)
+{
+    (void)context;
+    (void)why;
+    CU_ASSERT_TRUE(number == 1 && command->argument_count == 3);
+    return ERR_OK;
+}
+
+static void take_command_end(void *context, uint64_t number, bool at_once)
+{
+    (void)context;
+    CU_ASSERT_TRUE(number == 1 && at_once);
+}
+
 static void step(struct acp_peer *peer, const char *line, struct json_object *message, int64_t now)
 {
     acp_peer_time(peer, (struct instant){now * 10000000}, now * 10);
@@ -137,6 +183,21 @@ static void step(struct acp_peer *peer, const char *line, struct json_object *me
     case 'T':
         acp_peer_time(peer, (struct instant){now * 10000000 + 100000000}, now * 10 + 100);
         acp_peer_tick(peer);
+        break;
+    case 'F':
+        acp_peer_file(peer, last_serial, &(struct file_call){.content = file_text, .length = 4});
+        break;
+    case 'M':
+        acp_peer_file(peer, last_serial, &(struct file_call){.outcome = FILE_MISSING});
+        break;
+    case 'S':
+        acp_peer_terminal_started(peer, 1, NULL);
+        break;
+    case 'O':
+        acp_peer_terminal_output(peer, 1, "out\xe2put", 7);
+        break;
+    case 'X':
+        acp_peer_terminal_exited(peer, 1, 0, 0);
         break;
     default: {
         enum err err = acp_peer_message(peer, message);
@@ -155,8 +216,10 @@ static bool play(void)
                                   .run = 1,
                                   .delta_window_ms = 50,
                                   .max_message_text = 64,
-                                  .version = "1"};
-    struct acp_sink sink = {NULL, take_line, take_event, take_blobs, take_notice};
+                                  .version = "1",
+                                  .offers = ACP_OFFER_FS | ACP_OFFER_TERMINAL};
+    struct acp_sink sink = {NULL,      take_line,    take_event,      take_blobs, take_notice,
+                            take_file, take_command, take_command_end};
     struct acp_peer *peer = NULL;
     enum err err = acp_peer_new(&peer, &options, &sink);
     if (err != ERR_OK) {

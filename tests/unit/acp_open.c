@@ -12,7 +12,7 @@ static const char can_neither[] = INITIALIZED("\"loadSession\":false,\"sessionCa
 
 static void begin(struct host *host, const char *resume, const char *login, const char *initialized)
 {
-    host_open(host, &(struct host_options){50, 256 * 1024, 1, resume, login, 0});
+    host_open(host, &(struct host_options){50, 256 * 1024, 1, resume, login, 0, 0});
     acp_peer_start(host->peer);
     host_sayf(host, "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":%s}", initialized);
 }
@@ -185,6 +185,26 @@ static void what_cannot_be_had_again_is_new(void)
     }
 }
 
+/* The session's id is known before the session is there, and when it never comes to be. */
+static void nothing_is_asked_for_before_the_session_is_there(void)
+{
+    static const char ask[] =
+        "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"old\","
+        "\"toolCall\":{\"toolCallId\":\"c\"},\"options\":[{\"optionId\":\"y\",\"name\":\"Y\",\"kind\":\"allow_once\"}]}}";
+    for (int stage = 0; stage < 3; stage++) {
+        struct host host;
+        begin(&host, "old", NULL, stage < 2 ? can_load : "{}");
+        if (stage == 1) {
+            answer(&host, "\"result\":{}");
+        }
+        host_say(&host, ask);
+        TEST_TEXT(at(host_last_sent(&host), "error/code"), "-32602");
+        CU_ASSERT_PTR_NULL(host_last_notice(&host, NOTICE_PERMISSION));
+        TEST_TEXT(host_kinds(&host), "");
+        host_close(&host);
+    }
+}
+
 static void an_agent_that_dies_while_it_loads_has_failed(void)
 {
     struct host host;
@@ -281,6 +301,7 @@ static void what_the_agent_takes_is_known(void)
 TEST_MAIN("acp_open", TEST(a_new_session_has_nothing_to_remember), TEST(resuming_is_tried_before_loading),
           TEST(what_is_replayed_is_no_event), TEST(what_is_no_conversation_comes_through),
           TEST(a_replay_that_goes_on_is_waited_for_but_not_for_ever), TEST(what_cannot_be_had_again_is_new),
+          TEST(nothing_is_asked_for_before_the_session_is_there),
           TEST(an_agent_that_dies_while_it_loads_has_failed), TEST(it_logs_in_once_as_configured),
           TEST(a_login_that_is_refused_says_why), TEST(a_session_is_closed_where_the_agent_can),
           TEST(what_the_agent_takes_is_known))

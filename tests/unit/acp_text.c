@@ -202,7 +202,7 @@ static void text_between_turns_belongs_to_none(void)
 static void a_long_message_is_several(void)
 {
     struct host host;
-    host_open_ready(&host, &(struct host_options){50, 100, 9, NULL, NULL, 0}, NULL);
+    host_open_ready(&host, &(struct host_options){50, 100, 9, NULL, NULL, 0, 0}, NULL);
     host_prompt(&host);
     char text[1024] = "";
     for (int i = 0; i < 250; i++) {
@@ -226,7 +226,7 @@ static void a_long_message_is_several(void)
 static void a_message_of_exactly_the_limit_is_one(void)
 {
     struct host host;
-    host_open_ready(&host, &(struct host_options){50, 100, 1, NULL, NULL, 0}, NULL);
+    host_open_ready(&host, &(struct host_options){50, 100, 1, NULL, NULL, 0, 0}, NULL);
     host_prompt(&host);
     for (int i = 0; i < 10; i++) {
         host_text(&host, "0123456789");
@@ -280,7 +280,7 @@ static void all_texts_arrive_however_they_are_cut(void)
     for (int round = 0; round < 400; round++) {
         struct host host;
         size_t length = random_text(text, sizeof text);
-        host_open_ready(&host, &(struct host_options){50, 64 + below(400), 1, NULL, NULL, 0}, NULL);
+        host_open_ready(&host, &(struct host_options){50, 64 + below(400), 1, NULL, NULL, 0, 0}, NULL);
         host_prompt(&host);
         for (size_t at_byte = 0; at_byte < length;) {
             char part[64];

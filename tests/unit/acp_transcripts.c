@@ -439,7 +439,7 @@ static void play_file(const char *name, const char *load, int turns, size_t call
     snprintf(path, sizeof path, "%s/transcripts/%s.jsonl", TEST_SOURCE_DIR, name);
     FILE *file = fopen(path, "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    host_open(&play.host, &(struct host_options){50, 256 * 1024, 1, load, NULL, 0});
+    host_open(&play.host, &(struct host_options){50, 256 * 1024, 1, load, NULL, 0, 0});
     while ((length = getline(&line, &size, file)) > 0) {
         play_line(&play, line);
     }

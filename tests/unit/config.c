@@ -125,6 +125,7 @@ static void every_kind_of_value_is_read(void)
              "  environment = {\"A=1\", \"B=x=y\"}\n"
              "  install = \"npm install -g one\"\n"
              "  permission-timeout-ms = 0\n"
+             "  offers = {terminal, \"fs\"}\n"
              "}\n"
              "agent two.2 { command = two }\n");
     TEST_TEXT(fixture.error.reason != NULL ? fixture.error.reason : "fine", "fine");
@@ -152,12 +153,14 @@ static void every_kind_of_value_is_read(void)
     TEST_TEXT(one->environment.items[1], "B=x=y");
     TEST_TEXT(one->install, "npm install -g one");
     CU_ASSERT_EQUAL(one->permission_timeout_ms, 0);
+    CU_ASSERT(one->offers_fs && one->offers_terminal);
     CU_ASSERT_EQUAL(one->line, 14);
     const struct config_agent *two = config_agent(config, "two.2");
     CU_ASSERT_PTR_NOT_NULL_FATAL(two);
     TEST_TEXT(two->title, "two.2");
     TEST_TEXT(two->command.items[0], "two");
     CU_ASSERT_EQUAL(two->permission_timeout_ms, 60000);
+    CU_ASSERT(!two->offers_fs && !two->offers_terminal);
     finish(&fixture);
 }
 
@@ -223,6 +226,8 @@ static void agents_are_checked(void)
             "agent a: environment: item 2 is not KEY=VALUE");
     refused("agent a {\n command = x\n permission-timeout-ms = x }", 3,
             "agent a: permission-timeout-ms: \"x\" is not a whole number");
+    refused("agent a {\n command = x\n offers = {fs, files} }", 3,
+            "agent a: offers: \"files\" is neither fs nor terminal");
     refused("agent a {\n command = x\n agent-idle-ms = 99999999999 }", 3,
             "agent a: agent-idle-ms: 99999999999 is out of bounds: 0 to 2592000000 milliseconds");
     refused("agent a {\n command = x\n memory-limit = 1M }", 3,
@@ -275,12 +280,64 @@ static void agents_that_start_in_the_same_way_have_the_same_digest(void)
         {"agent a { command = {x, y}\n environment = {\"A=1\"} }", false},
         {"agent a { command = {x, y}\n memory-limit = 1G }", false},
         {"agent a { command = {x, y}\n cpu-limit-seconds = 1 }", false},
+        {"agent a { command = {x, y}\n offers = {fs} }", false},
     };
     struct digest first = digest_of("agent a { command = {x, y} }");
     for (size_t i = 0; i < array_size(rows); i++) {
         struct digest other = digest_of(rows[i].section);
         CU_ASSERT_EQUAL(digest_equal(&first, &other), rows[i].same);
     }
+}
+
+static void permissions_are_configured(void)
+{
+    struct fixture fixture =
+        load("permission-timeouts = {\"execute=300000\", \"edit=0\"}\n"
+             "permission-timeout-action = cancel\n"
+             "default-policy = read-only\n"
+             "forbidden-policies = {trust}\n"
+             "deny-paths = {\"/etc//x/\", \".git/\", \"/\"}\n"
+             "agent one { command = x }\n"
+             "agent two { command = x\n permission-timeouts = {\"edit=5\"}\n }\n"
+             "agent three { command = x\n permission-timeout-ms = 7\n permission-timeouts = {\"read=8\"}\n"
+             " permission-timeout-action = reject }\n");
+    TEST_TEXT(fixture.error.reason != NULL ? fixture.error.reason : "fine", "fine");
+    const struct config *config = fixture.config;
+    CU_ASSERT_EQUAL(config->default_policy, CONFIG_POLICY_READ_ONLY);
+    CU_ASSERT_EQUAL_FATAL(config->denied_paths.count, 3);
+    TEST_TEXT(config->denied_paths.items[0], "/etc/x");
+    TEST_TEXT(config->denied_paths.items[1], ".git");
+    TEST_TEXT(config->denied_paths.items[2], "/");
+    /* What is said of a kind, then what the agent's section says of all, then what is said of kinds in general. */
+    const struct config_agent *one = config_agent(config, "one"), *two = config_agent(config, "two");
+    const struct config_agent *three = config_agent(config, "three");
+    CU_ASSERT_EQUAL_FATAL(one->timeouts.kinds.count, 2);
+    TEST_TEXT(one->timeouts.kinds.items[0], "execute");
+    CU_ASSERT_EQUAL(one->timeouts.ms[0], 300000);
+    CU_ASSERT_EQUAL(one->timeouts.ms[1], 0);
+    CU_ASSERT_EQUAL(one->permission_timeout_action, ACTION_CANCEL);
+    CU_ASSERT_EQUAL_FATAL(two->timeouts.kinds.count, 3);
+    TEST_TEXT(two->timeouts.kinds.items[0], "edit");
+    CU_ASSERT_EQUAL(two->timeouts.ms[0], 5);
+    CU_ASSERT_EQUAL_FATAL(three->timeouts.kinds.count, 1);
+    CU_ASSERT_EQUAL(three->timeouts.ms[0], 8);
+    CU_ASSERT_EQUAL(three->permission_timeout_ms, 7);
+    CU_ASSERT_EQUAL(three->permission_timeout_action, ACTION_REJECT);
+    finish(&fixture);
+
+    refused("\npermission-timeouts = {execute}", 2, "permission-timeouts: \"execute\" is not KIND=MILLISECONDS");
+    refused("permission-timeouts = {\"a=1\", \"a=2\"}", 1, "permission-timeouts: the kind of \"a=2\" stands there twice");
+    refused("permission-timeouts = {\"a=x\"}", 1, "permission-timeouts: \"x\" is not a whole number");
+    refused("permission-timeout-action = maybe", 1, "permission-timeout-action: \"maybe\" is neither reject nor cancel");
+    refused("default-policy = yes", 1, "default-policy: \"yes\" is none of ask, read-only, trust");
+    refused("forbidden-policies = {no}", 1, "forbidden-policies: \"no\" is none of ask, read-only, trust");
+    refused("forbidden-policies = {ask}", 1, "forbidden-policies: ask is the default-policy");
+    refused("deny-kinds = {\"a b\"}", 1, "deny-kinds: \"a b\" is no kind of tool");
+    refused("deny-paths = {\"a/../b\"}", 1, "deny-paths: a/../b: write it without . and ..");
+    refused("agent a { command = x\n permission-timeouts = {x} }", 2,
+            "agent a: permission-timeouts: \"x\" is not KIND=MILLISECONDS");
+    refused("agent a { command = x\n permission-timeout-action = x }", 2,
+            "agent a: permission-timeout-action: \"x\" is neither reject nor cancel");
 }
 
 static void addresses_are_explicit_and_guarded(void)
@@ -672,7 +729,8 @@ TEST_MAIN("config", TEST(the_defaults_are_those_of_the_table),
           TEST(the_data_folder_follows_the_environment), TEST(every_kind_of_value_is_read),
           TEST(errors_name_the_line), TEST(what_is_not_closed_is_an_error_where_it_begins),
           TEST(agents_are_checked), TEST(agents_have_numbers_of_their_own),
-          TEST(agents_that_start_in_the_same_way_have_the_same_digest), TEST(addresses_are_explicit_and_guarded),
+          TEST(agents_that_start_in_the_same_way_have_the_same_digest), TEST(permissions_are_configured),
+          TEST(addresses_are_explicit_and_guarded),
           TEST(set_overrides_the_file), TEST(files_that_cannot_be_read_are_errors),
           TEST(a_reload_keeps_what_needs_a_restart),
           TEST(a_reload_cannot_open_the_server_to_everybody), TEST(themes_are_json_objects),

@@ -42,7 +42,7 @@ static void a_family_has_one_head(void)
     char *text = written();
     CU_ASSERT_EQUAL(occurrences(text, "# TYPE signalbox_permissions_total counter\n"), 1);
     CU_ASSERT_EQUAL(occurrences(text, "# HELP signalbox_permissions_total "), 1);
-    CU_ASSERT_EQUAL(occurrences(text, "\nsignalbox_permissions_total{outcome=\""), 4);
+    CU_ASSERT_EQUAL(occurrences(text, "\nsignalbox_permissions_total{outcome=\""), 8);
     CU_ASSERT_EQUAL(occurrences(text, "# TYPE signalbox_permissions_requested_total "), 1);
     free(text);
 }

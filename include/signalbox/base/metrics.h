@@ -51,15 +51,23 @@
     X(COUNTER, AGENT_LINES, "signalbox_agent_lines_total", "Lines read from agents")               \
     X(COUNTER, AGENT_GARBAGE, "signalbox_agent_garbage_total", "Lines of agents that were no JSON-RPC") \
     X(COUNTER, AGENT_STALLS, "signalbox_agent_stalls_total", "Times an agent was not read because its credit was used up") \
+    X(COUNTER, AGENT_FILES, "signalbox_agent_files_total", "Files read or written for agents that asked for it") \
+    X(COUNTER, TERMINALS_STARTED, "signalbox_terminals_started_total", "Commands run for agents that asked for it") \
+    X(GAUGE, TERMINALS_RUNNING, "signalbox_terminals_running", "The same, now")                   \
     X(COUNTER, WIRELOG_BYTES, "signalbox_wire_log_bytes_total", "Bytes written to the wire log")   \
     X(COUNTER, WIRELOG_LOST, "signalbox_wire_log_lines_lost_total", "Lines that the wire log misses: its disk is slow, or fails") \
     X(GAUGE, CREDIT_BYTES, "signalbox_credit_bytes", "Bytes of agents' events not yet committed")  \
     X(COUNTER, PERMISSIONS_ASKED, "signalbox_permissions_requested_total", "Permission requests")  \
     X(GAUGE, PERMISSIONS_PENDING, "signalbox_permissions_pending", "Permission requests that wait for an answer") \
-    X(COUNTER, PERMISSIONS_ALLOWED, "signalbox_permissions_total{outcome=\"allowed\"}", "Permission requests ended") \
-    X(COUNTER, PERMISSIONS_REJECTED, "signalbox_permissions_total{outcome=\"rejected\"}", "Permission requests ended") \
-    X(COUNTER, PERMISSIONS_TIMEOUT, "signalbox_permissions_total{outcome=\"timeout\"}", "Permission requests ended") \
-    X(COUNTER, PERMISSIONS_CANCELLED, "signalbox_permissions_total{outcome=\"cancelled\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_ALLOWED_USER, "signalbox_permissions_total{outcome=\"allowed\",by=\"user\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_ALLOWED_RULE, "signalbox_permissions_total{outcome=\"allowed\",by=\"rule\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_ALLOWED_POLICY, "signalbox_permissions_total{outcome=\"allowed\",by=\"policy\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_REJECTED_USER, "signalbox_permissions_total{outcome=\"rejected\",by=\"user\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_REJECTED_POLICY, "signalbox_permissions_total{outcome=\"rejected\",by=\"policy\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_REJECTED_LIMIT, "signalbox_permissions_total{outcome=\"rejected\",by=\"limit\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_TIMEOUT, "signalbox_permissions_total{outcome=\"timeout\",by=\"timeout\"}", "Permission requests ended") \
+    X(COUNTER, PERMISSIONS_CANCELLED, "signalbox_permissions_total{outcome=\"cancelled\",by=\"cancellation\"}", "Permission requests ended") \
+    X(GAUGE, RULES, "signalbox_rules", "Rules that answer permission requests in a person's place") \
     X(COUNTER, HTTP_REQUESTS, "signalbox_http_requests_total", "HTTP requests served")             \
     X(COUNTER, LOGIN_FAILURES, "signalbox_login_failures_total", "Logins refused")                 \
     X(COUNTER, CONFIG_RELOADS, "signalbox_config_reloads_total", "Configurations published")       \

@@ -15,6 +15,7 @@
     X(SOCKET, "socket")                                                                            \
     X(DISPATCH, "dispatch")                                                                        \
     X(AGENT, "agent")                                                                              \
+    X(FILES, "files")                                                                              \
     X(TIMER, "timer")                                                                              \
     X(JOURNAL, "journal")                                                                          \
     X(HISTORY, "history")                                                                          \
@@ -39,6 +40,8 @@ must_check enum err thread_start(struct thread *thread, enum thread_role role, i
                                  void (*run)(void *context), void *context);
 /* Waits for its end. Fine on one that was never started. */
 void thread_join(struct thread *thread);
+/* Nobody will wait for its end any more. */
+void thread_leave(struct thread *thread);
 
 /* For threads that we did not start (main, CivetWeb's). */
 void thread_adopt(enum thread_role role, int index);

@@ -16,6 +16,7 @@
 #include "signalbox/base/err.h"
 #include "signalbox/core/agent.h"
 #include "signalbox/core/blob.h"
+#include "signalbox/core/host_calls.h"
 
 struct acp_sink {
     void *context;
@@ -27,7 +28,20 @@ struct acp_sink {
     void (*blobs)(void *context, struct blob *blobs);
     /* The notice's contents pass to the callee (agent_notice_clear). */
     void (*notice)(void *context, struct agent_notice *notice);
+
+    /* The rest is only called where it is offered (acp_options.offers). */
+
+    /* A file is to be read or written; acp_peer_file answers. The call's contents pass to the callee on success. */
+    enum err (*file)(void *context, uint64_t serial, struct file_call *call);
+    /* A command is to be run. On success acp_peer_terminal_started says whether it runs, later; on failure `why` (of
+     * TERMINAL_WHY_SIZE bytes) may say more. */
+    enum err (*terminal_start)(void *context, uint64_t number, const struct terminal_command *command, char *why);
+    /* End it, with all that it started: in order, or at once, and then it is not spoken of any more. */
+    void (*terminal_end)(void *context, uint64_t number, bool at_once);
 };
+
+/* What is done for an agent that asks for it; told to it in `initialize`. */
+enum acp_offer { ACP_OFFER_FS = 1, ACP_OFFER_TERMINAL = 2 };
 
 struct acp_options {
     const char *session_id; /* Signalbox's own; copied */
@@ -44,6 +58,7 @@ struct acp_options {
                                 none. Copied */
     const char *login;       /* the authMethod to authenticate with when the agent wants a login; NULL for none.
                                 Copied */
+    unsigned offers;         /* of enum acp_offer */
 };
 
 struct acp_peer;
@@ -77,6 +92,18 @@ void acp_peer_set(struct acp_peer *peer, const char *token, const char *option_i
 /* session/close, if the agent has it: the session will not be resumed. The process is to be ended afterwards. */
 void acp_peer_close(struct acp_peer *peer);
 
+/* What the sink was asked for. Of calls, serials and numbers that are not known any more nothing is done. Borrowed. */
+
+/* The file was read or written, or not. */
+void acp_peer_file(struct acp_peer *peer, uint64_t serial, const struct file_call *call);
+/* True while so many files are on their way that the agent is not to be read. */
+bool acp_peer_is_full(const struct acp_peer *peer);
+/* The command runs, or (`why` not NULL) cannot. Before everything else about it. */
+void acp_peer_terminal_started(struct acp_peer *peer, uint64_t number, const char *why);
+void acp_peer_terminal_output(struct acp_peer *peer, uint64_t number, const char *bytes, size_t length);
+/* Its own process has ended, with this status or (`code` -1) by this signal. After all that it wrote. */
+void acp_peer_terminal_exited(struct acp_peer *peer, uint64_t number, int code, int signal);
+
 /* When acp_peer_tick wants to be called next (INSTANT_NEVER: not at all), and the call: sends what windows hold. */
 struct instant acp_peer_deadline(const struct acp_peer *peer);
 void acp_peer_tick(struct acp_peer *peer);
@@ -91,6 +118,8 @@ bool acp_peer_in_turn(const struct acp_peer *peer);
 
 /* How many of its permission requests wait for an answer. */
 size_t acp_peer_asks(const struct acp_peer *peer);
+/* True while files that it asked for are on their way. */
+bool acp_peer_has_files(const struct acp_peer *peer);
 /* The method of our request that it has not answered yet, the prompt's before others; NULL: it owes us nothing. */
 const char *acp_peer_waits_for(const struct acp_peer *peer);
 

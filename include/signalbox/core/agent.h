@@ -33,6 +33,18 @@ struct permission_ask {
     char *refs, *event_refs; /* the second with paths within its event */
     struct permission_option *options;
     size_t option_count;
+
+    /* What rules look at (core/rule.h); the first part as the agent's side found it in the request. */
+    bool command_cut;    /* `command` is not all of it */
+    char *rule_command;  /* the command, where the request is known to be no more than it, in its workspace; else NULL */
+    char **paths;        /* what it names, absolute, `..` and links as they were written; RULE_PATHS_MAX at most */
+    size_t path_count;
+    bool paths_whole;    /* these are known to be all that it touches */
+    bool paths_left_out; /* it names something that is not in `paths`: too many, too long, not a path */
+    /* What maintenance found on the disk. */
+    bool looked;
+    bool workspace_real; /* the workspace is still the folder that it was, not a link */
+    char **real_paths;   /* each with its links resolved, NULL for one that cannot be; NULL: not looked at */
 };
 void permission_ask_free(struct permission_ask *ask);
 

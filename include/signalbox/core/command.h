@@ -32,6 +32,7 @@ enum command_type {
     COMMAND_PING,
     COMMAND_LIST_PERMISSIONS, /* REST only: GET /v1/permissions */
     COMMAND_GET_SESSION,      /* REST only: GET /v1/sessions/{id} */
+    COMMAND_DELETE_RULE,      /* REST only: DELETE /v1/rules/{id} */
     COMMAND_STORE_BLOB,       /* REST only: POST /v1/sessions/{id}/blobs */
     COMMAND_AGENT_STATES,     /* REST only: GET /v1/agents, the part that only the dispatcher knows */
     COMMAND_TYPE_COUNT
@@ -58,6 +59,7 @@ struct command {
     char *option_id, *decision, *message;
     enum flag allowed, allow, always_allow, all;
     char *updated_input; /* JSON text */
+    char *rule_id;
     char *remember_scope, *remember_match;
     int64_t remember_expires_at; /* 0: absent */
     char *policy, *mode_id, *config_id;

@@ -15,6 +15,11 @@ must_check enum err recovery_new(struct recovery **out, const char *session_id);
 void recovery_free(struct recovery *recovery); /* NULL is fine */
 /* The next event of the log, whole, in order, from where something was opened. Borrowed. */
 must_check enum err recovery_read(struct recovery *recovery, struct json_object *event);
+/* The requests that wait for an answer, oldest first, with what was shown of them (JSON text): for the audit, before
+ * recovery_finish ends them. An error of `visit` stops it. Borrowed for the call. */
+must_check enum err recovery_permissions(const struct recovery *recovery,
+                                         enum err (*visit)(void *context, const char *request_id, const char *request),
+                                         void *context);
 /* Where what ends goes. What an event refers to passes to `blob` before it. An error stops it. */
 struct recovery_sink {
     void *context;

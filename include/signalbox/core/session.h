@@ -11,6 +11,7 @@
 #include "signalbox/base/clock.h"
 #include "signalbox/core/agent.h"
 #include "signalbox/core/command.h"
+#include "signalbox/core/rule.h"
 
 /* The phases, by the names that clients see, and which may follow which. */
 #define SESSION_PHASES(X)                                                                          \
@@ -31,6 +32,21 @@ const char *session_phase_name(enum session_phase phase);
 /* false if it is none of ours. */
 bool session_phase_parse(const char *name, enum session_phase *out);
 bool session_phase_may_follow(enum session_phase from, enum session_phase to);
+
+/* What happens to permission requests, by the names that clients see. */
+#define SESSION_POLICIES(X)                                                                        \
+    X(ASK, "ask")             /* a person is asked */                                              \
+    X(READ_ONLY, "read-only") /* what only looks passes, all else is rejected */                   \
+    X(TRUST, "trust")         /* everything passes, and is recorded */
+enum session_policy {
+#define X(symbol, name) POLICY_##symbol,
+    SESSION_POLICIES(X)
+#undef X
+        POLICY_COUNT
+};
+const char *session_policy_name(enum session_policy policy);
+/* false if it is none of ours. */
+bool session_policy_parse(const char *name, enum session_policy *out);
 
 /* The process behind the session, as far as the dispatcher has heard. */
 enum agent_life {
@@ -62,6 +78,7 @@ struct place_answer {
 struct caller {
     const char *user, *client_id;
     const char *id;      /* of the command; NULL for none */
+    const char *address, *transport; /* from where: of the peer; "websocket" or "http" */
     const void *reply;   /* where answers go; the sink knows what it is */
 };
 
@@ -82,8 +99,11 @@ struct permission {
     char *request_json;    /* the `request` object as clients see it */
     int64_t created_at, expires_at; /* wall ms; expires_at 0 for never */
     void *deadline;        /* the sink's handle; NULL for none */
+    struct rule_option remember[RULE_OPTIONS_MAX]; /* its `rememberOptions` */
+    size_t remember_count;
     enum permission_outcome outcome;
-    char *option_id, *by_user;
+    char *option_id;
+    char *by_user, *by_rule, *by_policy; /* who or what answered: one of them */
     int64_t ended_at;
 };
 enum { PERMISSIONS_REMEMBERED = 64 };
@@ -144,6 +164,7 @@ struct session {
     size_t queued;
     bool queue_paused;
     struct permission *pending, *ended; /* pending: oldest first; ended: newest first, PERMISSIONS_REMEMBERED at most */
+    struct permission *looking; /* asked, and not shown yet: what they name is being looked up on the disk; oldest first */
     size_t pending_count;
     uint64_t outside_from; /* the oldest permission request outside a turn that is open: its number; 0 for none */
     struct close_waiter *close_waiters;
@@ -160,17 +181,45 @@ struct session {
 };
 
 /* What the session may use; from the configuration, at each call. */
+struct session_words {
+    char *const *items;
+    size_t count;
+};
 struct session_limits {
     int64_t permission_timeout_ms, cancel_timeout_ms, start_timeout_ms;
     int64_t idle_ms, proof_ms; /* 0: never */
-    size_t max_queued, max_pending;
+    struct session_words timeout_kinds; /* kinds of tool that have a deadline of their own, */
+    const int64_t *timeouts_ms;         /* and how long it is; 0 for ever */
+    bool timeout_cancels;               /* the agent is answered `cancelled` then, instead of no */
+    size_t max_queued, max_pending, max_rules, max_event_bytes;
+    /* What is rejected, whoever says yes: patterns of commands, kinds of tool, folders. */
+    struct session_words deny_commands, deny_kinds, deny_paths;
+    bool policy_forbidden[POLICY_COUNT];
+    enum session_policy default_policy;
 };
 
 struct session_now {
     struct instant at;
     int64_t wall_ms;
     const struct session_limits *limits;
+    struct rule_set *rules; /* all of them; the session adds what is to be remembered */
 };
+
+/* For the audit: how a request ended, or that the policy was changed. Borrowed for the call. */
+struct session_decision {
+    const struct permission *permission; /* with its outcome; NULL: the policy was changed */
+    const char *by;      /* "user", "rule", "policy", "timeout", "limit", "cancellation" */
+    const char *user;    /* the person behind it; NULL: nobody */
+    const char *rule_id, *policy;
+    const char *policy_before;
+    const char *reason;  /* of a cancellation; else why, for people */
+    const char *message; /* of the person */
+    const char *made_rule_id;
+    bool always_allow;
+    const struct caller *caller; /* whose command it was; NULL: nobody's */
+};
+
+enum rule_change { RULE_MADE, RULE_REMOVED };
 
 /* Where effects go, within the call that caused them, in order. All of them are released after the commit, but for
  * `arm`, which is at once: a deadline is armed before its request is visible. */
@@ -199,8 +248,15 @@ struct session_sink {
     void (*answer_kept)(void *context, void *kept, enum answer_code code, const char *message, const char *fields);
     /* The feed of all sessions: permission_waiting and permission_ended. */
     void (*permission_feed)(void *context, struct session *session, const struct permission *permission, bool waiting);
+    /* What the request names is to be looked up on the disk; then session_permission_looked, at some time. */
+    void (*look)(void *context, struct session *session, const struct permission_ask *ask);
+    /* An entry of the audit, in the same transaction. */
+    void (*decided)(void *context, struct session *session, const struct session_decision *decision);
+    /* A rule is in the set, or is not any more and freed after the call; `reason`: why it went. */
+    void (*rule)(void *context, struct session *session, const struct rule *rule, enum rule_change change,
+                 const char *reason, const struct caller *caller);
 };
-enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_SETTING, ARM_AGENT_IDLE, ARM_PROOF };
+enum { ARM_PERMISSION = 1, ARM_CANCEL, ARM_START, ARM_SETTING, ARM_AGENT_IDLE, ARM_PROOF, ARM_LOOK };
 
 /* ---- Life ---- */
 struct session *session_new(const char *id);
@@ -233,6 +289,14 @@ void session_setting_expired(struct session *session, const struct session_sink 
 /* ---- Permissions ---- */
 void session_permission_response(struct session *session, const struct session_sink *sink, const struct session_now *now,
                                  const struct caller *caller, const struct command *command);
+void session_set_policy(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                        const struct caller *caller, const char *policy);
+/* Answers what waits and is answered by now: after a rule was made. */
+void session_judge_pending(struct session *session, const struct session_sink *sink, const struct session_now *now);
+/* What the disk says of a request's paths: `real_paths` has one for each path, NULL for what cannot be resolved. It is
+ * taken, with its texts, if this is true: else nobody waits for it any more. */
+bool session_permission_looked(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                               const char *request_id, char **real_paths, bool workspace_real);
 
 /* ---- What agents and the clock say ---- */
 /* Takes the notice's contents. */
@@ -240,6 +304,8 @@ void session_agent_notice(struct session *session, const struct session_sink *si
                           struct agent_notice *notice);
 void session_permission_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
                                 const char *request_id);
+void session_look_expired(struct session *session, const struct session_sink *sink, const struct session_now *now,
+                          const char *request_id);
 void session_cancel_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
 void session_start_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);
 void session_idle_expired(struct session *session, const struct session_sink *sink, const struct session_now *now);

@@ -10,6 +10,7 @@
 enum agent_mail_kind {
     AGENT_MAIL_START = 1, /* struct agent_start */
     AGENT_MAIL_ORDER,     /* struct agent_order */
+    AGENT_MAIL_FILE,      /* struct file_request (mail/files.h), back from the files thread */
     /* struct history_request on its way back: a prompt's content; its owner is the order */
     AGENT_MAIL_FILLED,
     AGENT_MAIL_STOP,      /* end all agents, then the thread */

@@ -13,7 +13,7 @@
 #include "signalbox/core/command.h"
 #include "signalbox/share/topic.h"
 
-enum { USER_MAX = 64, CLIENT_ID_MAX = 64, FINGERPRINT_MAX = 33 };
+enum { USER_MAX = 64, CLIENT_ID_MAX = 64, FINGERPRINT_MAX = 33, ADDRESS_MAX = 63 };
 
 /* Who is asking. */
 struct identity {
@@ -21,6 +21,7 @@ struct identity {
     char client_id[CLIENT_ID_MAX + 1];
     char fingerprint[FINGERPRINT_MAX]; /* of the token behind the login; empty where none is configured */
     char login[FINGERPRINT_MAX];       /* of the login's id; empty for who came with a token, or needs none */
+    char address[ADDRESS_MAX + 1];     /* of the peer, "192.0.2.7:51812"; behind a proxy, the proxy's */
 };
 
 /* Kinds of mail of a socket thread. */

@@ -27,6 +27,7 @@ enum dispatch_mail_kind {
     DISPATCH_CLIENT,       /* struct client_note: a client with an id of its own has come or gone */
     DISPATCH_ANSWER,       /* struct history_request, on its way back: whether a command was answered before */
     DISPATCH_EXPIRE,       /* struct expire_note */
+    DISPATCH_LOOKED,       /* struct look_request (mail/list.h), on its way back */
     DISPATCH_AGENT_BLOBS,  /* struct agent_blobs_mail */
     DISPATCH_CHECKED,      /* struct history_request, on its way back: whether the blobs of a prompt are there */
     DISPATCH_FOLD,         /* struct fold_note (mail/journal.h) */
@@ -108,9 +109,11 @@ enum deadline_what {
     DEADLINE_SETTING = ARM_SETTING,   /* an agent did not answer a change of settings */
     DEADLINE_AGENT_IDLE = ARM_AGENT_IDLE, /* an agent has had nothing to do */
     DEADLINE_PROOF = ARM_PROOF,           /* an agent has been ready for a time */
+    DEADLINE_LOOK = ARM_LOOK,         /* the disk did not tell in time where a request's paths lead */
     DEADLINE_FEED,                    /* a session's next session_changed may go out */
     DEADLINE_IDLE,                    /* of no session: which ones are idle is looked at */
     DEADLINE_KEEP,                    /* of no session: which agents may be started is looked at */
+    DEADLINE_RULES,                   /* of no session: a rule expires */
 };
 struct deadline {
     struct mail mail;          /* to the timer and back */
@@ -119,9 +122,9 @@ struct deadline {
     struct instant at;
     bool cancelled;            /* the dispatcher's: set when it asked for that */
     enum deadline_what what;
-    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE and DEADLINE_KEEP */
+    struct topic *topic;       /* referenced; NULL for DEADLINE_IDLE, DEADLINE_KEEP and DEADLINE_RULES */
     uint64_t run;              /* which agent run or turn it was for */
-    char *request_id;          /* DEADLINE_PERMISSION; DEADLINE_SETTING: its token */
+    char *request_id;          /* DEADLINE_PERMISSION, DEADLINE_LOOK; DEADLINE_SETTING: its token */
 };
 
 struct server_note {

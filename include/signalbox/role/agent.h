@@ -22,6 +22,7 @@
 struct agent_wiring {
     struct config_store *config;
     struct mailbox *dispatch; /* gets DISPATCH_AGENT_EVENT and DISPATCH_AGENT_NOTICE */
+    struct mailbox *files;    /* gets FILES_REQUEST, and answers to this thread's mailbox; NULL: no files */
     struct credit_pool *credit;
     const char *guard_path; /* of signalbox-guard */
     const char *version;    /* the server's, told to agents */

@@ -29,6 +29,8 @@ must_check enum err dispatch_new(struct dispatch **out, size_t rest_places);
 struct mailbox *dispatch_inbox(struct dispatch *dispatch);
 /* An answer of the last 24 hours is in the store. Main, before dispatch_start. */
 void dispatch_note_answer(struct dispatch *dispatch, const struct digest *name);
+/* A rule is in the store. Main, before dispatch_start. */
+must_check enum err dispatch_note_rule(struct dispatch *dispatch, const struct stored_rule *rule);
 must_check enum err dispatch_start(struct dispatch *dispatch, const struct dispatch_wiring *wiring);
 /* Refuses what is new (`shutting_down`), tells all agents to end, and returns when they have: main, before it stops the
  * threads. Pushes to the inbox; `done` is called by the dispatcher's thread. */

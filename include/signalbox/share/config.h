@@ -27,6 +27,8 @@
  *   BYTES      int64_t              bytes; written with K, M or G (powers of 1024) if wanted
  *   LEVEL      enum log_level       debug, info, warn, error
  *   DURABILITY enum config_durability   process, power
+ *   ACTION     enum config_action   reject, cancel
+ *   POLICY     enum config_policy   ask, read-only, trust
  *   ADDRESS    char *               HOST:PORT, an IPv4 address or an IPv6 address in brackets
  *   PATH       char *               absolute after loading, or NULL where it is not set
  *   LIST       struct config_list   strings
@@ -70,8 +72,29 @@
       "Text of an agent that arrives within this time is sent as one event; the first after a "    \
       "quiet time goes out at once. 0 sends each chunk by itself.")                                \
     X(MS, permission_timeout_ms, "permission-timeout-ms", "60000", 0, 604800000, RELOAD,           \
-      "How long a permission request waits for an answer before it is rejected; 0 for ever. An "   \
-      "agent may have its own.")                                                                   \
+      "How long a permission request waits for an answer; 0 for ever. An agent may have its own.") \
+    X(LIST, permission_timeouts, "permission-timeouts", "", 0, 0, RELOAD,                          \
+      "The same for kinds of tool: KIND=MILLISECONDS each, with ACP's kinds (\"execute=300000\"). "  \
+      "What is said of a kind goes before what is said of all, and what an agent's section says "  \
+      "goes before what stands here.")                                                             \
+    X(ACTION, permission_timeout_action, "permission-timeout-action", "reject", 0, 0, RELOAD,      \
+      "What the agent is told when a request was not answered in time: `reject`, its own words "   \
+      "for no, or `cancel`, the outcome `cancelled`. An agent may have its own.")                  \
+    X(POLICY, default_policy, "default-policy", "ask", 0, 0, RELOAD,                               \
+      "The policy of a new session, and of one whose policy has been forbidden.")                  \
+    X(LIST, forbidden_policies, "forbidden-policies", "", 0, 0, RELOAD,                            \
+      "Policies that no session may have: ask, read-only, trust.")                                 \
+    X(LIST, deny_commands, "deny-commands", "", 0, 0, RELOAD,                                      \
+      "What no person, rule or policy can allow: requests whose command, as people are shown it, " \
+      "is like one of these, in which * stands for any text (\"rm -rf *\", \"*sudo *\").")         \
+    X(LIST, deny_kinds, "deny-kinds", "", 0, 0, RELOAD,                                            \
+      "The same for requests of these kinds of tool (ACP's, such as fetch).")                      \
+    X(LIST, deny_paths, "deny-paths", "", 0, 0, RELOAD,                                            \
+      "The same for requests that name a path in one of these folders, or one of these files, as " \
+      "it is written or with its links resolved. A relative one is meant in each workspace "       \
+      "(\".git\").")                                                                               \
+    X(COUNT, max_rules, "max-rules", "10000", 0, 100000, RELOAD,                                   \
+      "Rules of Signalbox's own (\"always allow `npm test` in this workspace\") at a time.")       \
     X(MS, cancel_timeout_ms, "cancel-timeout-ms", "10000", 100, 3600000, RELOAD,                   \
       "An agent that has not ended a cancelled turn by then is ended itself.")                     \
     X(MS, agent_start_timeout_ms, "agent-start-timeout-ms", "60000", 100, 3600000, RELOAD,         \
@@ -195,7 +218,16 @@
       "The id of one of the agent's ways to log in (ACP authMethods). It is taken when the agent " \
       "refuses a session without a login; without this option the session says which ways there "  \
       "are.")                                                                                      \
+    Y("offers", "list", "",                                                                        \
+      "What Signalbox does for the agent where it asks (ACP client capabilities): `fs`, to read "  \
+      "and write text files of the workspace, and `terminal`, to run commands in it. Most agents " \
+      "do both themselves, and some do worse with it (Gemini cannot make new files with `fs`). "   \
+      "Neither asks for a permission: that is the agent's part.")                                  \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
+      "As the option of this name, for this agent.")                                               \
+    Y("permission-timeouts", "list", "permission-timeouts",                                        \
+      "As the option of this name, for this agent.")                                               \
+    Y("permission-timeout-action", "reject or cancel", "permission-timeout-action",                \
       "As the option of this name, for this agent.")                                               \
     Y("wire-log", "true or false", "wire-log", "As the option of this name, for this agent.")      \
     Y("agent-idle-ms", "milliseconds", "agent-idle-ms",                                            \
@@ -226,10 +258,21 @@
 
 /* What a commit survives: any death of the process, or the loss of power too. */
 enum config_durability { DURABILITY_PROCESS, DURABILITY_POWER };
+/* What an agent is told when nobody answered in time. */
+enum config_action { ACTION_REJECT, ACTION_CANCEL };
+enum config_policy { CONFIG_POLICY_ASK, CONFIG_POLICY_READ_ONLY, CONFIG_POLICY_TRUST };
+/* By the names of the option; NULL-terminated. */
+extern const char *const config_policy_names[];
 
 struct config_list {
     char **items; /* NULL-terminated; NULL when empty */
     size_t count;
+};
+
+/* How long requests of these kinds of tool wait: the first of a kind counts. */
+struct config_timeouts {
+    struct config_list kinds;
+    int64_t *ms; /* one for each kind; 0: for ever */
 };
 
 /* What the processes of an agent may use; -1 where the configuration says nothing. */
@@ -245,8 +288,11 @@ struct config_agent {
     struct config_list environment; /* KEY=VALUE */
     char *install;                  /* NULL if not given */
     char *login;                    /* ACP authMethod id; NULL if not given */
+    bool offers_fs, offers_terminal;
     /* In effect: its own or the general one; 0 for none. */
     int64_t permission_timeout_ms, idle_ms, silence_ms, hang_ms;
+    struct config_timeouts timeouts; /* in effect, by kind of tool */
+    enum config_action permission_timeout_action; /* in effect */
     bool wire_log; /* in effect: its own or the general one */
     struct config_limits limits;
     int line;                       /* of its command in the file; 0 for the built-in one */
@@ -260,6 +306,8 @@ struct config {
 #define CONFIG_TYPE_BYTES                                           int64_t
 #define CONFIG_TYPE_LEVEL                                           enum log_level
 #define CONFIG_TYPE_DURABILITY                                      enum config_durability
+#define CONFIG_TYPE_ACTION                                          enum config_action
+#define CONFIG_TYPE_POLICY                                          enum config_policy
 #define CONFIG_TYPE_ADDRESS                                         char *
 #define CONFIG_TYPE_PATH                                            char *
 #define CONFIG_TYPE_LIST                                            struct config_list
@@ -267,6 +315,8 @@ struct config {
 #define X(type, field, key, fallback, minimum, maximum, when, help) CONFIG_TYPE_##type field;
     CONFIG_OPTIONS(X)
 #undef X
+    struct config_timeouts timeouts; /* of permission_timeouts */
+    struct config_list denied_paths; /* of deny_paths: in normal form; one that is a link as what it leads to as well */
     struct config_agent *agents; /* in the file's order */
     size_t agent_count;
     struct tokens *tokens; /* NULL: none configured, everybody is `local` */

@@ -28,7 +28,7 @@ struct stored_rule {
     char *match;        /* what is matched: "command" (then `command` is set) or "path" (`tool_kind` and `path`) */
     char *command;      /* the whole command line */
     char *tool_kind;    /* ACP's kind of tool, such as "edit" */
-    char *path;         /* the prefix of what it may touch, absolute */
+    char *path;         /* the folder that all it touches lies in, relative to the workspace; "." for all of it */
     char *label;        /* what the person was shown when the rule was made */
     int64_t created_at; /* wall ms */
     int64_t expires_at; /* wall ms; 0: never */

@@ -193,7 +193,12 @@ export class Watch {
       assert.equal(tool.result, null, 'output after the result');
       tool.output = this.#join(tool.output, event);
     } else if (event.type === 'tool_update') {
-      Object.assign(tool, this.#toolFields(event));
+      const fields = this.#toolFields(event);
+      const refs = this.#refs(tool, event);
+      Object.assign(tool, fields, refs.length ? { refs } : {});
+      if (!refs.length) {
+        delete tool.refs;
+      }
     } else if (event.type === 'tool_result') {
       assert.equal(tool.result, null, 'a second tool_result');
       assert.equal(typeof event.result, 'string');
@@ -201,6 +206,12 @@ export class Watch {
       tool.result = without(event, [...STAMPS, 'toolUseId', 'toolName']);
       delete tool.output; // a folded history has the result alone
     }
+  }
+
+  // A reference into a field goes with the field when that is replaced.
+  #refs(tool, event) {
+    const replaced = (tool.refs ?? []).filter(({ path }) => !(path.split('/')[1] in event));
+    return [...replaced, ...(event.refs ?? [])].sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
   // Blocks have a `kind` of their own (text, thought, tool), so the tool's is `toolKind` here.

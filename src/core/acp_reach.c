@@ -1,0 +1,236 @@
+/*
+ * What a permission request reaches, for rules (core/rule.h): its command, and the paths that it names.
+ *
+ * Agents name things as they like, so a rule may only look at a request of which every member is known: what is not
+ * known could be a second path, an environment, or a command behind the command. Such a request is asked as ever.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/acp_out.h"
+#include "core/acp_peer.h"
+#include "core/acp_permission.h"
+#include "signalbox/base/check.h"
+#include "signalbox/base/json.h"
+#include "signalbox/core/rule.h"
+
+enum { KEY_MAX = 40 };
+
+/* What a member of a tool's input is, by its name in small letters and digits. */
+enum member {
+    MEMBER_UNKNOWN,
+    MEMBER_TEXT,    /* says nothing about where, or how */
+    MEMBER_PATH,    /* a path, or a list of them */
+    MEMBER_PATTERN, /* matched below a path, if it does not lead out of it */
+    MEMBER_LIST,    /* a list of objects with such members */
+    MEMBER_COMMAND,
+};
+
+static enum member member_of(const char *name)
+{
+    static const struct {
+        enum member member;
+        const char *names;
+    } known[] = {
+        {MEMBER_COMMAND, " command cmd "},
+        {MEMBER_PATH, " path paths file files filepath filepaths filename abspath absolutepath directory dir dirpath "
+                      "folder cwd workdir workingdirectory source sourcepath destination destinationpath oldpath newpath "
+                      "notebookpath targetfile targetpath relativepath relativeworkspacepath uri "},
+        {MEMBER_PATTERN, " pattern glob include exclude includepattern excludepattern filepattern "},
+        {MEMBER_LIST, " edits "},
+        {MEMBER_TEXT, " content contents text filetext filecontent oldstring newstring oldtext newtext oldstr newstr diff "
+                      "replaceall offset limit line lines linenumber startline endline insertline viewrange description "
+                      "explanation instruction instructions reason justification timeout timeoutms title query regex "
+                      "casesensitive maxresults headlimit outputmode expectedreplacements "},
+    };
+    char plain[KEY_MAX + 2] = " ";
+    size_t length = 1;
+    for (const char *at = name; *at; at++) {
+        if (*at == '_' || *at == '-') {
+            continue;
+        }
+        if (!isalnum((unsigned char)*at) || length > KEY_MAX - 1) {
+            return MEMBER_UNKNOWN;
+        }
+        plain[length++] = (char)tolower((unsigned char)*at);
+    }
+    plain[length++] = ' ';
+    plain[length] = '\0';
+    for (size_t i = 0; i < array_size(known); i++) {
+        if (strstr(known[i].names, plain)) {
+            return known[i].member;
+        }
+    }
+    return MEMBER_UNKNOWN;
+}
+
+struct reach {
+    struct acp_peer *peer;
+    struct permission_ask *ask;
+    bool known;            /* nothing was found that could be more than what is known */
+    bool elsewhere;        /* it names another folder than the workspace */
+    size_t commands;
+};
+
+/* Takes down an absolute path, or one relative to the workspace. */
+static void add_path(struct reach *reach, const char *path, size_t length)
+{
+    struct permission_ask *ask = reach->ask;
+    char normal[RULE_PATH_MAX];
+    static const char file[] = "file://";
+    if (!strncmp(path, file, sizeof file - 1) && path[sizeof file - 1] == '/' && !strchr(path, '%')) {
+        path += sizeof file - 1;
+        length -= sizeof file - 1;
+    }
+    struct buffer whole = {0};
+    if (*path != '/') {
+        buffer_text(&whole, reach->peer->cwd);
+        buffer_byte(&whole, '/');
+    }
+    buffer_append(&whole, path, length);
+    char *copy = buffer_take(&whole);
+    buffer_free(&whole);
+    if (!copy) {
+        reach->peer->error = ERR_NOMEM;
+        return;
+    }
+    /* `~`, `$HOME` and the like are the agent's to understand, and so are URLs. */
+    bool usable = length && strlen(path) == length && *path != '~' && *path != '$' && !strstr(path, "://") &&
+                  rule_path_normal(copy, normal);
+    for (size_t i = 0; usable && i < ask->path_count; i++) {
+        if (!strcmp(ask->paths[i], copy)) {
+            free(copy);
+            return;
+        }
+    }
+    char **paths = usable && ask->path_count < RULE_PATHS_MAX
+                       ? realloc(ask->paths, (ask->path_count + 1) * sizeof *paths)
+                       : NULL;
+    if (!paths) {
+        if (usable && ask->path_count < RULE_PATHS_MAX) {
+            reach->peer->error = ERR_NOMEM;
+        }
+        ask->paths_left_out = true;
+        free(copy);
+        return;
+    }
+    reach->elsewhere = reach->elsewhere || strcmp(normal, reach->peer->cwd) != 0;
+    ask->paths = paths;
+    paths[ask->path_count++] = copy;
+}
+
+static void add_string(struct reach *reach, struct json_object *text)
+{
+    add_path(reach, json_object_get_string(text), (size_t)json_object_get_string_len(text));
+}
+
+/* `diffs`: only what a diff says will be written. */
+static void add_named(struct reach *reach, struct json_object *items, bool diffs)
+{
+    for (size_t i = 0; items && i < json_object_array_length(items); i++) {
+        struct json_object *item = json_object_array_get_idx(items, i);
+        const char *type = json_get_string(item, "type");
+        struct json_object *path = json_get(item, "path");
+        if (diffs && (!type || strcmp(type, "diff"))) {
+            continue;
+        }
+        if (json_object_is_type(path, json_type_string)) {
+            add_string(reach, path);
+        } else {
+            reach->ask->paths_left_out = true;
+        }
+    }
+}
+
+static void read_members(struct reach *reach, struct json_object *input, int depth);
+
+static void read_paths(struct reach *reach, struct json_object *value, int depth)
+{
+    if (json_object_is_type(value, json_type_string)) {
+        add_string(reach, value);
+        return;
+    }
+    if (!json_object_is_type(value, json_type_array)) {
+        reach->known = false;
+        return;
+    }
+    for (size_t i = 0; i < json_object_array_length(value); i++) {
+        struct json_object *item = json_object_array_get_idx(value, i);
+        if (json_object_is_type(item, json_type_string)) {
+            add_string(reach, item);
+        } else {
+            read_members(reach, item, depth + 1);
+        }
+    }
+}
+
+static void read_member(struct reach *reach, const char *name, struct json_object *value, int depth)
+{
+    bool composed = json_object_is_type(value, json_type_object) || json_object_is_type(value, json_type_array);
+    if (!value || (json_object_is_type(value, json_type_boolean) && !json_object_get_boolean(value))) {
+        return; /* nothing, and no, change nothing */
+    }
+    switch (member_of(name)) {
+    case MEMBER_PATH:
+        read_paths(reach, value, depth);
+        break;
+    case MEMBER_PATTERN: {
+        const char *pattern = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "/";
+        if (*pattern == '/' || *pattern == '~' || strstr(pattern, "..") || strchr(pattern, '{')) {
+            reach->known = false;
+        }
+        break;
+    }
+    case MEMBER_LIST:
+        for (size_t i = 0; json_object_is_type(value, json_type_array) && i < json_object_array_length(value); i++) {
+            read_members(reach, json_object_array_get_idx(value, i), depth + 1);
+        }
+        reach->known = reach->known && json_object_is_type(value, json_type_array);
+        break;
+    case MEMBER_COMMAND: {
+        /* An empty one is not what people are shown. */
+        bool shown = (json_object_is_type(value, json_type_string) && json_object_get_string_len(value) > 0) ||
+                     (json_object_is_type(value, json_type_array) && json_object_array_length(value) > 0);
+        reach->known = reach->known && shown;
+        reach->commands++;
+        break;
+    }
+    case MEMBER_TEXT:
+        reach->known = reach->known && (!composed || !strcmp(name, "view_range"));
+        break;
+    case MEMBER_UNKNOWN:
+        reach->known = false;
+        break;
+    }
+}
+
+static void read_members(struct reach *reach, struct json_object *input, int depth)
+{
+    if (!json_object_is_type(input, json_type_object) || depth > 4) {
+        reach->known = false;
+        return;
+    }
+    struct json_object_iterator at = json_object_iter_begin(input);
+    struct json_object_iterator end = json_object_iter_end(input);
+    for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+        read_member(reach, json_object_iter_peek_name(&at), json_object_iter_peek_value(&at), depth);
+    }
+}
+
+void acp_reach(struct acp_peer *peer, struct permission_ask *ask, const struct acp_tool *tool)
+{
+    struct reach reach = {.peer = peer, .ask = ask, .known = true};
+    add_named(&reach, tool->content, true);
+    add_named(&reach, tool->locations, false);
+    if (tool->input) {
+        read_members(&reach, tool->input, 0);
+    }
+    bool known = reach.known && !ask->paths_left_out;
+    ask->paths_whole = known && !reach.commands;
+    /* Where it would run is said by its paths, and without any it is the workspace. */
+    if (known && reach.commands == 1 && !reach.elsewhere && ask->command && !strcmp(ask->kind, "execute") &&
+        rule_command_plain(ask->command)) {
+        ask->rule_command = acp_copy(peer, ask->command, ACP_TEXT_MAX);
+    }
+}
