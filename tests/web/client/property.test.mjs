@@ -77,6 +77,9 @@ for (let seed = first; seed < first + ROUNDS; seed++) {
     });
     const turns = 3;
     for (let i = 0; i < turns; i++) {
+      if (random() < 0.5) {
+        live.send('set_policy', { sessionId, policy: ['ask', 'read-only', 'trust'][Math.floor(random() * 3)] });
+      }
       live.prompt(session.sessionId, script(...randomScript(random)));
     }
     await ended(session, turns);

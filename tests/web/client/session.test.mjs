@@ -121,6 +121,22 @@ test('a flood is shown in steps, what comes alone at once; leaving and losing th
   assert.deepEqual(session.state.seq, 52);
 });
 
+test('a request that a rule answers at once is never shown as open', async () => {
+  const { world, session } = await watched({ batchMs: 16 });
+  let open = 0;
+  session.view.subscribe(() => (open = Math.max(open, session.view.get().state.pending.length)));
+  await world.pass(100);
+  world.socket.say({ type: 'permission_request', sessionId: S, seq: 1, ts: 1, request: request('r') });
+  await world.pass(1);
+  world.socket.say({ type: 'permission_resolved', sessionId: S, seq: 2, ts: 1, requestId: 'r', outcome: 'allowed', alwaysAllow: false, by: { rule: 'u' }, ruleId: 'u' });
+  await world.pass(100);
+  assert.equal(open, 0);
+  assert.equal(session.state.items[0].ruleId, 'u');
+  world.socket.say({ type: 'permission_request', sessionId: S, seq: 3, ts: 1, request: request('s') });
+  world.socket.say({ type: 'permission_queue_status', sessionId: S, pending: 1, oldestCreatedAt: 1 });
+  assert.equal(open, 1, 'one that waits is, at once');
+});
+
 test('a page whose timers stand still is kept current by the events', async () => {
   const { world, text } = await watched({ batchMs: 16 });
   await world.pass(20);

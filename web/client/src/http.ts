@@ -112,6 +112,10 @@ export class Http {
     return this.json("GET", "/v1/rules", { query });
   }
 
+  async revokeRule(ruleId: string): Promise<void> {
+    await this.fetch("DELETE", `/v1/rules/${encodeURIComponent(ruleId)}`);
+  }
+
   audit(query: Query = {}): Promise<AuditPage> {
     return this.json("GET", "/v1/audit", { query });
   }

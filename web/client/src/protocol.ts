@@ -174,6 +174,8 @@ export interface PermissionResponseAck {
   outcome: "allowed" | "rejected" | (string & {});
   /** The option that the agent is given. */
   optionId?: string;
+  /** The rule that the answer made. */
+  ruleId?: string;
 }
 
 /** Change the session's policy. */
@@ -1005,11 +1007,13 @@ export interface PermissionResolvedEvent {
   alwaysAllow: boolean;
   /** Who or what answered. */
   by: By;
-  /** Why, in the words of who answered. */
+  /** Why, in the words of who answered, or what the rule or the policy says. */
   message?: string;
+  /** The rule that the answer made. */
+  ruleId?: string;
 }
 
-/** Nobody answered in time: the agent was told no. */
+/** Nobody answered in time. */
 export interface PermissionTimeoutEvent {
   type: "permission_timeout";
   /** The session. */
@@ -1488,6 +1492,12 @@ export interface PermissionList {
   permissions: PermissionRequest[];
 }
 
+/** The rule answers nothing any more. */
+export interface Revoked {
+  /** The rule. */
+  ruleId: string;
+}
+
 /** A page of rules, in the order in which they were made. */
 export interface RuleList {
   /** The rules. */
@@ -1514,7 +1524,7 @@ export interface Rule {
   command?: string;
   /** With `path`: ACP's kind of tool. */
   kind?: string;
-  /** With `path`: what the tool may touch begins with it. */
+  /** With `path`: the folder that all it touches lies in, relative to the workspace; `.`: the workspace. */
   path?: string;
   /** What the person was shown who made it. */
   label: string;
@@ -1600,6 +1610,8 @@ export interface Answered {
   outcome: "allowed" | "rejected" | (string & {});
   /** The option that the agent is given. */
   optionId?: string;
+  /** The rule that the answer made. */
+  ruleId?: string;
 }
 
 /** Create a session. */

@@ -390,7 +390,7 @@ const handlers: Handlers = {
   tool_result: toolResult,
   permission_request: permissionRequest,
   permission_resolved: (draft, event) =>
-    permissionEnd(draft, event, { state: "resolved", ...given(event, ["outcome", "optionId", "alwaysAllow", "by", "message"]) }),
+    permissionEnd(draft, event, { state: "resolved", ...given(event, ["outcome", "optionId", "alwaysAllow", "by", "message", "ruleId"]) }),
   permission_timeout: (draft, event) => permissionEnd(draft, event, { state: "timeout" }),
   permission_cancelled: (draft, event) => permissionEnd(draft, event, { state: "cancelled", reason: event.reason }),
   error,

@@ -154,7 +154,7 @@ export class WatchedSession {
       return; // of a subscription that is being replaced: what counts follows
     }
     this.buffer.push(event);
-    this.flushSoon();
+    this.flushSoon(event.type === "permission_request");
   }
 
   /** @internal A control message with this session's id. */
@@ -258,9 +258,11 @@ export class WatchedSession {
   }
 
   // What comes alone is shown at once; a flood in steps of `batchMs`. A page in the background, whose timers come late, is
-  // kept current by the events themselves.
-  private flushSoon(): void {
-    const left = this.flushedAt + this.batchMs - this.platform.now();
+  // kept current by the events themselves. A request for permission waits a step: where a rule or a policy answers it, the
+  // answer comes right behind it, and nobody should see a question that was never open.
+  private flushSoon(mayBeAnswered: boolean): void {
+    const due = this.flushedAt + this.batchMs - this.platform.now();
+    const left = mayBeAnswered && this.batchMs > 0 ? this.batchMs : due;
     if (left <= 0 || left > this.batchMs || this.buffer.length >= MOST_BUFFERED) {
       this.flush();
       this.show();

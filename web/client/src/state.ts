@@ -91,6 +91,8 @@ export interface PermissionItem {
   alwaysAllow?: boolean;
   by?: By;
   message?: string;
+  /** The rule that the answer made. */
+  ruleId?: string;
   reason?: string;
   cause?: Cause;
   ts: number;
