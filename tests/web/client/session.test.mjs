@@ -80,6 +80,19 @@ test('where that does not help, everything is asked for again, and not in a hurr
   assert.equal(text(), 'abcdef');
 });
 
+test('asking for everything again: what still comes of the subscription before is left alone', async () => {
+  const { world, session, text } = await watched();
+  world.socket.say(delta(1, 0, 'ab'));
+  session.refresh();
+  world.socket.say(delta(2, 2, 'cd'));
+  await world.pass(1_000);
+  assert.equal(world.socket.of('subscribe').length, 2);
+  assert.equal(world.socket.last('subscribe').after, undefined);
+  subscribed(world, { mode: 'replay', head: 2 });
+  world.socket.say(delta(2, 0, 'abcd', { from: 1 }));
+  assert.equal(text(), 'abcd');
+});
+
 test('text that does not fit is asked for again from the beginning', async () => {
   const { world, text } = await watched();
   world.socket.say(delta(1, 0, 'ab'));

@@ -59,6 +59,7 @@ test('text_complete is the whole truth, and no delta comes after it', () => {
 test('a notice that comes while a text is open stands before it, also for those who get the text whole', () => {
   const notice = { type: 'agent_update', update: { sessionUpdate: 'new' } };
   const end = { type: 'text_complete', messageId: 'm1', text: 'ab', isIntermediate: true };
+  assert.deepEqual(run(delta(0, 'a'), notice, delta(1, 'b')).items.map((each) => each.key), ['update:2', 'text:m1']);
   const live = run(delta(0, 'a'), notice, delta(1, 'b'), end);
   assert.deepEqual(live.items.map((each) => each.key), ['update:2', 'text:m1']);
   const folded = reduceAll(emptySession('s1', 'e1'), [{ ...notice, seq: 2, from: 1, ts: 1001 }, { ...end, seq: 4, from: 3, ts: 1003 }]);
@@ -169,6 +170,15 @@ test('a state is plain data, never changed, and two branches of it do not know o
   assert.equal(item(left, 'text:l').text, 'll');
   assert.equal(item(right, 'text:r').text, 'rr');
   assert.equal(reduce(left, { ...delta(2, '!'), messageId: 'l', seq: 6, ts: 1 }).items.length, 3);
+  // The same key in other places.
+  const tool = (seq) => ({ type: 'tool_start', toolUseId: 't', toolName: 'T', toolInput: {}, kind: 'other', seq, ts: 1 });
+  const early = reduceAll(frozen, [tool(3), { type: 'error', error: 'e', code: 'e', fatal: false, seq: 4, ts: 1 }]);
+  const late = reduceAll(frozen, [{ type: 'error', error: 'e', code: 'e', fatal: false, seq: 3, ts: 1 }, tool(4)]);
+  for (const [state, seq] of [[early, 5], [late, 5]]) {
+    const next = reduce(state, { type: 'tool_update', toolUseId: 't', title: 'new', seq, ts: 1 });
+    assert.deepEqual(next.items.map((each) => each.key), state.items.map((each) => each.key));
+    assert.equal(item(next, 'tool:t').title, 'new');
+  }
   const [m] = left.items;
   assert.equal(m, frozen.items[0], 'what did not change is the same object');
   assert.deepEqual(JSON.parse(JSON.stringify(left)), left);
