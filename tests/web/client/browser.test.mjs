@@ -15,7 +15,7 @@ const tokens = path.join(temporaryFolder(), 'tokens');
 writeFileSync(tokens, `ada ${TOKEN}\n`, { mode: 0o600 });
 const browser = await openBrowser();
 
-/** A page of the server's origin that has nothing but the library. */
+/** A page of the server's origin that has nothing but the library. (A page that is made up here may not reach the server.) */
 async function openBlank(server, context) {
   const page = await context.newPage();
   page.setDefaultTimeout(scaled(20_000));
@@ -23,11 +23,9 @@ async function openBlank(server, context) {
   page.on('pageerror', (error) => page.faults.push(String(error)));
   await page.route('**/library/*', (route) => {
     const name = new URL(route.request().url()).pathname.split('/').pop();
-    return name === 'page.html'
-      ? route.fulfill({ contentType: 'text/html', body: '<!doctype html><title>library</title>' })
-      : route.fulfill({ contentType: 'text/javascript', body: readFileSync(path.join(clientFolder, 'dist', name), 'utf8') });
+    return route.fulfill({ contentType: 'text/javascript', body: readFileSync(path.join(clientFolder, 'dist', name), 'utf8') });
   });
-  await page.goto(`${server.url}/library/page.html`);
+  await page.goto(`${server.url}/healthz`);
   await begin(page);
   return page;
 }
@@ -35,9 +33,11 @@ async function openBlank(server, context) {
 const begin = (page) =>
   page.evaluate(async () => {
     const library = await import('/library/index.js');
-    const client = new library.SignalboxClient({ storage: sessionStorage, connection: { backoff: { baseMs: 20, maxMs: 300 } } }).start();
+    const client = new library.SignalboxClient({ storage: sessionStorage, connection: { backoff: { baseMs: 20, maxMs: 300 } } });
+    const kept = client.outbox.get().length;
+    client.start();
     const shown = (session) => session.state.items.filter((item) => item.kind === 'text').map((item) => item.text).join('');
-    Object.assign(window, { library, client, shown, until: (store, match) => library.when(store, match) });
+    Object.assign(window, { library, client, shown, kept, until: (store, match) => library.when(store, match) });
   });
 
 const isLive = (page) => page.evaluate(() => until(client.connection, (state) => state.name === 'live').then(() => client.server.get().user));
@@ -63,28 +63,24 @@ test('a page logs in by cookie, watches, outlives the server and a reload', asyn
   await server.kill();
   await page.evaluate(() => until(client.connection, (state) => state.name === 'offline').then(() => {}));
   assert.equal(await page.evaluate(() => session.state.phase), 'running', 'a socket that dropped says nothing about the agent');
-  await page.evaluate(({ id, prompt }) => void client.prompt(id, prompt), { id: sessionId, prompt: script(say('after')) });
 
-  // The page is loaded anew while the server is away: what waits is kept.
-  await page.unroute('**/library/*');
-  await page.route('**/library/*', (route) => {
-    const name = new URL(route.request().url()).pathname.split('/').pop();
-    return route.fulfill(name === 'page.html'
-      ? { contentType: 'text/html', body: '<!doctype html>' }
-      : { contentType: 'text/javascript', body: readFileSync(path.join(clientFolder, 'dist', name), 'utf8') });
-  });
+  // Written while there is no network, and the page is loaded anew before there is one: what waits is kept.
+  await page.evaluate(({ id, prompt }) => {
+    client.close();
+    const offline = class { constructor() { throw new Error('no network'); } };
+    new library.SignalboxClient({ storage: sessionStorage, WebSocket: offline }).start().prompt(id, prompt);
+  }, { id: sessionId, prompt: script(say('after')) });
+  await server.start();
   await page.reload();
   await begin(page);
-  assert.equal(await page.evaluate(() => client.outbox.get().length), 1);
-  await server.start();
   const text = await page.evaluate(async (id) => {
-    await client.outbox.get()[0]?.catch(() => {});
     const again = client.session(id);
     again.open();
     await until(again.view, ({ state, sync }) => sync === 'live' && state.items.filter((item) => item.kind === 'end').length === 2);
     return shown(again);
   }, sessionId);
   assert.ok(text.endsWith('after') && streamed(2000, 10).startsWith(text.slice(0, -5)) && text.length > 205, text.slice(-200));
+  assert.equal(await page.evaluate(() => kept), 1);
   assert.equal(await page.evaluate((id) => client.session(id).state.items.filter((item) => item.kind === 'user').length, sessionId), 2);
   assert.deepEqual(page.faults, []);
   await context.close();
