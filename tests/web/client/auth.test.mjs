@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { after } from 'node:test';
 import { scripted } from '../../e2e/lib/agents.mjs';
 import { say, script } from '../../e2e/lib/script.mjs';
 import { startServer, temporaryFolder } from '../../e2e/lib/server.mjs';
@@ -52,6 +53,21 @@ test('by a login: the cookie opens the WebSocket, and logging out closes it', as
   await assert.rejects(async () => command, (error) => error.outcome === 'not_sent' && error.code === 'other_user');
   await isLive(client);
   assert.equal(client.server.get().user, 'bob');
+});
+
+test("with Node's own WebSocket, where it has one", { skip: !globalThis.WebSocket }, async () => {
+  const plain = (options) => {
+    const client = new library.SignalboxClient({ url: server.url, ...options }).start();
+    after(() => client.close());
+    return client;
+  };
+  const byToken = plain({ token: ADA });
+  await isLive(byToken);
+  assert.equal(byToken.server.get().user, 'ada');
+  const byCookie = plain();
+  assert.equal((await stopped(byCookie)).why, 'login');
+  await byCookie.login(ADA);
+  await isLive(byCookie);
 });
 
 test('a login that ended while the server was away is noticed when it is back', async () => {

@@ -141,6 +141,37 @@ test('a refused upgrade is looked into: not logged in, forbidden, later', async 
   assert.equal(name(client), 'offline');
 });
 
+test('what is found out late counts, as long as nothing else has happened', async () => {
+  const world = new FakeWorld();
+  let refuse;
+  world.answer = () => new Promise((resolve) => (refuse = () => resolve(new Response('{"code":"unauthenticated"}', { status: 401 }))));
+  const client = world.client().start();
+  world.socket.hangUp(1006);
+  const first = refuse;
+  await world.pass(300);
+  assert.equal(name(client), 'connecting');
+  first();
+  await world.pass(0);
+  assert.equal(name(client), 'stopped');
+  client.restart();
+  world.socket.hangUp(1006);
+  const second = refuse;
+  client.restart(); // as after a login
+  second();
+  await world.pass(0);
+  assert.equal(name(client), 'connecting');
+});
+
+test('an error without an end is an end', async () => {
+  const world = new FakeWorld();
+  const client = world.client().start();
+  world.socket.onerror({});
+  await world.pass(249);
+  assert.equal(name(client), 'connecting');
+  await world.pass(1);
+  assert.equal(name(client), 'offline');
+});
+
 test('a server that never says a word is left, and tried again', async () => {
   const world = new FakeWorld();
   const client = world.client().start();

@@ -60,6 +60,9 @@ const STOPS: { [code: number]: StopReason } = { 3500: "login", 3501: "forbidden"
 const MARGIN_MS = 5_000; // the server pings after `heartbeatMs`; we do not ask before it would
 const LEAST_BETWEEN_WAKES_MS = 1_000;
 const MOST_PATIENCE = 12;
+const ERROR_MS = 250;
+
+type Timer = "retry" | "open" | "settle" | "tick" | "answer" | "error";
 
 export class Connection {
   readonly state = new Cell<ConnectionState>({ name: "idle" });
@@ -68,6 +71,7 @@ export class Connection {
   private socket: SocketLike | null = null;
   private isUp = false;
   private generation = 0; // of sockets: what an earlier one has started is of no interest
+  private era = 0; // of tries in a row that came to nothing: what was found out about earlier ones is of no interest
   private goneSince: number | null = null;
   private comeBackAfter: number | null = null;
   private lastTry = -Infinity;
@@ -76,7 +80,7 @@ export class Connection {
   private quietMs = 30_000;
   private patience = 1;
   private waiting = 0; // bytes that were not written yet when a ping was sent
-  private readonly timers = new Map<"retry" | "open" | "settle" | "tick" | "answer", unknown>();
+  private readonly timers = new Map<Timer, unknown>();
 
   constructor(
     private readonly platform: Platform,
@@ -100,6 +104,7 @@ export class Connection {
       return;
     }
     this.drop(null);
+    this.era++;
     this.backoff.reset();
     this.breaker.succeeded();
     this.connect();
@@ -107,6 +112,7 @@ export class Connection {
 
   close(): void {
     this.drop(null, 1000);
+    this.era++;
     this.state.set({ name: "closed" });
   }
 
@@ -172,7 +178,12 @@ export class Connection {
         this.heard(event.data);
       }
     };
-    socket.onerror = () => {}; // `onclose` follows
+    socket.onerror = () => {
+      // `onclose` follows, but not in every version of Node.
+      if (generation === this.generation) {
+        this.arm("error", ERROR_MS, () => this.closed(1006, ""));
+      }
+    };
     socket.onclose = (event) => {
       if (generation === this.generation) {
         this.closed(typeof event?.code === "number" ? event.code : 1006, String(event?.reason ?? ""));
@@ -207,6 +218,7 @@ export class Connection {
   private connected(message: ConnectedMessage): void {
     const now = this.platform.now();
     this.isUp = true;
+    this.era++;
     this.goneSince = null;
     this.comeBackAfter = null;
     this.disarm("open");
@@ -262,12 +274,17 @@ export class Connection {
   }
 
   private lost(why: string): void {
+    const wasUp = this.isUp;
     this.drop(null);
     this.retryLater(why);
+    if (!wasUp) {
+      void this.diagnose();
+    }
   }
 
   private stop(why: StopReason, code: number, reason: string): void {
     this.drop(null);
+    this.era++;
     this.breaker.abandoned();
     this.goneSince ??= this.platform.now();
     this.state.set({ name: "stopped", since: this.goneSince, why, code, reason });
@@ -299,15 +316,15 @@ export class Connection {
   }
 
   private async diagnose(): Promise<void> {
-    const { generation } = this;
+    const { generation, era } = this;
     const { stop, retryAfterMs } = await this.hooks.diagnose();
     const state = this.state.get();
-    if (generation !== this.generation || state.name !== "offline") {
-      return; // there is another one meanwhile
+    if (era !== this.era) {
+      return;
     }
     if (stop) {
       this.stop(stop.why, stop.status, stop.reason);
-    } else if (retryAfterMs !== undefined && this.platform.now() + retryAfterMs > state.retryAt) {
+    } else if (generation === this.generation && state.name === "offline" && retryAfterMs !== undefined && this.platform.now() + retryAfterMs > state.retryAt) {
       this.scheduleRetry(retryAfterMs, state.reason);
     }
   }
@@ -351,7 +368,7 @@ export class Connection {
     });
   }
 
-  private arm(name: "retry" | "open" | "settle" | "tick" | "answer", ms: number, call: () => void): void {
+  private arm(name: Timer, ms: number, call: () => void): void {
     this.disarm(name);
     const timer = this.platform.setTimeout(() => {
       this.timers.delete(name);
@@ -360,7 +377,7 @@ export class Connection {
     this.timers.set(name, timer);
   }
 
-  private disarm(name: "retry" | "open" | "settle" | "tick" | "answer"): void {
+  private disarm(name: Timer): void {
     if (this.timers.has(name)) {
       this.platform.clearTimeout(this.timers.get(name));
       this.timers.delete(name);
