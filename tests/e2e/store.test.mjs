@@ -141,6 +141,25 @@ test('while nothing can be recorded, what is recorded can be read, and no charac
   assert.ok(!after.inbox.items.some((message) => message.type === 'store'), 'nothing to tell any more');
 });
 
+test('what the feed of all sessions has still to tell keeps nobody from a session in which all is recorded', async () => {
+  const server = await startServer({ agents });
+  const client = await server.connect();
+  const [quiet, busy] = await Promise.all([client.create('scripted'), client.create('scripted')]);
+  await (await busy.prompt(script(stream(100_000, 50, 1000), waitCancel()))).event('text_delta');
+  // Several changes within the time that the feed takes for one.
+  await quiet.run(script(say('x')));
+  await quiet.status('idle', { from: quiet.events.findIndex((event) => event.type === 'complete') });
+  limitFiles(server, 1);
+  await client.control('store', (message) => message.ok === false);
+  const failures = await commitFailures(server);
+  await until(async () => {
+    assert.equal((await server.rest('GET', `/v1/sessions/${quiet.id}`)).status, 200);
+    return (await commitFailures(server)) > failures + 1;
+  }, 'the feed to be due');
+  limitFiles(server, 'unlimited');
+  await client.control('store', (message) => message.ok === true);
+});
+
 test('a prompt that was acknowledged is there after the disk was full and the server was killed', async () => {
   const server = await startServer({ agents });
   const client = await server.connect();
