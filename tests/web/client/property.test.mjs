@@ -38,6 +38,7 @@ function randomScript(random) {
       () => tool({ title: `T${some(9)}`, output: some(3000), alphabet: 'unicode', outputChunks: some(6), rate: 500, fail: random() < 0.3 }),
       () => tool({ title: 'Large', output: 100_000 }),
       () => tool({ title: 'Diff', diff: { path: '/x', oldText: 'a', newText: 'b' } }),
+      () => tool({ title: 'Raw', output: 'x', rawOutput: { exit: some(9) } }),
       () => tool({ title: 'Asks', output: 'x', permission: true }),
       () => ask(),
       () => ({ plan: ['a', 'b'].slice(0, some(2)) }),

@@ -281,6 +281,26 @@ test('older sessions', async () => {
   assert.equal(await client.loadOlderSessions(), false);
 });
 
+test('a listener that throws costs the others nothing', async () => {
+  const { world, client, session, text } = await watched();
+  const faults = [];
+  const catcher = (error) => faults.push(error.message);
+  const before = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', catcher);
+  session.onEvent(() => { throw new Error('of an event'); });
+  session.view.subscribe(() => { throw new Error('of a store'); });
+  client.onMessage(() => { throw new Error('of a message'); });
+  world.socket.say(delta(1, 0, 'ab'));
+  world.socket.say({ type: 'store', ok: false });
+  await settle();
+  process.removeListener('uncaughtException', catcher);
+  before.forEach((listener) => process.on('uncaughtException', listener));
+  assert.equal(text(), 'ab');
+  assert.equal(client.storeHealth.get().ok, false);
+  assert.deepEqual(faults, ['of an event', 'of a store', 'of a message'], 'and nobody hides it');
+});
+
 test('every message is to be had, also of a type that is not known', async () => {
   const world = new FakeWorld();
   const client = await world.live();

@@ -73,6 +73,7 @@ test('tools: later fields replace earlier ones, output joins, the result has eve
     { type: 'tool_update', toolUseId: 't1', status: 'in_progress', title: 'one' },
     { type: 'tool_output', toolUseId: 't1', offset: 0, delta: 'ab' },
     { type: 'tool_output', toolUseId: 't1', offset: 2, delta: 'c', refs: [{ path: '/delta', blob: 'b1', bytes: 9 }] },
+    { type: 'tool_update', toolUseId: 't1', rawOutput: { early: 1 } },
     { type: 'tool_update', toolUseId: 't1', title: 'two', content: ['x'], refs: [{ path: '/content/0', blob: 'b2', bytes: 9 }] },
   );
   const open = item(state, 'tool:t1');
@@ -80,8 +81,10 @@ test('tools: later fields replace earlier ones, output joins, the result has eve
   assert.equal(open.title, 'two');
   assert.equal(open.status, 'in_progress');
   assert.deepEqual(open.refs.map((ref) => ref.blob), ['b1', 'b2']);
-  const end = { type: 'tool_result', toolUseId: 't1', toolName: 'Bash', result: 'abcdef', isError: true, seq: 6, ts: 7, refs: [{ path: '/result', blob: 'b3', bytes: 9 }] };
+  const end = { type: 'tool_result', toolUseId: 't1', toolName: 'Bash', result: 'abcdef', isError: true, seq: 7, ts: 7, refs: [{ path: '/result', blob: 'b3', bytes: 9 }] };
   const done = item(reduce(state, end), 'tool:t1');
+  assert.deepEqual(open.rawOutput, { early: 1 });
+  assert.equal('rawOutput' in done, false);
   assert.equal(done.status, 'failed');
   assert.deepEqual([done.output, done.result, done.content], ['', 'abcdef', []]);
   assert.deepEqual(done.refs.map((ref) => ref.blob), ['b3'], 'what it gives anew is whole, or cut anew');

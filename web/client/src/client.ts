@@ -17,7 +17,7 @@ import type {
 import { WatchedSession } from "./session.js";
 import type { SessionOptions } from "./session.js";
 import { isEvent } from "./state.js";
-import { Cell } from "./store.js";
+import { Cell, callAll } from "./store.js";
 import type { Store } from "./store.js";
 
 export interface ClientOptions {
@@ -386,9 +386,7 @@ export class SignalboxClient {
   }
 
   private tell(message: ServerMessage): void {
-    for (const listener of [...this.listeners]) {
-      listener(message);
-    }
+    callAll(this.listeners, message);
   }
 
   private makeRoom(used: WatchedSession): void {

@@ -605,6 +605,8 @@ export interface TextDeltaEvent {
   offset: number;
   /** What is appended. */
   delta: string;
+  /** The tool call that this is part of: a sub-agent's. */
+  parentToolUseId?: string;
 }
 
 /** A message of the agent is over. */
@@ -630,6 +632,8 @@ export interface TextCompleteEvent {
   text: string;
   /** False only where the end of the turn ended the message. */
   isIntermediate: boolean;
+  /** The tool call that this is part of: a sub-agent's. */
+  parentToolUseId?: string;
 }
 
 /** More of what the agent thinks. */
@@ -655,6 +659,8 @@ export interface ThoughtDeltaEvent {
   offset: number;
   /** What is appended. */
   delta: string;
+  /** The tool call that this is part of: a sub-agent's. */
+  parentToolUseId?: string;
 }
 
 /** A thought of the agent is over. */
@@ -680,6 +686,8 @@ export interface ThoughtCompleteEvent {
   text: string;
   /** False only where the end of the turn ended the message. */
   isIntermediate: boolean;
+  /** The tool call that this is part of: a sub-agent's. */
+  parentToolUseId?: string;
 }
 
 /** The agent begins a tool call. */
@@ -713,7 +721,7 @@ export interface ToolStartEvent {
   kind: "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "switch_mode" | "other" | (string & {});
   /** The files that it touches. */
   locations?: FileLocation[];
-  /** The tool call that this one is part of. */
+  /** The tool call that this is part of: a sub-agent's. */
   parentToolUseId?: string;
 }
 
@@ -773,6 +781,8 @@ export interface ToolUpdateEvent {
   locations?: FileLocation[];
   /** Its input. */
   toolInput?: { [name: string]: unknown };
+  /** What the tool gave, as the agent sent it. */
+  rawOutput?: unknown;
 }
 
 /** A tool call is over. */
@@ -800,6 +810,8 @@ export interface ToolResultEvent {
   result: string;
   /** Text, diff and terminal blocks, where they are more than `result`. */
   content?: unknown[];
+  /** What the tool gave, where it is more than `result`. */
+  rawOutput?: unknown;
   /** It failed, was refused, or was left open. */
   isError: boolean;
 }

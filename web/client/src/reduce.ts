@@ -179,7 +179,7 @@ function textDelta(kind: "text" | "thought", draft: Draft, event: TextDeltaEvent
     return;
   }
   draft.putLast({
-    kind, key, messageId: event.messageId, ...given(event, ["turnId"]), text, done: false, intermediate: true, ts: event.ts,
+    kind, key, messageId: event.messageId, ...given(event, ["turnId", "parentToolUseId"]), text, done: false, intermediate: true, ts: event.ts,
   });
 }
 
@@ -188,7 +188,7 @@ function textComplete(kind: "text" | "thought", draft: Draft, event: TextComplet
     kind,
     key: `${kind}:${event.messageId}`,
     messageId: event.messageId,
-    ...given(event, ["turnId", "refs"]),
+    ...given(event, ["turnId", "parentToolUseId", "refs"]),
     text: event.text,
     done: true,
     intermediate: event.isIntermediate,
@@ -197,8 +197,8 @@ function textComplete(kind: "text" | "thought", draft: Draft, event: TextComplet
 }
 
 const START_FIELDS = ["toolName", "toolInput", "toolIntent", "toolDisplayName", "locations", "parentToolUseId", "turnId"] as const;
-const UPDATE_FIELDS = ["status", "title", "content", "locations", "toolInput"] as const;
-const RESULT_FIELDS = ["result", "content", "delta"];
+const UPDATE_FIELDS = ["status", "title", "content", "locations", "toolInput", "rawOutput"] as const;
+const RESULT_FIELDS = ["result", "content", "rawOutput", "delta"];
 
 /** An event's references, beside those earlier ones whose fields it does not give anew. */
 function mergedRefs(known: Ref[] | undefined, event: { refs?: Ref[] }, given: (field: string) => boolean): { refs?: Ref[] } {
@@ -251,11 +251,13 @@ function toolOutput(draft: Draft, event: ToolOutputEvent): void {
   putTool(draft, { ...(known ?? newTool(event)), output, ...mergedRefs(known?.refs, event, () => false) });
 }
 
-// `content` is left out where it is nothing but the text of `result`: then it replaces an earlier one, too.
+// `content` and `rawOutput` are left out where they are nothing but the text of `result`: they replace earlier ones then, too.
 function toolResult(draft: Draft, event: ToolResultEvent): void {
   const known = draft.get<ToolItem>(`tool:${event.toolUseId}`);
+  const { rawOutput: _, ...kept } = known ?? newTool(event);
   putTool(draft, {
-    ...(known ?? newTool(event)),
+    ...kept,
+    ...given(event, ["rawOutput"]),
     toolName: event.toolName,
     result: event.result,
     content: event.content ?? [],

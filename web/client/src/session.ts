@@ -5,7 +5,7 @@ import type { NackMessage, ServerEvent, ServerMessage, SubscribedMessage } from 
 import type { Platform } from "./platform.js";
 import { emptySession, positionOf, reduceAll, subscribed } from "./state.js";
 import type { Position, SessionState } from "./state.js";
-import { Cell } from "./store.js";
+import { Cell, callAll } from "./store.js";
 import type { Store } from "./store.js";
 
 /**
@@ -282,9 +282,7 @@ export class WatchedSession {
       return;
     }
     for (const event of events) {
-      for (const listener of [...this.eventListeners]) {
-        listener(event);
-      }
+      callAll(this.eventListeners, event);
     }
     const before = this.current;
     this.current = reduceAll(before, events);

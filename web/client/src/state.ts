@@ -44,6 +44,8 @@ export interface TextItem {
   key: string;
   messageId: string;
   turnId?: string;
+  /** The tool call that it is part of: a sub-agent's. */
+  parentToolUseId?: string;
   text: string;
   /** No more of it comes. */
   done: boolean;
@@ -69,6 +71,8 @@ export interface ToolItem {
   status: "pending" | "in_progress" | "completed" | "failed" | (string & {});
   locations?: FileLocation[];
   content: unknown[];
+  /** What the tool gave, where it is more than `result`. */
+  rawOutput?: unknown;
   /** What it has said so far; empty when it is done: `result` has everything then. */
   output: string;
   result?: string;

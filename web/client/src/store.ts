@@ -7,10 +7,10 @@ export interface Store<T> {
 }
 
 /** One listener that throws does not keep the others, or the client, from going on; the error is reported as uncaught. */
-export function callAll(listeners: Iterable<() => void>): void {
+export function callAll<A extends unknown[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void {
   for (const listener of [...listeners]) {
     try {
-      listener();
+      listener(...args);
     } catch (error) {
       queueMicrotask(() => {
         throw error;
