@@ -54,6 +54,18 @@ static void commands(void)
         {"\"kind\":\"other\",\"rawInput\":{\"command\":\"npm test\"}", NULL},
         {"\"kind\":\"execute\",\"rawInput\":{\"com\\u0000mand\":\"npm test\"}", NULL},
         {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"npm\\u0000test\"}", NULL},
+        /* People are shown the title where the input's own command is not found. */
+        {"\"kind\":\"execute\",\"title\":\"npm test\",\"rawInput\":{\"Command\":\"rm x\"}", NULL},
+        {"\"kind\":\"execute\",\"title\":\"npm test\",\"rawInput\":{\"c_md\":\"rm x\"}", NULL},
+        {"\"kind\":\"execute\",\"title\":\"npm test\",\"rawInput\":{\"edits\":[{\"command\":\"rm x\"}]}", NULL},
+        {"\"kind\":\"execute\",\"title\":\"npm test\",\"rawInput\":{\"paths\":[{\"command\":\"rm x\"}]}", NULL},
+        /* What it could be given to read. */
+        {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"bash\",\"text\":\"rm x\"}", NULL},
+        {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"bash\",\"content\":\"rm x\"}", NULL},
+        {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"npm test\",\"cwd\":\"file:/etc\"}", NULL},
+        {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"npm test\\n\"}", NULL},
+        {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"npm test\\r\"}", NULL},
+        {"\"kind\":\"execute\",\"rawInput\":{\"command\":\"npm t\\u0435st\"}", NULL},
     };
     for (size_t i = 0; i < array_size(cases); i++) {
         struct host host;
@@ -75,7 +87,21 @@ static void paths(void)
     } cases[] = {
         {"\"kind\":\"edit\",\"rawInput\":{\"file_path\":\"/w/a\"}", "/w/a", true, false},
         {"\"kind\":\"edit\",\"rawInput\":{\"filePath\":\"a\"}", "/w/a", true, false},
-        {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"../a/../b\"}", "/w/../a/../b", true, false},
+        {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"../a/../b\"}", "/w/../a/../b /b", true, false},
+        {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"/w/link/../a\"}", "/w/link/../a /w/a", true, false},
+        {"\"kind\":\"read\",\"rawInput\":{\"uri\":\"file:/etc/x\"}", "", false, true},
+        {"\"kind\":\"read\",\"rawInput\":{\"uri\":\"/w/%2e%2e/x\"}", "", false, true},
+        {"\"kind\":\"read\",\"rawInput\":{\"paths\":[\"lin*/x\"]}", "/w/lin*/x", false, false},
+        {"\"kind\":\"read\",\"rawInput\":{\"paths\":[\"lin[k]/x\"]}", "/w/lin[k]/x", false, false},
+        {"\"kind\":\"read\",\"rawInput\":{\"path\":\"/w/[slug]/x\"}", "/w/[slug]/x", true, false},
+        /* Where the folder is a link, or has one, this is not /w/x. */
+        {"\"kind\":\"edit\",\"rawInput\":{\"directory\":\"src\",\"path\":\"x\"}", "/w/src /w/x", false, false},
+        {"\"kind\":\"edit\",\"rawInput\":{\"cwd\":\"/w/src\",\"source\":\"x\",\"destination\":\"y\"}",
+         "/w/src /w/x /w/y", false, false},
+        {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"src\",\"filename\":\"x\"}", "/w/src /w/x", false, false},
+        {"\"kind\":\"edit\",\"rawInput\":{\"directory\":\"/w\",\"path\":\"x\"}", "/w /w/x", true, false},
+        {"\"kind\":\"move\",\"rawInput\":{\"source\":\"x\",\"destination\":\"y\"}", "/w/x /w/y", true, false},
+        {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"/w/a\",\"diff\":\"+++ /etc/x\"}", "/w/a", false, false},
         {"\"kind\":\"edit\",\"rawInput\":{\"uri\":\"file:///w/a\"}", "/w/a", true, false},
         {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"/a\"},\"locations\":[{\"path\":\"/b\",\"line\":3}]", "/b /a", true,
          false},
@@ -86,6 +112,10 @@ static void paths(void)
         {"\"kind\":\"edit\",\"rawInput\":{\"edits\":[{\"file_path\":\"a\",\"old_string\":\"x\"}]}", "/w/a", true, false},
         {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"pattern\":\"*.c\"}", "/w/.", true, false},
         {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"pattern\":\"../*\"}", "/w/.", false, false},
+        {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"pattern\":\"**/*.c\"}", "/w/.", true, false},
+        {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"pattern\":\"link/*\"}", "/w/.", false, false},
+        {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"pattern\":\".*/*\"}", "/w/.", false, false},
+        {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"pattern\":\"$HOME\"}", "/w/.", false, false},
         {"\"kind\":\"search\",\"rawInput\":{\"path\":\".\",\"glob\":\"/etc/*\"}", "/w/.", false, false},
         {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"/a\",\"other_file\":\"/b\"}", "/a", false, false},
         {"\"kind\":\"edit\",\"rawInput\":{\"path\":\"/a\",\"changes\":{\"/b\":{}}}", "/a", false, false},
