@@ -249,5 +249,9 @@ void session_limits_changed(struct session *session, const struct session_sink *
 {
     struct step step = STEP(session, sink, now);
     disarm(&step, &session->idle_deadline);
+    /* What the operator denies by now, nobody is to say yes to, also where it was asked before. */
+    step_lawful_policy(&step);
+    step_judge_pending(&step);
+    step_settle_phase(&step);
     step_end(&step);
 }

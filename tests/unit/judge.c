@@ -191,6 +191,31 @@ static void nobody_overrides_the_operator(void)
     }
 }
 
+/* Who asked before the operator denied it waits for a person, who must not be able to allow it. */
+static void what_is_denied_meanwhile_is_rejected(void)
+{
+    struct fixture *fixture = in_turn();
+    fixture_policy(fixture, "bob", "trust");
+    fixture_policy(fixture, "bob", "ask");
+    fixture_ask_for(fixture, "p1", "edit", "x;y", NULL);
+    fixture_ask_for(fixture, "p2", "fetch", "x;y", NULL);
+    fixture_trace(fixture);
+    char *kinds[] = {"fetch"};
+    fixture->limits.deny_kinds = (struct session_words){kinds, 1};
+    session_limits_changed(fixture->session, &fixture->sink, &fixture->now);
+    TEST_TRACE(fixture, "-permission feed- permission_resolved(rejected) !permission(p2=no)");
+    TEST_IS(fixture, "rejected", "policy");
+    TEST_TEXT(fixture_last_decision(fixture)->policy, "operator");
+    CU_ASSERT_EQUAL(fixture_choose(fixture, "bob", "p2", "yes")->code, ANSWER_ALREADY_RESOLVED);
+    CU_ASSERT_EQUAL(fixture->session->pending_count, 1);
+    fixture->limits.policy_forbidden[POLICY_ASK] = true;
+    fixture->limits.default_policy = POLICY_READ_ONLY;
+    fixture_trace(fixture);
+    session_limits_changed(fixture->session, &fixture->sink, &fixture->now);
+    TEST_TRACE(fixture, "policy(read-only) -permission feed- permission_resolved(rejected) !permission(p1=no) status(running)");
+    fixture_free(fixture);
+}
+
 /* Not even a rule that was there before. */
 static void a_rule_does_not_override_the_operator(void)
 {
@@ -533,7 +558,7 @@ static void the_limit_is_in_the_audit(void)
 
 TEST_MAIN("judge", TEST(each_policy_decides_by_kind), TEST(a_change_of_policy_settles_what_waits),
           TEST(what_passes_is_shown), TEST(without_an_allow_once_a_person_is_asked), TEST(a_policy_can_be_forbidden),
-          TEST(nobody_overrides_the_operator), TEST(a_rule_does_not_override_the_operator),
+          TEST(nobody_overrides_the_operator), TEST(what_is_denied_meanwhile_is_rejected), TEST(a_rule_does_not_override_the_operator),
           TEST(what_cannot_be_looked_up_is_denied), TEST(a_command_that_is_cut_is_denied), TEST(rules_that_do_not_fit_are_not_offered), TEST(patterns), TEST(a_remembered_yes_is_a_rule),
           TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers),
           TEST(what_cannot_be_remembered_leaves_it_open), TEST(the_same_rule_is_made_once),
