@@ -49,6 +49,7 @@ static void spawn(struct step *step)
 {
     struct session *session = step->session;
     bool waited = session->life == AGENT_WAITING;
+    step_lawful_policy(step); /* the agent is started with it */
     /* A number that no event of this session has had: ids made from it cannot come again. */
     session->run = session->run > session->head ? session->run + 1 : session->head + 1;
     session->life = AGENT_STARTING;

@@ -172,6 +172,9 @@ static void check_notices(const struct host *host)
             FUZZ_CHECK(notice->request_id || notice->code);
             FUZZ_CHECK(!notice->code == !notice->message);
             break;
+        case NOTICE_SERVICE_REFUSED:
+            FUZZ_CHECK(notice->request_id && notice->message);
+            break;
         case NOTICE_TITLE:
             break;
         case NOTICE_SILENT:

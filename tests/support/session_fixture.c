@@ -335,7 +335,7 @@ static void sink_decided(void *context, struct session *session, const struct se
     if (decision->permission) {
         rules_of_decision(fixture, decision);
     } else {
-        RULE(decision->policy && decision->policy_before);
+        RULE(decision->policy && (decision->service ? decision->reason : decision->policy_before));
     }
     struct record *made = record(fixture, RECORD_DECIDED);
     made->outcome = decision->permission ? outcome_name(decision->permission->outcome) : NULL;
@@ -806,6 +806,7 @@ static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = 
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
                                           [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
+                                          [ORDER_POLICY] = "policy", [ORDER_REFUSAL] = "refusal",
                                           [ORDER_CLOSE] = "close"};
 
 static void trace(struct buffer *out, const struct record *made)

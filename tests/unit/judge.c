@@ -81,7 +81,7 @@ static void a_change_of_policy_settles_what_waits(void)
     fixture_ask_for(fixture, "p2", "edit", "x;y", NULL);
     fixture_trace(fixture);
     CU_ASSERT_EQUAL(fixture_policy(fixture, "bob", "read-only")->code, ANSWER_OK);
-    TEST_TRACE(fixture, "policy(read-only) -permission feed- permission_resolved(allowed) !permission(p1=yes) "
+    TEST_TRACE(fixture, "policy(read-only) !policy -permission feed- permission_resolved(allowed) !permission(p1=yes) "
                         "-permission feed- permission_resolved(rejected) !permission(p2=no) status(running) =ok");
     TEST_TEXT(text_of(json_get(fixture_last_event(fixture, "policy"), "by"), "user"), "bob");
     TEST_TEXT(fixture->session->policy, "read-only");
@@ -136,6 +136,32 @@ static void a_policy_can_be_forbidden(void)
     CU_ASSERT_EQUAL(fixture_policy(fixture, "bob", "trust")->code, ANSWER_FORBIDDEN);
     CU_ASSERT_EQUAL(fixture_policy(fixture, "bob", "nonsense")->code, ANSWER_BAD_MESSAGE);
     CU_ASSERT_EQUAL(fixture->session->pending_count, 1);
+    fixture_free(fixture);
+}
+
+/* ---- What is done for the agent without a request ---- */
+
+static void a_refused_service_is_shown_and_recorded(void)
+{
+    struct fixture *fixture = in_turn();
+    fixture_policy(fixture, "bob", "trust");
+    fixture_trace(fixture);
+    fixture_policy(fixture, "bob", "read-only");
+    TEST_TRACE(fixture, "policy(read-only) !policy =ok"); /* the agent's side is told */
+    TEST_TEXT(fixture_last_order(fixture, ORDER_POLICY)->content, "read-only");
+    struct agent_notice notice = {.kind = NOTICE_SERVICE_REFUSED, .request_id = strdup("p9"), .message = strdup("no write")};
+    session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
+    TEST_TRACE(fixture, "error(forbidden) !refusal");
+    TEST_TEXT(text_of(fixture_last_event(fixture, "error"), "error"), "no write");
+    TEST_TEXT(fixture_last_order(fixture, ORDER_REFUSAL)->request_id, "p9");
+    const struct record *decision = fixture_last_decision(fixture);
+    TEST_TEXT(decision->by, "policy");
+    TEST_TEXT(decision->policy, "read-only");
+    TEST_TEXT(decision->message, "no write");
+    fixture_policy(fixture, "bob", "ask");
+    TEST_TRACE(fixture, "policy(ask) !policy =ok");
+    fixture_policy(fixture, "bob", "trust");
+    TEST_TRACE(fixture, "policy(trust) =ok");
     fixture_free(fixture);
 }
 
@@ -212,7 +238,8 @@ static void what_is_denied_meanwhile_is_rejected(void)
     fixture->limits.default_policy = POLICY_READ_ONLY;
     fixture_trace(fixture);
     session_limits_changed(fixture->session, &fixture->sink, &fixture->now);
-    TEST_TRACE(fixture, "policy(read-only) -permission feed- permission_resolved(rejected) !permission(p1=no) status(running)");
+    TEST_TRACE(fixture, "policy(read-only) !policy -permission feed- permission_resolved(rejected) !permission(p1=no) "
+                        "status(running)");
     fixture_free(fixture);
 }
 
@@ -558,7 +585,7 @@ static void the_limit_is_in_the_audit(void)
 
 TEST_MAIN("judge", TEST(each_policy_decides_by_kind), TEST(a_change_of_policy_settles_what_waits),
           TEST(what_passes_is_shown), TEST(without_an_allow_once_a_person_is_asked), TEST(a_policy_can_be_forbidden),
-          TEST(nobody_overrides_the_operator), TEST(what_is_denied_meanwhile_is_rejected), TEST(a_rule_does_not_override_the_operator),
+          TEST(a_refused_service_is_shown_and_recorded), TEST(nobody_overrides_the_operator), TEST(what_is_denied_meanwhile_is_rejected), TEST(a_rule_does_not_override_the_operator),
           TEST(what_cannot_be_looked_up_is_denied), TEST(a_command_that_is_cut_is_denied), TEST(rules_that_do_not_fit_are_not_offered), TEST(patterns), TEST(a_remembered_yes_is_a_rule),
           TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers),
           TEST(what_cannot_be_remembered_leaves_it_open), TEST(the_same_rule_is_made_once),
