@@ -294,8 +294,12 @@ static void sink_permission_feed(void *context, struct session *session, const s
 
 static void sink_look(void *context, struct session *session, const struct permission_ask *ask)
 {
-    (void)session;
-    RULE(!ask->looked && (ask->rule_command || ask->path_count));
+    const struct permission *again = session->pending;
+    while (again && again->ask != ask) {
+        again = again->next;
+    }
+    RULE(again ? again->looking_again && ask->looked : !ask->looked);
+    RULE(ask->rule_command || ask->path_count);
     record(context, RECORD_LOOK)->request_id = copy(ask->request_id);
 }
 
@@ -668,9 +672,12 @@ void fixture_ask_for(struct fixture *fixture, const char *request_id, const char
 
 bool fixture_looked(struct fixture *fixture, const char *request_id, const char *real)
 {
-    const struct permission *permission = fixture->session->looking;
-    while (permission && strcmp(permission->ask->request_id, request_id)) {
-        permission = permission->next;
+    const struct permission *permission = NULL;
+    const struct permission *const lists[] = {fixture->session->pending, fixture->session->looking};
+    for (size_t i = 0; i < array_size(lists); i++) {
+        for (const struct permission *at = lists[i]; at; at = at->next) {
+            permission = strcmp(at->ask->request_id, request_id) ? permission : at;
+        }
     }
     size_t count = permission ? permission->ask->path_count : 1;
     char **paths = calloc(count + 1, sizeof(char *));

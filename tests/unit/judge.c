@@ -422,9 +422,43 @@ static void a_new_rule_settles_what_it_covers(void)
     remember(fixture, "bob", "p2", "session", "command:npm test", 0);
     fixture_trace(fixture);
     session_judge_pending(fixture->session, &fixture->sink, &fixture->now); /* the dispatcher does, for all sessions */
+    TEST_TRACE(fixture, "?look");
+    session_judge_pending(fixture->session, &fixture->sink, &fixture->now);
+    TEST_TRACE(fixture, ""); /* once is enough */
+    CU_ASSERT_TRUE(fixture_looked(fixture, "p1", NULL));
     TEST_TRACE(fixture, "-permission feed- permission_resolved(allowed) !permission(p1=yes)");
+    CU_ASSERT_FALSE(fixture_looked(fixture, "p1", NULL));
+    CU_ASSERT_FALSE(fixture_looked(fixture, "p3", NULL)); /* it was not asked for */
     CU_ASSERT_EQUAL(fixture->session->pending_count, 1);
     fixture_free(fixture);
+}
+
+/* What has waited is looked up again: its path may have become a link, the rule may be revoked, a person may be faster. */
+static void a_new_rule_sees_the_disk_as_it_is(void)
+{
+    for (int what = 0; what < 4; what++) {
+        struct fixture *fixture = in_turn();
+        fixture_ask_for(fixture, "p1", "edit", NULL, "/srv/work/src/a");
+        fixture_looked(fixture, "p1", NULL);
+        fixture_ask_for(fixture, "p2", "edit", NULL, "/srv/work/src/b");
+        fixture_looked(fixture, "p2", NULL);
+        struct record *made = remember(fixture, "bob", "p2", "workspace", "edit:src", 0);
+        char id[96];
+        snprintf(id, sizeof(id), "%s", text_of(made->fields, "ruleId"));
+        fixture_trace(fixture);
+        session_judge_pending(fixture->session, &fixture->sink, &fixture->now);
+        TEST_TRACE(fixture, "?look");
+        if (what == 1) {
+            rule_free(rule_set_remove(fixture->now.rules, id));
+        } else if (what == 2) {
+            fixture_choose(fixture, "carol", "p1", "no");
+            fixture_trace(fixture);
+        }
+        CU_ASSERT_EQUAL(fixture_looked(fixture, "p1", what == 0 ? "/etc/a" : NULL), what != 2);
+        TEST_TRACE(fixture, what == 3 ? "-permission feed- permission_resolved(allowed) !permission(p1=yes) status(running)" : "");
+        CU_ASSERT_EQUAL(fixture->session->pending_count, what < 2);
+        fixture_free(fixture);
+    }
 }
 
 static void what_cannot_be_remembered_leaves_it_open(void)
@@ -587,7 +621,7 @@ TEST_MAIN("judge", TEST(each_policy_decides_by_kind), TEST(a_change_of_policy_se
           TEST(what_passes_is_shown), TEST(without_an_allow_once_a_person_is_asked), TEST(a_policy_can_be_forbidden),
           TEST(a_refused_service_is_shown_and_recorded), TEST(nobody_overrides_the_operator), TEST(what_is_denied_meanwhile_is_rejected), TEST(a_rule_does_not_override_the_operator),
           TEST(what_cannot_be_looked_up_is_denied), TEST(a_command_that_is_cut_is_denied), TEST(rules_that_do_not_fit_are_not_offered), TEST(patterns), TEST(a_remembered_yes_is_a_rule),
-          TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers),
+          TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers), TEST(a_new_rule_sees_the_disk_as_it_is),
           TEST(what_cannot_be_remembered_leaves_it_open), TEST(the_same_rule_is_made_once),
           TEST(what_is_being_looked_up_ends_like_all_else), TEST(a_path_is_judged_by_where_it_leads),
           TEST(a_kind_has_a_deadline_of_its_own), TEST(the_limit_is_in_the_audit))

@@ -101,6 +101,7 @@ struct permission {
     void *deadline;        /* the sink's handle; NULL for none */
     struct rule_option remember[RULE_OPTIONS_MAX]; /* its `rememberOptions` */
     size_t remember_count;
+    bool looking_again; /* what it names is being looked up once more, for a rule */
     enum permission_outcome outcome;
     char *option_id;
     char *by_user, *by_rule, *by_policy; /* who or what answered: one of them */
