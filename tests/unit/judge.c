@@ -176,6 +176,8 @@ static void nobody_overrides_the_operator(void)
     } cases[] = {
         {"execute", "rm -rf .", NULL, NULL, true},
         {"execute", "rm", NULL, NULL, false},
+        {"execute", " rm -rf .", NULL, NULL, true},
+        {"execute", "\n\trm -rf .", NULL, NULL, true},
         {"execute", "xrm -rf .", NULL, NULL, false},
         {"execute", "do; sudo; x", NULL, NULL, true},
         {"other", "sudo", NULL, NULL, true},
