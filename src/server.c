@@ -266,6 +266,10 @@ static enum err make_shared(struct server *server, const struct config *config)
         err = credit_pool_new(&server->credit, config->credit_total_bytes);
     }
     if (!err) {
+        /* A journal writes a megabyte in some 10 ms. */
+        credit_pool_fair(server->credit, config->credit_total_bytes / 64, config->credit_session_bytes / 16);
+    }
+    if (!err) {
         err = credit_pool_new(&server->uploads, UPLOADS_BYTES);
     }
     if (!err) {

@@ -76,6 +76,20 @@ static const struct {
      "everybody comes back after a restart",
      scenario_storm,
      {.watchers = 9000, .sessions = 10, .rate = 10}},
+    {"agents",
+     "many agents that all stream: how late are their delta windows?",
+     scenario_agents,
+     {.watchers = 200, .sessions = 200, .rate = 50, .size = 20, .seconds = 20}},
+    {"hostile",
+     "do agents that misbehave cost the others anything?",
+     scenario_hostile,
+     {.watchers = 100,
+      .sessions = 20,
+      .rate = 50,
+      .size = 40,
+      .seconds = 10,
+      .hostile = 8,
+      .rounds = 1}},
     {"soak",
      "does the server grow, when all comes and goes?",
      scenario_soak,
@@ -109,6 +123,8 @@ static const struct option table[] = {
     {"permissions", required_argument, NULL, 'p'},
     {"kills", required_argument, NULL, 'k'},
     {"pauses", required_argument, NULL, 'P'},
+    {"hostile", required_argument, NULL, 'H'},
+    {"kinds", required_argument, NULL, 'N'},
     {"addresses", required_argument, NULL, 'a'},
     {"handshakes", required_argument, NULL, 'i'},
     {"seed", required_argument, NULL, 'e'},
@@ -140,7 +156,9 @@ static void usage(FILE *to)
         "permission requests\n"
         "  --kills N           torture: how often the server is killed\n"
         "  --pauses PER_MILLE:MS              torture: of a server that was built with pauses\n"
-        "  --rounds N          stalled, ring: how often each, in turn (1)\n"
+        "  --hostile N --kinds KIND,...       hostile: so many agents of each kind; text, garbage ... "
+        "(all)\n"
+        "  --rounds N          stalled, ring, hostile: how often each, in turn (1)\n"
         "  --addresses N       so many source addresses from 127.0.1.1 on (100)\n"
         "  --handshakes N      at most so many upgrades at a time (32)\n"
         "  --seed N            of texts and of what is random (1)\n"
@@ -202,6 +220,8 @@ static long *number_of(struct options *o, int option)
         return &o->permissions;
     case 'k':
         return &o->kills;
+    case 'H':
+        return &o->hostile;
     case 'a':
         return &o->addresses;
     case 'i':
@@ -251,6 +271,9 @@ static void take_option(struct options *o, int option, const char *name, const c
         break;
     case 'l':
         o->stall = seconds(name, optarg);
+        break;
+    case 'N':
+        o->kinds = optarg;
         break;
     case 'P':
         o->pauses = optarg;

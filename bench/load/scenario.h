@@ -10,6 +10,8 @@ int scenario_ring(const struct options *o);
 int scenario_reconnect(const struct options *o);
 int scenario_torture(const struct options *o);
 int scenario_storm(const struct options *o);
+int scenario_agents(const struct options *o);
+int scenario_hostile(const struct options *o);
 int scenario_soak(const struct options *o);
 
 // What several share: one stream of stamped chunks.

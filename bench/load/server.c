@@ -42,6 +42,20 @@ static char *text_of(const char *format, ...)
 
 // ---- Start ----
 
+// A file in the folder of this program.
+static void find_beside(const char *name, char *path, size_t size)
+{
+    char self[PATH_MAX] = "";
+    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) {
+        die("/proc/self/exe: %s", strerror(errno));
+    }
+    snprintf(path, size, "%.*s/%s", PATH_MAX - 64, dirname(self), name);
+}
+
+// Of hostile.sh.
+static const char *const hostile_kinds[] = {"spin", "text", "updates", "garbage",
+                                            "huge", "deaf", "crash"};
+
 static void write_configuration(const struct server *s, const char *program)
 {
     char path[PATH_MAX];
@@ -57,6 +71,12 @@ static void write_configuration(const struct server *s, const char *program)
             "agent impatient {\n    command = {\"%s/signalbox-scripted-agent\"}\n"
             "    permission-timeout-ms = 400\n}\n",
             folder);
+    char script[PATH_MAX + 32];
+    find_beside("signalbox-load-hostile.sh", script, sizeof script);
+    for (size_t i = 0; i < sizeof hostile_kinds / sizeof hostile_kinds[0]; i++) {
+        fprintf(file, "agent hostile-%s {\n    command = {\"/bin/sh\", \"%s\", \"%s\"}\n}\n",
+                hostile_kinds[i], script, hostile_kinds[i]);
+    }
     fclose(file);
     free(programs);
 }
@@ -122,17 +142,13 @@ static void spawn(struct server *s, const char *program, const char *log, char *
 
 static void find_program(const char *given, char *path)
 {
-    char self[PATH_MAX] = "";
     if (given != NULL) {
         if (realpath(given, path) == NULL) {
             die("%s: %s", given, strerror(errno));
         }
         return;
     }
-    if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) {
-        die("/proc/self/exe: %s", strerror(errno));
-    }
-    snprintf(path, PATH_MAX, "%.*s/signalbox", PATH_MAX - 16, dirname(self));
+    find_beside("signalbox", path, PATH_MAX);
 }
 
 void server_start(struct server *s, const char *program, const char *const *settings,

@@ -72,6 +72,33 @@ static void send_command(struct world *w, json_object *o)
     json_object_put(o);
 }
 
+size_t world_other(struct world *w, const char *type, json_object *o)
+{
+    char id[32];
+    size_t number = w->commands++;
+    snprintf(id, sizeof id, "o%zu", number);
+    json_object_object_add(o, "type", json_object_new_string(type));
+    json_object_object_add(o, "id", json_object_new_string(id));
+    const char *text =
+        json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    connection_send(&w->control, text, strlen(text));
+    json_object_put(o);
+    return number;
+}
+
+static bool other_answer(struct world *w, const struct scan *s, bool done)
+{
+    const struct value *id = &s->fields[SCAN_ID];
+    if (id->at == NULL || id->length < 2 || id->at[0] != 'o') {
+        return false;
+    }
+    struct value number = {.at = id->at + 1, .length = id->length - 1};
+    if (w->answered != NULL) {
+        w->answered(w, (size_t)value_number(&number, UINT64_MAX), done, s);
+    }
+    return true;
+}
+
 static struct world *world_of(struct connection *c)
 {
     return (struct world *)((char *)c - offsetof(struct world, control));
@@ -89,6 +116,9 @@ static void control_text(struct connection *c, const char *text, size_t length, 
     const struct value *type = &s.fields[SCAN_TYPE];
     if (value_is(type, "connected")) {
         w->control_open = true;
+    } else if ((value_is(type, "ack") || value_is(type, "nack")) &&
+               other_answer(w, &s, value_is(type, "ack"))) {
+        return;
     } else if (value_is(type, "nack")) {
         w->answers--;
         world_problem(w, "a command was refused: %.*s", (int)(length < 160 ? length : 160), text);

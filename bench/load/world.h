@@ -17,7 +17,8 @@ struct options {
     const char *const *settings; // KEY=VALUE for the server, NULL at the end
     const char *keep;            // a folder for data and log that is left behind
     long watchers, sessions, rate, size, addresses, handshakes, stalled, joins, rounds, deltas,
-        tools, churn, gap, permissions, kills;
+        tools, churn, gap, permissions, kills, hostile;
+    const char *kinds; // of hostile agents, with commas between; NULL: all
     const char *pauses; // SIGNALBOX_PAUSES of the server
     double seconds, warmup, stall;
     uint32_t seed;
@@ -97,6 +98,8 @@ struct world {
     size_t commands;
     long answers; // of commands, still to come
     const struct watcher_hooks *hooks;
+    // Commands of the scenario's own: the text of an ack or nack, by the number that world_other gave.
+    void (*answered)(struct world *w, size_t number, bool done, const struct scan *answer);
     // Of chunks whose stamp is in the window:
     struct histogram latency;
     int64_t measure_from, measure_to;
@@ -123,6 +126,10 @@ bool world_wait(struct world *w, bool (*done)(void *world), double seconds, cons
 
 // Prompts a session with a script's steps (a JSON array); stamped chunks are of the options' size.
 void world_prompt(struct world *w, struct session *s, const char *steps, bool tools);
+
+// A command of the scenario's own on the control connection, without its id: a refusal is no error.
+// Returns its number, for `answered`. Nothing waits for the answer by itself. Takes `o`.
+size_t world_other(struct world *w, const char *type, json_object *o);
 
 // Allows the permission request that the session's record has learned of.
 void world_answer(struct world *w, struct session *s);

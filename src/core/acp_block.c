@@ -1,6 +1,7 @@
 #include "core/acp_block.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +23,12 @@ void acp_block_free(struct acp_block *block)
     *block = (struct acp_block){0};
 }
 
-static void field_message_id(const struct acp_peer *peer, struct buffer *out)
+static void fields_of_block(const struct acp_peer *peer, struct buffer *out)
 {
+    const struct acp_block *block = &peer->block;
     json_key(out, "messageId");
-    buffer_format(out, "\"m%" PRIu64 "-%" PRIu64 "\"", peer->run, peer->block.number);
+    buffer_format(out, "\"m%" PRIu64 "-%" PRIu64 "\"", peer->run, block->number);
+    json_field_string(out, "parentToolUseId", block->parent[0] != '\0' ? block->parent : NULL);
 }
 
 /* True: what the block holds is to go out now. */
@@ -42,7 +45,7 @@ static void complete(struct acp_peer *peer, bool intermediate)
     waits(peer);
     enum event_kind kind = kinds[block->kind].complete;
     struct buffer *out = acp_event_open(peer, kind);
-    field_message_id(peer, out);
+    fields_of_block(peer, out);
     json_field_text(out, "text", block->text.text.data, block->text.text.length);
     json_field_bool(out, "isIntermediate", intermediate);
     acp_event_send(peer, kind);
@@ -71,21 +74,23 @@ static void name_block(struct acp_peer *peer, const char *agent_id)
 }
 
 void acp_block_chunk(struct acp_peer *peer, enum acp_block_kind kind, const char *text,
-                     size_t length, const char *agent_id)
+                     size_t length, const char *agent_id, const char *parent)
 {
     struct acp_block *block = &peer->block;
+    parent = parent != NULL ? parent : "";
     if (length == 0) {
         return;
     }
     bool another =
         agent_id != NULL && block->agent_id != NULL && strcmp(agent_id, block->agent_id) != 0;
-    if (block->kind != kind || another) {
+    if (block->kind != kind || another || strcmp(block->parent, parent) != 0) {
         acp_block_end(peer, true);
     }
     for (size_t used = 0;;) {
         if (block->kind == ACP_BLOCK_NONE) {
             block->kind = kind;
             block->number = ++peer->message_count;
+            snprintf(block->parent, sizeof block->parent, "%s", parent);
         }
         name_block(peer, agent_id);
         used += delta_text_add(&block->text, text + used, length - used, peer->max_message_text);
@@ -112,7 +117,7 @@ void acp_block_flush(struct acp_peer *peer, struct instant line_at)
     }
     enum event_kind kind = kinds[block->kind].delta;
     struct buffer *out = acp_delta_open(peer, kind);
-    field_message_id(peer, out);
+    fields_of_block(peer, out);
     json_field_i64(out, "offset", (int64_t)block->text.sent_units);
     json_field_text(out, "delta", rest, length);
     delta_text_mark_sent(&block->text);

@@ -5,6 +5,7 @@
 
 #include "core/acp_peer.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/metrics.h"
 
 void acp_flush(struct acp_peer *peer)
 {
@@ -12,6 +13,10 @@ void acp_flush(struct acp_peer *peer)
         return;
     }
     struct instant line_at = peer->window.line_at;
+    int64_t late_ns;
+    if (delta_window_late(&peer->window, peer->now, &late_ns)) {
+        metric_observe_ns(METRIC_DELTA_LATE_SECONDS, late_ns);
+    }
     delta_window_flushed(&peer->window, peer->now);
     acp_block_flush(peer, line_at);
     acp_tools_flush(peer, line_at);

@@ -12,7 +12,7 @@
 
 /* What changed in a call since it was last shown. */
 struct changes {
-    bool status, title, kind, locations, input, content;
+    bool status, title, kind, locations, input, content, raw_output;
 };
 
 static bool is_final(const char *status)
@@ -32,7 +32,7 @@ static void forget_fields(struct acp_tool *tool)
     delta_text_free(&tool->output);
     tool->title = tool->kind = tool->status = NULL;
     tool->input = tool->locations = tool->content = tool->raw_output = NULL;
-    tool->content_waits = false;
+    tool->content_waits = tool->raw_waits = false;
     tool->shown_units = 0;
 }
 
@@ -115,8 +115,8 @@ static struct changes merge(struct acp_peer *peer, struct acp_tool *tool,
         .locations = set_json(&tool->locations, get_array(fields, "locations")),
         .input = set_json(&tool->input, json_get(fields, "rawInput")),
         .content = set_json(&tool->content, get_array(fields, "content")),
+        .raw_output = set_json(&tool->raw_output, json_get(fields, "rawOutput")),
     };
-    set_json(&tool->raw_output, json_get(fields, "rawOutput"));
     return changed;
 }
 
@@ -139,6 +139,9 @@ static char *choose_name(const struct acp_tool *tool, struct json_object *fields
     if (name == NULL) {
         name = json_get_string(json_get(json_get(fields, "_meta"), "claudeCode"), "toolName");
     }
+    if (name == NULL) {
+        name = json_get_string(json_get(fields, "_meta"), "toolName"); /* Qwen's */
+    }
     if (name != NULL) {
         return strdup(name);
     }
@@ -159,20 +162,21 @@ void acp_tool_put_input(struct buffer *out, struct json_object *input)
     }
 }
 
-static void field_parent(struct acp_peer *peer, struct buffer *out, struct json_object *fields)
+const char *acp_tool_parent(const struct acp_peer *peer, struct json_object *fields)
 {
-    const char *parent_id =
-        json_get_string(json_get(json_get(fields, "_meta"), "claudeCode"), "parentToolUseId");
+    struct json_object *meta = json_get(fields, "_meta");
+    const char *parent_id = json_get_string(json_get(meta, "claudeCode"), "parentToolUseId");
     if (parent_id == NULL) {
-        return;
+        parent_id = json_get_string(meta, "parentToolCallId"); /* Qwen's */
+    }
+    if (parent_id == NULL) {
+        return NULL;
     }
     struct acp_tool *parent = find(peer->tools.open, parent_id);
     if (parent == NULL) {
         parent = find(peer->tools.closed, parent_id);
     }
-    if (parent != NULL) {
-        json_field_string(out, "parentToolUseId", parent->use_id);
-    }
+    return parent != NULL ? parent->use_id : NULL;
 }
 
 static void send_start(struct acp_peer *peer, const struct acp_tool *tool,
@@ -192,14 +196,14 @@ static void send_start(struct acp_peer *peer, const struct acp_tool *tool,
     json_field_string(out, "toolDisplayName", tool->title);
     json_field_string(out, "kind", tool->kind);
     acp_field_clean(out, "locations", tool->locations);
-    field_parent(peer, out, fields);
+    json_field_string(out, "parentToolUseId", acp_tool_parent(peer, fields));
     acp_event_send(peer, EVENT_TOOL_START);
 }
 
 static void send_update(struct acp_peer *peer, const struct acp_tool *tool, struct changes changed)
 {
     if (!changed.status && !changed.title && !changed.kind && !changed.locations &&
-        !changed.input && !changed.content) {
+        !changed.input && !changed.content && !changed.raw_output) {
         return;
     }
     struct buffer *out = acp_event_open(peer, EVENT_TOOL_UPDATE);
@@ -213,6 +217,7 @@ static void send_update(struct acp_peer *peer, const struct acp_tool *tool, stru
         json_key(out, "toolInput");
         acp_tool_put_input(out, tool->input);
     }
+    acp_field_clean(out, "rawOutput", changed.raw_output ? tool->raw_output : NULL);
     acp_event_send(peer, EVENT_TOOL_UPDATE);
 }
 
@@ -324,6 +329,7 @@ static void send_late(struct acp_peer *peer, const struct acp_tool *closed,
     memcpy(late.use_id, closed->use_id, sizeof late.use_id);
     struct changes changed = merge(peer, &late, fields, ACP_UPSERT_UPDATE);
     send_update(peer, &late, changed);
+    acp_tool_terminal_late(peer, closed, json_get(fields, "_meta"));
     forget_fields(&late);
 }
 
@@ -331,11 +337,11 @@ static void show(struct acp_peer *peer, struct acp_tool *tool, struct json_objec
                  struct changes changed)
 {
     bool final = is_final(tool->status);
-    bool new_content = changed.content;
-    changed.content = false; /* goes through the window */
+    bool new_content = changed.content, new_raw = changed.raw_output;
+    changed.content = changed.raw_output = false; /* go through the window */
     if (final) {
         changed.status = false; /* the result says it, and has the newest content */
-        tool->content_waits = false;
+        tool->content_waits = tool->raw_waits = false;
     }
     send_update(peer, tool, changed);
     if (new_content) {
@@ -344,8 +350,8 @@ static void show(struct acp_peer *peer, struct acp_tool *tool, struct json_objec
     acp_tool_terminal(peer, tool, json_get(fields, "_meta"));
     if (final) {
         close_tool(peer, tool, strcmp(tool->status, "failed") == 0, NULL);
-    } else if (new_content) {
-        acp_tool_content(peer, tool);
+    } else if (new_content || new_raw) {
+        acp_tool_content(peer, tool, new_content, new_raw);
     }
 }
 
@@ -373,6 +379,7 @@ const struct acp_tool *acp_tool_upsert(struct acp_peer *peer, struct json_object
         changed = (struct changes){
             .status = strcmp(tool->status, "pending") != 0,
             .content = tool->content != NULL && json_object_array_length(tool->content) > 0,
+            .raw_output = tool->raw_output != NULL,
         };
     }
     show(peer, tool, fields, changed);

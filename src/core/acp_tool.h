@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/acp_block.h"
 #include "core/delta.h"
 
 struct acp_peer;
@@ -29,7 +30,7 @@ enum {
 struct acp_tool {
     struct acp_tool *next;
     char *agent_id;       /* may come again for another call */
-    char use_id[48];      /* ours: t<run>-<number> */
+    char use_id[ACP_USE_ID_SIZE]; /* ours */
     char *name;           /* as in its tool_start */
     uint64_t closed_turn; /* the number of the turn in which it was closed */
 
@@ -38,6 +39,7 @@ struct acp_tool {
     struct json_object *input, *locations, *content, *raw_output;
     bool content_waits;       /* `content` is newer than what was shown */
     bool content_whole;       /* it did not only grow: it is shown as a whole each time */
+    bool raw_waits;           /* `raw_output` is newer than what was shown */
     bool terminal;            /* the output comes through `_meta` or from a terminal of ours, and
                                  `content` is no output */
     struct delta_text output; /* what was or will be sent as tool_output */
@@ -70,16 +72,23 @@ void acp_tools_close(struct acp_peer *peer, const char *why);
 /* The tools' part of a flush. */
 void acp_tools_flush(struct acp_peer *peer, struct instant line_at);
 
+/* The toolUseId of the call that what `fields` says is a part of, where the agent names it: a
+ * sub-agent's. NULL for none; good until the next function of this header. */
+const char *acp_tool_parent(const struct acp_peer *peer, struct json_object *fields);
+
 /* Writes an input as an object, whatever it is. */
 void acp_tool_put_input(struct buffer *out, struct json_object *input);
 
 /* acp_tool_text.c. Takes the output that some agents put into `_meta`. */
 void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json_object *meta);
+/* Output in `_meta` for a call that was closed already. */
+void acp_tool_terminal_late(struct acp_peer *peer, const struct acp_tool *tool,
+                            struct json_object *meta);
 /* Takes output of the terminal that it shows. */
 void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const char *data,
                          size_t length);
-/* Notes that `content` is new, and lets it out if its time has come. */
-void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool);
+/* Notes that `content`, or the raw output, is new, and lets it out if its time has come. */
+void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool, bool content, bool raw_output);
 /* The tool_result. `why` stands for a text that there is not; may be NULL. */
 void acp_tool_result(struct acp_peer *peer, struct acp_tool *tool, bool is_error, const char *why);
 void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at);

@@ -21,11 +21,14 @@ static const char *block_text(struct json_object *block, size_t *length)
     return json_get_text(content, "text", length);
 }
 
+/* Annotations say whom a text is for: a text that has them is more than its text. */
 static bool only_text(struct json_object *content)
 {
     size_t length;
     for (size_t i = 0; i < json_object_array_length(content); i++) {
-        if (block_text(json_object_array_get_idx(content, i), &length) == NULL) {
+        struct json_object *block = json_object_array_get_idx(content, i);
+        if (block_text(block, &length) == NULL ||
+            json_get(json_get(block, "content"), "annotations") != NULL) {
             return false;
         }
     }
@@ -92,12 +95,13 @@ void acp_tool_add_output(struct acp_peer *peer, struct acp_tool *tool, const cha
 
 /* Codex and (to clients that ask for it) Claude give a command's output as pieces in `_meta`,
  * beside a content block of type `terminal` that has none. */
+static const char *const output_keys[] = {"terminal_output_delta", "terminal_output"};
+
 void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json_object *meta)
 {
-    static const char *const keys[] = {"terminal_output_delta", "terminal_output"};
-    for (size_t i = 0; i < array_size(keys); i++) {
+    for (size_t i = 0; i < array_size(output_keys); i++) {
         size_t length;
-        const char *data = json_get_text(json_get(meta, keys[i]), "data", &length);
+        const char *data = json_get_text(json_get(meta, output_keys[i]), "data", &length);
         if (data == NULL) {
             continue;
         }
@@ -112,9 +116,30 @@ void acp_tool_terminal(struct acp_peer *peer, struct acp_tool *tool, struct json
     }
 }
 
-void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool)
+/* A command that goes on after its turn (Codex leaves it running when it is cancelled): its result
+ * is out, so what it still says is told piece by piece. */
+void acp_tool_terminal_late(struct acp_peer *peer, const struct acp_tool *tool,
+                            struct json_object *meta)
 {
-    tool->content_waits = true;
+    for (size_t i = 0; i < array_size(output_keys); i++) {
+        size_t length;
+        const char *data = json_get_text(json_get(meta, output_keys[i]), "data", &length);
+        if (data == NULL) {
+            continue;
+        }
+        struct buffer *out = acp_event_open(peer, EVENT_AGENT_UPDATE);
+        buffer_text(out, ",\"update\":{\"sessionUpdate\":\"late_output\"");
+        json_field_string(out, "toolUseId", tool->use_id);
+        json_field_text(out, "data", data, length);
+        buffer_byte(out, '}');
+        acp_event_send(peer, EVENT_AGENT_UPDATE);
+    }
+}
+
+void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool, bool content, bool raw_output)
+{
+    tool->content_waits |= content;
+    tool->raw_waits |= raw_output;
     if (delta_window_add(&peer->window, peer->now)) {
         acp_flush(peer);
     }
@@ -200,15 +225,16 @@ static void mute(struct acp_peer *peer, struct acp_tool *tool, struct instant li
 
 void acp_tool_flush(struct acp_peer *peer, struct acp_tool *tool, struct instant line_at)
 {
-    if (tool->content_waits) {
-        tool->content_waits = false;
-        if (!extends_output(peer, tool)) {
-            tool->content_whole = true;
-            struct buffer *out = acp_delta_open(peer, EVENT_TOOL_UPDATE);
-            json_field_string(out, "toolUseId", tool->use_id);
-            acp_field_clean(out, "content", tool->content);
-            acp_delta_send(peer, EVENT_TOOL_UPDATE, line_at);
-        }
+    bool content = tool->content_waits && !extends_output(peer, tool);
+    bool raw_output = tool->raw_waits;
+    tool->content_waits = tool->raw_waits = false;
+    tool->content_whole |= content;
+    if (content || raw_output) {
+        struct buffer *out = acp_delta_open(peer, EVENT_TOOL_UPDATE);
+        json_field_string(out, "toolUseId", tool->use_id);
+        acp_field_clean(out, "content", content ? tool->content : NULL);
+        acp_field_clean(out, "rawOutput", raw_output ? tool->raw_output : NULL);
+        acp_delta_send(peer, EVENT_TOOL_UPDATE, line_at);
     }
     if (tool->muted) {
         delta_text_mark_sent(&tool->output);
@@ -265,6 +291,53 @@ static void find_text(struct buffer *out, const struct acp_tool *tool)
     }
 }
 
+static bool is_text(struct json_object *value, const struct buffer *text)
+{
+    return json_object_is_type(value, json_type_string) &&
+           (size_t)json_object_get_string_len(value) == text->length &&
+           (text->length == 0 ||
+            memcmp(json_object_get_string(value), text->data, text->length) == 0);
+}
+
+/* Most agents give a tool's text in `content` and once or twice more in `rawOutput`. True if
+ * `value` is more than that. */
+static bool is_more(struct json_object *value, const struct buffer *text)
+{
+    if (!json_object_is_type(value, json_type_object)) {
+        return value != NULL && !is_text(value, text);
+    }
+    json_object_object_foreach(value, key, member)
+    {
+        if (strcmp(key, "_meta") != 0 && is_more(member, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without the members that only repeat the text. */
+static void put_more(struct buffer *out, struct json_object *value, const struct buffer *text)
+{
+    if (!json_object_is_type(value, json_type_object)) {
+        acp_put_clean(out, value);
+        return;
+    }
+    buffer_byte(out, '{');
+    bool first = true;
+    json_object_object_foreach(value, key, member)
+    {
+        if (strcmp(key, "_meta") == 0 || is_text(member, text)) {
+            continue;
+        }
+        buffer_text(out, first ? "" : ",");
+        first = false;
+        json_put_string(out, key, strlen(key));
+        buffer_byte(out, ':');
+        put_more(out, member, text);
+    }
+    buffer_byte(out, '}');
+}
+
 void acp_tool_result(struct acp_peer *peer, struct acp_tool *tool, bool is_error, const char *why)
 {
     if (tool->terminal) {
@@ -290,6 +363,10 @@ void acp_tool_result(struct acp_peer *peer, struct acp_tool *tool, bool is_error
     json_field_text(out, "result", peer->text.length > 0 ? peer->text.data : "", peer->text.length);
     if (tool->content != NULL && !only_text(tool->content)) {
         acp_field_clean(out, "content", tool->content);
+    }
+    if (is_more(tool->raw_output, &peer->text)) {
+        json_key(out, "rawOutput");
+        put_more(out, tool->raw_output, &peer->text);
     }
     json_field_bool(out, "isError", is_error);
     acp_event_send(peer, EVENT_TOOL_RESULT);

@@ -30,9 +30,15 @@ static bool take_chunk(struct acp_peer *peer, struct json_object *update, enum a
     size_t length;
     const char *text = json_get_text(content, "text", &length);
     if (type == NULL || strcmp(type, "text") != 0 || text == NULL) {
+        /* An image in the middle of a message: what was said before it is shown before it, also to
+         * who joins late. */
+        if (type != NULL) {
+            acp_block_end(peer, true);
+        }
         return false;
     }
-    acp_block_chunk(peer, kind, text, length, json_get_string(update, "messageId"));
+    acp_block_chunk(peer, kind, text, length, json_get_string(update, "messageId"),
+                    acp_tool_parent(peer, update));
     return true;
 }
 

@@ -27,6 +27,16 @@ bool delta_window_waits(const struct delta_window *window)
     return window->due.ns != INSTANT_NEVER.ns;
 }
 
+bool delta_window_late(const struct delta_window *window, struct instant now, int64_t *late_ns)
+{
+    if (!delta_window_waits(window) || instant_reached(window->due, window->line_at) ||
+        !instant_reached(window->due, now)) {
+        return false;
+    }
+    *late_ns = now.ns - window->due.ns;
+    return true;
+}
+
 void delta_window_flushed(struct delta_window *window, struct instant now)
 {
     window->due = INSTANT_NEVER;

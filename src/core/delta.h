@@ -25,6 +25,9 @@ void delta_window_init(struct delta_window *window, int64_t window_ms);
 /* Something was added. True: it is to go out now. */
 bool delta_window_add(struct delta_window *window, struct instant now);
 bool delta_window_waits(const struct delta_window *window);
+/* What waits would go out at `now`. False when it is not late at all: it never waited for its time, or something else
+ * takes it along before. */
+bool delta_window_late(const struct delta_window *window, struct instant now, int64_t *late_ns);
 /* All that waited went out at `now`. */
 void delta_window_flushed(struct delta_window *window, struct instant now);
 /* The quiet time counts as over: what comes next goes out at once. */

@@ -9,7 +9,7 @@
 /* Something open: a message, a tool call, a permission request. */
 struct open_item {
     struct open_item *next;
-    char *id, *turn_id, *name;
+    char *id, *turn_id, *name, *parent;
     struct buffer text; /* of a message, the output of a tool, or the request as it was shown */
     bool thought;
 };
@@ -40,6 +40,7 @@ static void item_free(struct open_item *item)
     free(item->id);
     free(item->turn_id);
     free(item->name);
+    free(item->parent);
     buffer_free(&item->text);
     free(item);
 }
@@ -90,6 +91,7 @@ static struct open_item *open_item(struct open_item **list, const char *id, stru
         item->id = strdup(id);
         item->turn_id = copy(json_get_string(event, "turnId"));
         item->name = copy(json_get_string(event, "toolName"));
+        item->parent = copy(json_get_string(event, "parentToolUseId"));
         if (!item->id) {
             item_free(item);
             return NULL;
@@ -246,6 +248,7 @@ static enum err end_message(struct ending *ending, const struct open_item *item)
     json_field_string(&ending->text, "messageId", item->id);
     json_field_text(&ending->text, "text", item->text.data ? item->text.data : "", item->text.length);
     json_field_bool(&ending->text, "isIntermediate", false);
+    json_field_string(&ending->text, "parentToolUseId", item->parent);
     return emit(ending, kind);
 }
 

@@ -21,12 +21,15 @@ const struct field schema_event_common[] = {
 #define TOOL_USE_ID F("toolUseId", STRING, "The tool call; unique in the session.")
 #define REQUEST_ID  F("requestId", STRING, "The request; unique over all sessions and restarts.")
 
+#define PARENT O("parentToolUseId", STRING, "The tool call that this is part of: a sub-agent's.")
+
 #define DELTA_ROWS                                                                                 \
     ROWS(MESSAGE_ID, F("offset", COUNT, "Where it begins in the message, in UTF-16 units."),       \
-         F("delta", STRING, "What is appended."))
+         F("delta", STRING, "What is appended."), PARENT)
 #define WHOLE_ROWS                                                                                 \
     ROWS(MESSAGE_ID, F("text", STRING, "The whole message."),                                      \
-         F("isIntermediate", BOOL, "False only where the end of the turn ended the message."))
+         F("isIntermediate", BOOL, "False only where the end of the turn ended the message."),     \
+         PARENT)
 
 #define EVENT(symbol, text, rows)                                                                  \
     [EVENT_##symbol] = {                                                                           \
@@ -38,16 +41,19 @@ const struct schema_shape schema_events[] = {
           ROWS(F("agent", STRING, "The configured agent."),
                F("workspace", STRING, "The folder in which it works, links resolved."),
                O("title", STRING, "As it was asked for."), F("createdBy", STRING, "The user."))),
-    EVENT(SESSION_CLOSED, "The last event of a log.", ROWS(F("by", OBJECT, "Who closed it.", .ref = "by"))),
+    EVENT(SESSION_CLOSED, "The last event of a log.",
+          ROWS(F("by", OBJECT, "Who closed it.", .ref = "by"))),
     EVENT(STATUS, "What the session is doing.",
-          ROWS(F("phase", STRING, "Its phase.", .words = PHASES), O("detail", STRING, "Why, for people."))),
+          ROWS(F("phase", STRING, "Its phase.", .words = PHASES),
+               O("detail", STRING, "Why, for people."))),
     EVENT(USER_MESSAGE, "A prompt, once for each of its states.",
           ROWS(MESSAGE_ID, F("text", STRING, "All its text blocks, a line break between them."),
                O("content", CONTENT, "Its ACP content blocks, where they are more than `text`."),
                F("by", OBJECT, "Whose prompt it is.", .ref = "by"),
                F("status", STRING, "Its state.", .words = "accepted queued processing withdrawn"),
                O("position", COUNT, "Its place in the queue, from 1.", .minimum = 1))),
-    EVENT(TURN_STARTED, "The agent was given a prompt. One turn at a time in a session; `complete` ends it.",
+    EVENT(TURN_STARTED,
+          "The agent was given a prompt. One turn at a time in a session; `complete` ends it.",
           ROWS(F("by", OBJECT, "Whose prompt it is.", .ref = "by"), MESSAGE_ID,
                O("model", STRING, "The agent's model, where it says so."))),
     EVENT(TEXT_DELTA, "More text of the agent's answer.", DELTA_ROWS),
@@ -60,24 +66,28 @@ const struct schema_shape schema_events[] = {
                O("toolIntent", STRING, "What it is for, where the agent says so."),
                O("toolDisplayName", STRING, "What people call it."),
                F("kind", STRING, "ACP's kind of tool.", .words = TOOL_KINDS),
-               O("locations", ARRAY, "The files that it touches.", .ref = "location"),
-               O("parentToolUseId", STRING, "The tool call that this one is part of."))),
+               O("locations", ARRAY, "The files that it touches.", .ref = "location"), PARENT)),
     EVENT(TOOL_OUTPUT, "Live output of a tool.",
           ROWS(TOOL_USE_ID, F("offset", COUNT, "Where it begins in the output, in UTF-16 units."),
                F("delta", STRING, "What is appended."))),
-    EVENT(TOOL_UPDATE, "What has changed about a tool call; later fields replace earlier ones.",
-          ROWS(TOOL_USE_ID,
-               O("status", STRING, "ACP's status.", .words = "pending in_progress completed failed"),
-               O("title", STRING, "What it is doing."),
-               O("kind", STRING, "ACP's kind of tool.", .words = TOOL_KINDS),
-               O("content", ARRAY, "Text, diff and terminal blocks."),
-               O("locations", ARRAY, "The files that it touches.", .ref = "location"),
-               O("toolInput", OBJECT, "Its input."))),
+    EVENT(
+        TOOL_UPDATE, "What has changed about a tool call; later fields replace earlier ones.",
+        ROWS(TOOL_USE_ID,
+             O("status", STRING, "ACP's status.", .words = "pending in_progress completed failed"),
+             O("title", STRING, "What it is doing."),
+             O("kind", STRING, "ACP's kind of tool.", .words = TOOL_KINDS),
+             O("content", ARRAY, "Text, diff and terminal blocks."),
+             O("locations", ARRAY, "The files that it touches.", .ref = "location"),
+             O("toolInput", OBJECT, "Its input."),
+             O("rawOutput", ANY, "What the tool gave, as the agent sent it."))),
     EVENT(TOOL_RESULT, "A tool call is over.",
           ROWS(TOOL_USE_ID, F("toolName", STRING, "The tool."), F("result", STRING, "Its text."),
-               O("content", ARRAY, "Text, diff and terminal blocks, where they are more than `result`."),
+               O("content", ARRAY,
+                 "Text, diff and terminal blocks, where they are more than `result`."),
+               O("rawOutput", ANY, "What the tool gave, where it is more than `result`."),
                F("isError", BOOL, "It failed, was refused, or was left open."))),
-    EVENT(PLAN, "The agent's plan, whole.", ROWS(F("entries", ARRAY, "Its steps.", .ref = "planEntry"))),
+    EVENT(PLAN, "The agent's plan, whole.",
+          ROWS(F("entries", ARRAY, "Its steps.", .ref = "planEntry"))),
     EVENT(COMMANDS, "The agent's slash commands, all of them.",
           ROWS(F("commands", ARRAY, "The commands.", .ref = "agentCommand"))),
     EVENT(MODE, "The agent's own modes.",
@@ -92,21 +102,24 @@ const struct schema_shape schema_events[] = {
     EVENT(POLICY, "The session's policy has changed.",
           ROWS(F("policy", STRING, "The new one.", .words = "ask read-only trust"),
                F("by", OBJECT, "Who changed it.", .ref = "by"))),
-    EVENT(PERMISSION_REQUEST, "The agent asks, and waits. Comes after the `tool_start` of its tool call.",
+    EVENT(PERMISSION_REQUEST,
+          "The agent asks, and waits. Comes after the `tool_start` of its tool call.",
           ROWS(F("request", OBJECT, "What it asks.", .ref = "request"))),
     EVENT(PERMISSION_RESOLVED, "A request was answered.",
           ROWS(REQUEST_ID, F("outcome", STRING, "The answer.", .words = "allowed rejected"),
                O("optionId", STRING, "The option that the agent was given."),
                F("alwaysAllow", BOOL, "The agent was given its `allow_always`."),
                F("by", OBJECT, "Who or what answered.", .ref = "by"),
-               O("message", STRING, "Why, in the words of who answered, or what the rule or the policy says."),
+               O("message", STRING,
+                 "Why, in the words of who answered, or what the rule or the policy says."),
                O("ruleId", STRING, "The rule that the answer made."))),
     EVENT(PERMISSION_TIMEOUT, "Nobody answered in time.", ROWS(REQUEST_ID)),
-    EVENT(PERMISSION_CANCELLED, "A request was ended without an answer.",
-          ROWS(REQUEST_ID,
-               F("reason", STRING, "Why.",
-                 .words = "turn_cancelled turn_ended withdrawn_by_agent session_closed agent_exited "
-                          "server_stopped server_restarted"))),
+    EVENT(
+        PERMISSION_CANCELLED, "A request was ended without an answer.",
+        ROWS(REQUEST_ID,
+             F("reason", STRING, "Why.",
+               .words = "turn_cancelled turn_ended withdrawn_by_agent session_closed agent_exited "
+                        "server_stopped server_restarted"))),
     EVENT(COMPLETE, "The turn is over. Exactly one a turn.",
           ROWS(F("stopReason", STRING, "ACP's reason, or one of the last three.",
                  .words = "end_turn max_tokens max_turn_requests refusal cancelled agent_exited "

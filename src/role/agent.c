@@ -286,7 +286,7 @@ static void take_mail(struct agent_stream *stream)
 static void resume(struct agent *agent)
 {
     if (agent->paused) {
-        agent_output_read(agent);
+        agent_output_resume(agent);
     }
     agent_terminals_resume(agent);
     agent_settle(agent);
@@ -346,6 +346,7 @@ static void take_deadlines(struct agent_stream *stream)
     while ((node = due(&stream->ticks, stream->now))) {
         struct agent *agent = container_of(node, struct agent, tick);
         heap_remove(&stream->ticks, node);
+        agent_stream_clock(stream); /* each is as late as it is, however many are due at once */
         acp_peer_time(agent->peer, stream->now, stream->wall_ms);
         acp_peer_tick(agent->peer);
         agent_settle(agent);
@@ -403,18 +404,32 @@ static void abandon(struct agent *agent)
     agent_bury(agent);
 }
 
+/* One slice for one of those that have more to say; so whoever says little waits for that at most. */
+static void take_line_turn(struct agent_stream *stream)
+{
+    struct agent *agent = stream->line_first;
+    if (agent) {
+        agent_stream_clock(stream);
+        agent_output_read(agent);
+        agent_settle(agent);
+    }
+}
+
 static void agent_stream_run(void *context)
 {
     struct agent_stream *stream = context;
     thread_check(THREAD_AGENT);
     while (!is_over(stream)) {
         struct epoll_event events[EVENTS_AT_ONCE];
-        int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, timeout(stream));
+        int wait_ms = stream->line_first ? 0 : timeout(stream);
+        int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, wait_ms);
         stream->config = config_current_get(stream->wiring.config);
         for (int i = 0; i < count; i++) {
             take_event(stream, events[i].data.ptr);
+            take_deadlines(stream); /* text that is due does not wait for all of them */
         }
         take_mail(stream);
+        take_line_turn(stream);
         take_deadlines(stream);
         free_dead(stream);
         config_put(stream->config);

@@ -35,9 +35,7 @@ void agent_file_answered(struct agent *agent, struct file_request *request)
         agent->answering = true;
         acp_peer_file(agent->peer, request->serial, &request->call);
         agent->answering = false;
-        if (agent->paused) {
-            agent_output_read(agent); /* it may have had too many requests open */
-        }
+        agent_output_resume(agent); /* it may have had too many requests open */
         agent_settle(agent);
     }
     file_request_free(request);

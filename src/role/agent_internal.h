@@ -84,6 +84,7 @@ struct agent_stream {
     struct heap terminal_ends; /* of terminals' end nodes */
     struct agent_terminal *dead_terminals; /* as `dead` */
     size_t count, terminal_count, paused;
+    struct agent *line_first, *line_last; /* agents that have more to say than their slice */
     bool stopping;
     struct instant stop_by;
     char scratch[AGENT_READ_BYTES];
@@ -126,12 +127,17 @@ struct agent {
     bool answering;        /* within acp_peer_message */
     bool input_closing;    /* close it when the queue is empty */
 
-    /* stdout: pending[line_start..] is not processed yet, pending[line_start..scanned] has no line end */
+    /* stdout: pending[line_start..] is not processed yet, pending[line_start..scanned] has no line end; with line_found
+     * it is at `scanned` */
     struct agent_source output;
     struct buffer pending;
     size_t line_start, scanned;
     size_t late_bytes; /* read after the guard was gone */
-    bool paused;
+    bool line_found;
+    bool paused;    /* until credit comes back, or its answers are read */
+    bool unwatched; /* by epoll */
+    bool in_line;   /* it had its slice, and its turn comes again */
+    struct agent *before, *after; /* in that line */
     struct log_limit garbage_limit;
 
     /* stderr */
@@ -227,8 +233,11 @@ char *agent_last_words(const struct agent *agent);
 void agent_input_send(struct agent *agent, const char *line, size_t length);
 void agent_input_write(struct agent *agent); /* it may take more */
 void agent_input_close(struct agent *agent); /* once all is written */
-/* Reads and processes what there is, as far as credit and fairness allow; closes stdout at its end. */
+/* Reads and processes what there is, as far as credit and fairness allow; who is not done then stands in line for its
+ * next slice. Closes stdout at its end. */
 void agent_output_read(struct agent *agent);
+/* One that paused need not any more, perhaps: it stands in line. */
+void agent_output_resume(struct agent *agent);
 void agent_output_close(struct agent *agent);
 bool agent_is_blank(const char *line, size_t length);
 

@@ -38,7 +38,7 @@ static void sink_event(void *context, struct event *event)
         agent->out_of_memory = true;
         return;
     }
-    uint32_t bytes = (uint32_t)frame_json_length(event->frame);
+    uint32_t bytes = (uint32_t)frame_json_length(event->frame) + CREDIT_EVENT_COST;
     *mail = (struct agent_event_mail){.mail.kind = DISPATCH_AGENT_EVENT,
                                       .topic = topic_get(agent->topic),
                                       .run = agent->run,

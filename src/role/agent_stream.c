@@ -11,7 +11,11 @@
 #include "signalbox/base/metrics.h"
 
 enum {
-    ROUND_BYTES = 256 * 1024,    /* of one agent's output in one wake-up */
+    /* What one agent may have processed at a time, while others wait for their turn: at most half a millisecond or so,
+     * unless one line is longer. Lines cost by themselves, too; reading costs little. */
+    SLICE_COST = 16 * 1024,
+    LINE_COST = 64,
+    READ_COST_DIVISOR = 8,
     KEEP_BYTES = 1024 * 1024,    /* a larger buffer is not kept */
     ANSWERS_MAX = 1024 * 1024,   /* answers that the agent does not read, before it is not read */
     EXCERPT_BYTES = 120,
@@ -41,9 +45,7 @@ static void input_closed(struct agent *agent)
     buffer_free(&agent->queue);
     agent->written = 0;
     agent->unread_answers = 0;
-    if (agent->paused) {
-        agent_output_read(agent); /* it may have waited for its answers to be read */
-    }
+    agent_output_resume(agent); /* it may have waited for its answers to be read */
 }
 
 /* Writes what the pipe takes; -1 when the other end is closed. */
@@ -131,9 +133,7 @@ void agent_input_write(struct agent *agent)
         return;
     }
     agent_source_watch(agent->stream, &agent->input, 0);
-    if (agent->paused) {
-        agent_output_read(agent);
-    }
+    agent_output_resume(agent);
 }
 
 void agent_input_close(struct agent *agent)
@@ -215,29 +215,38 @@ static bool too_long(struct agent *agent, size_t length)
     return true;
 }
 
-/* Processes the next whole line; false when there is none. Looks at every byte once. */
-static bool next_line(struct agent *agent)
+/* How long the next whole line is, without its end; -1 when there is none. Looks at every byte once. */
+static ssize_t find_line(struct agent *agent)
 {
     struct buffer *pending = &agent->pending;
-    const char *end = NULL;
-    if (pending->length > agent->scanned) {
-        end = memchr(pending->data + agent->scanned, '\n', pending->length - agent->scanned);
+    if (agent->scanned < pending->length && !agent->line_found) {
+        const char *end = memchr(pending->data + agent->scanned, '\n', pending->length - agent->scanned);
+        agent->line_found = end != NULL;
+        agent->scanned = end ? (size_t)(end - pending->data) : pending->length;
     }
-    if (end) {
-        const char *line = pending->data + agent->line_start;
-        size_t length = (size_t)(end - line);
-        agent->line_start += length + 1;
-        agent->scanned = agent->line_start;
-        if (!too_long(agent, length)) {
-            take_line(agent, line, length);
-        }
-        return true;
+    return agent->line_found ? (ssize_t)(agent->scanned - agent->line_start) : -1;
+}
+
+static void next_line(struct agent *agent, size_t length)
+{
+    const char *line = agent->pending.data + agent->line_start;
+    agent->line_start += length + 1;
+    agent->scanned = agent->line_start;
+    agent->line_found = false;
+    if (!too_long(agent, length)) {
+        take_line(agent, line, length);
     }
+}
+
+/* What is there is the beginning of a line, at most. */
+static void wait_for_line_end(struct agent *agent)
+{
+    struct buffer *pending = &agent->pending;
     buffer_consume(pending, agent->line_start);
     agent->line_start = 0;
     agent->scanned = pending->length;
     shrink(pending);
-    return too_long(agent, pending->length);
+    too_long(agent, pending->length);
 }
 
 /* What has no line end is the last line. */
@@ -250,19 +259,52 @@ static void output_ended(struct agent *agent)
     agent_output_close(agent);
 }
 
-static void set_paused(struct agent *agent, bool paused)
+/* Epoll watches it while it may have something to say, and may say it. */
+static void watch_output(struct agent *agent)
 {
-    if (agent->paused == paused) {
-        return;
-    }
-    agent->paused = paused;
-    agent->stream->paused += paused ? 1 : (size_t)-1;
-    if (agent->output.fd >= 0) {
-        agent_source_watch(agent->stream, &agent->output, paused ? 0 : EPOLLIN);
+    bool wanted = !agent->paused && !agent->in_line;
+    if (agent->output.fd >= 0 && wanted == agent->unwatched) {
+        agent->unwatched = !wanted;
+        agent_source_watch(agent->stream, &agent->output, wanted ? EPOLLIN : 0);
     }
 }
 
-static bool must_pause(struct agent *agent)
+static void set_paused(struct agent *agent, bool paused)
+{
+    if (agent->paused != paused) {
+        agent->paused = paused;
+        agent->stream->paused += paused ? 1 : (size_t)-1;
+    }
+}
+
+/* ---- Those that have more to say than their slice, one behind the other ---- */
+
+static void stand_in_line(struct agent *agent)
+{
+    struct agent_stream *stream = agent->stream;
+    if (agent->in_line) {
+        return;
+    }
+    agent->in_line = true;
+    agent->after = NULL;
+    agent->before = stream->line_last;
+    *(stream->line_last ? &stream->line_last->after : &stream->line_first) = agent;
+    stream->line_last = agent;
+}
+
+static void leave_line(struct agent *agent)
+{
+    struct agent_stream *stream = agent->stream;
+    if (!agent->in_line) {
+        return;
+    }
+    agent->in_line = false;
+    *(agent->before ? &agent->before->after : &stream->line_first) = agent->after;
+    *(agent->after ? &agent->after->before : &stream->line_last) = agent->before;
+}
+
+/* Before it processes about so many bytes more. */
+static bool must_pause(struct agent *agent, size_t bytes)
 {
     if (agent->stream->stopping) {
         return false; /* what is left is little, and nobody will give credit back */
@@ -270,7 +312,7 @@ static bool must_pause(struct agent *agent)
     if (agent->unread_answers > ANSWERS_MAX || (!agent->gone && acp_peer_is_full(agent->peer))) {
         return true;
     }
-    if (!credit_exhausted(agent->credit)) {
+    if (!credit_exhausted(agent->credit, (int64_t)bytes)) {
         return false;
     }
     if (!agent->paused) {
@@ -282,14 +324,16 @@ static bool must_pause(struct agent *agent)
 void agent_output_close(struct agent *agent)
 {
     set_paused(agent, false);
+    leave_line(agent);
     agent_source_close(agent->stream, &agent->output);
     buffer_free(&agent->pending);
     agent->line_start = 0;
     agent->scanned = 0;
+    agent->line_found = false;
 }
 
 /* False when there is nothing to be had now, or no more at all. */
-static bool read_more(struct agent *agent, size_t *round)
+static bool read_more(struct agent *agent, size_t *spent)
 {
     char *room = buffer_reserve(&agent->pending, AGENT_READ_BYTES);
     if (!room) {
@@ -300,7 +344,7 @@ static bool read_more(struct agent *agent, size_t *round)
     if (got > 0) {
         agent_stream_clock(agent->stream);
         agent->pending.length += (size_t)got;
-        *round += (size_t)got;
+        *spent += (size_t)got / READ_COST_DIVISOR;
         agent->late_bytes += agent->gone ? (size_t)got : 0;
         return true;
     }
@@ -313,21 +357,51 @@ static bool read_more(struct agent *agent, size_t *round)
     return false;
 }
 
-void agent_output_read(struct agent *agent)
+/* True: it has had its slice, and there may be more. */
+static bool read_slice(struct agent *agent)
 {
-    size_t round = 0;
+    size_t spent = 0;
     while (agent->output.fd >= 0 && !agent->doomed) {
-        set_paused(agent, must_pause(agent));
-        if (agent->paused) {
-            return;
+        if (spent >= SLICE_COST) {
+            return true;
         }
-        if (next_line(agent)) {
+        ssize_t length = find_line(agent);
+        set_paused(agent, must_pause(agent, length > 0 ? (size_t)length : 0));
+        if (agent->paused) {
+            return false;
+        }
+        if (length >= 0) {
+            spent += (size_t)length + LINE_COST;
+            next_line(agent, (size_t)length);
             continue;
+        }
+        wait_for_line_end(agent);
+        if (agent->doomed) {
+            break;
         }
         if (agent->late_bytes > AGENT_LATE_BYTES_MAX) {
             output_ended(agent);
-        } else if (round >= ROUND_BYTES || !read_more(agent, &round)) {
-            return;
+        } else if (!read_more(agent, &spent)) {
+            break;
         }
+    }
+    return false;
+}
+
+void agent_output_read(struct agent *agent)
+{
+    leave_line(agent);
+    if (read_slice(agent)) {
+        stand_in_line(agent);
+    }
+    watch_output(agent);
+}
+
+void agent_output_resume(struct agent *agent)
+{
+    ssize_t length = agent->paused ? find_line(agent) : -1;
+    if (agent->paused && !must_pause(agent, length > 0 ? (size_t)length : 0)) {
+        set_paused(agent, false);
+        stand_in_line(agent); /* many may wait for the same credit */
     }
 }

@@ -268,7 +268,7 @@ static bool read_some(struct agent_terminal *terminal)
 static void read_output(struct agent_terminal *terminal)
 {
     struct agent *agent = terminal->agent;
-    bool wait = !agent->stream->stopping && !agent->peer_ended && credit_exhausted(agent->credit);
+    bool wait = !agent->stream->stopping && !agent->peer_ended && credit_exhausted(agent->credit, 0);
     if (wait && !terminal->paused) {
         metric_add(METRIC_AGENT_STALLS, 1);
     }

@@ -9,7 +9,7 @@ struct credit_pool {
     _Atomic(int64_t) left;
     /* Who waits for the pool's credit is one thread, agent-stream, so one flag is enough. */
     _Atomic(bool) waiting;
-    int64_t total;
+    int64_t total, busy, fair;
 };
 
 struct credit {
@@ -18,6 +18,7 @@ struct credit {
     struct mailbox *wake;
     _Atomic(int64_t) left;
     _Atomic(bool) waiting;
+    int64_t total;
 };
 
 enum err credit_pool_new(struct credit_pool **out, int64_t total_bytes)
@@ -27,9 +28,16 @@ enum err credit_pool_new(struct credit_pool **out, int64_t total_bytes)
         return ERR_NOMEM;
     }
     pool->total = total_bytes;
+    pool->busy = INT64_MAX;
     atomic_init(&pool->left, total_bytes);
     *out = pool;
     return ERR_OK;
+}
+
+void credit_pool_fair(struct credit_pool *pool, int64_t busy_bytes, int64_t fair_bytes)
+{
+    pool->busy = busy_bytes;
+    pool->fair = fair_bytes;
 }
 
 void credit_pool_free(struct credit_pool *pool)
@@ -46,6 +54,7 @@ enum err credit_new(struct credit **out, struct credit_pool *pool, int64_t bytes
     ref_init(&credit->ref);
     credit->pool = pool;
     credit->wake = wake;
+    credit->total = bytes;
     atomic_init(&credit->left, bytes);
     *out = credit;
     return ERR_OK;
@@ -84,14 +93,23 @@ void credit_give(struct credit *credit, int64_t bytes)
     }
 }
 
-bool credit_exhausted(struct credit *credit)
+static bool is_exhausted(const struct credit *credit, int64_t bytes)
 {
-    if (atomic_load(&credit->left) > 0 && atomic_load(&credit->pool->left) > 0) {
+    const struct credit_pool *pool = credit->pool;
+    int64_t own = atomic_load(&credit->left);
+    int64_t all = atomic_load(&pool->left);
+    return own <= 0 || all <= 0 ||
+           (pool->total - all >= pool->busy && credit->total - own + bytes >= pool->fair);
+}
+
+bool credit_exhausted(struct credit *credit, int64_t bytes)
+{
+    if (!is_exhausted(credit, bytes)) {
         return false;
     }
     atomic_store(&credit->waiting, true);
     atomic_store(&credit->pool->waiting, true);
-    return atomic_load(&credit->left) <= 0 || atomic_load(&credit->pool->left) <= 0;
+    return is_exhausted(credit, bytes);
 }
 
 int64_t credit_pool_left(const struct credit_pool *pool)

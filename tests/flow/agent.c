@@ -218,6 +218,38 @@ static void the_window_follows_the_clock(void)
     world_end();
 }
 
+/* Each gets its slice: who says little is heard beside two who never stop, and all that is said is taken whole. */
+static void those_who_flood_take_turns(void)
+{
+    enum { CHUNKS = 20000, SIZE = 40 };
+    world_begin("");
+    write_agent("a.sh", "exec yes 'no JSON'");
+    write_agent("b.sh", "exec yes '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"made/up\"}'");
+    start_ready("scripted");
+    struct topic *floods[2] = {new_topic("session-2"), new_topic("session-3")};
+    for (size_t i = 0; i < 2; i++) {
+        start_of(floods[i], 1, i == 0 ? "a" : "b", world.folder);
+        struct agent_notice notice = hear_notice(NOTICE_READY);
+        agent_notice_clear(&notice);
+    }
+    until(lines_reached, metric_read(METRIC_AGENT_LINES) + 50000);
+    prompt("{\"text\":\"little\"}");
+    free(hear_text("little"));
+    expect_turn_end("end_turn");
+    prompt("{\"steps\":[{\"chunks\":20000,\"size\":40}]}");
+    size_t bytes = 0;
+    struct agent_notice notice = hear_notice_counting(NOTICE_TURN_ENDED, &bytes);
+    agent_notice_clear(&notice);
+    CU_ASSERT_EQUAL(bytes, CHUNKS * SIZE);
+    for (size_t i = 0; i < 2; i++) {
+        order_to(floods[i], 1, ORDER_KILL, NULL, NULL);
+        notice = hear_notice(NOTICE_EXITED);
+        agent_notice_clear(&notice);
+        topic_put(floods[i]);
+    }
+    world_end();
+}
+
 static void orders_for_another_process_are_dropped(void)
 {
     world_begin("");
@@ -264,5 +296,6 @@ TEST_MAIN("agent", TEST(a_turn_is_carried_both_ways), TEST(the_agent_gets_its_an
           TEST(arguments_and_environment_arrive), TEST(garbage_disturbs_nobody), TEST(a_line_of_megabytes_is_a_line),
           TEST(a_line_over_the_limit_ends_the_agent), TEST(what_an_agent_says_last_counts),
           TEST(without_credit_an_agent_is_not_read), TEST(a_prompt_waits_in_the_queue),
-          TEST(the_window_follows_the_clock), TEST(orders_for_another_process_are_dropped),
+          TEST(the_window_follows_the_clock), TEST(those_who_flood_take_turns),
+          TEST(orders_for_another_process_are_dropped),
           TEST(answers_that_are_not_read_are_bounded))

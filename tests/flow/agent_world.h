@@ -174,7 +174,7 @@ static inline void give_kept_credit(void)
 static inline struct heard hear_event(struct agent_event_mail *mail)
 {
     struct heard heard = {.is_event = true, .kind = mail->event.kind, .run = mail->run};
-    CU_ASSERT_EQUAL(mail->credit_bytes, frame_json_length(mail->event.frame));
+    CU_ASSERT_EQUAL(mail->credit_bytes, frame_json_length(mail->event.frame) + CREDIT_EVENT_COST);
     if (world.keep_credit) {
         struct kept *kept = malloc(sizeof(*kept));
         *kept = (struct kept){world.kept, mail->credit, mail->credit_bytes};

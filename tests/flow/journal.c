@@ -711,7 +711,7 @@ static void credit_comes_back_after_the_commit(void)
         credit_take(credit, 150);
         item->event.credit = credit_get(credit);
         item->event.credit_bytes = 150;
-        CU_ASSERT_TRUE(credit_exhausted(credit));
+        CU_ASSERT_TRUE(credit_exhausted(credit, 0));
         push(&world, batch);
         expect_note(&world, false, err_text(ERR_NOSPC));
         CU_ASSERT_EQUAL(credit_pool_used(pool), 150);
@@ -720,7 +720,7 @@ static void credit_comes_back_after_the_commit(void)
         } else {
             store_memory_fail(world.spy.memory, ERR_OK);
             next_try(&world);
-            while (credit_exhausted(credit)) { /* the clock wakes as well */
+            while (credit_exhausted(credit, 0)) { /* the clock wakes as well */
                 mailbox_wait(wake, INSTANT_NEVER);
             }
             CU_ASSERT_EQUAL(stored(&world, 1), 1);
@@ -728,7 +728,7 @@ static void credit_comes_back_after_the_commit(void)
             expect_note(&world, true, "");
         }
         CU_ASSERT_EQUAL(credit_pool_used(pool), 0);
-        CU_ASSERT_FALSE(credit_exhausted(credit));
+        CU_ASSERT_FALSE(credit_exhausted(credit, 0));
     }
     world_end(&world);
     credit_put(credit);

@@ -34,6 +34,67 @@ static void the_first_text_is_out_while_the_clock_stands_still(void)
     host_close(&host);
 }
 
+static void what_is_no_text_stands_between_texts(void)
+{
+    static const char *const blocks[] = {
+        "{\"type\":\"image\",\"data\":\"AAAA\",\"mimeType\":\"image/png\"}",
+        "{\"type\":\"audio\",\"data\":\"AAAA\",\"mimeType\":\"audio/wav\"}",
+        "{\"type\":\"resource_link\",\"uri\":\"file:///w/a\",\"name\":\"a\"}",
+        "{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///w/a\",\"text\":\"b\"}}",
+        "{\"type\":\"unheard-of\"}",
+    };
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        for (int thought = 0; thought < 2; thought++) {
+            const char *kind = thought ? "agent_thought_chunk" : "agent_message_chunk";
+            char update[256];
+            struct host host;
+            host_open_ready(&host, NULL, NULL);
+            host_prompt(&host);
+            host_kinds(&host);
+            (thought ? host_thought : host_text)(&host, "before");
+            snprintf(update, sizeof update, "{\"sessionUpdate\":\"%s\",\"content\":%s}", kind,
+                     blocks[i]);
+            host_update(&host, update);
+            (thought ? host_thought : host_text)(&host, "after");
+            host_advance(&host, 60);
+            host_tick(&host);
+            TEST_TEXT(host_kinds(&host),
+                      thought ? "thought_delta thought_complete agent_update thought_delta"
+                              : "text_delta text_complete agent_update text_delta");
+            struct json_object *shown = host_last_event(&host, EVENT_AGENT_UPDATE);
+            TEST_TEXT(at(shown, "update/sessionUpdate"), kind);
+            TEST_TEXT(at(shown, "update/content"), blocks[i]);
+            host_close(&host);
+        }
+    }
+}
+
+static void what_a_sub_agent_says_is_apart_and_names_its_call(void)
+{
+    struct host host;
+    host_open_ready(&host, NULL, NULL);
+    host_prompt(&host);
+    host_update(&host,
+                "{\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"task\",\"title\":\"Task\"}");
+    host_kinds(&host);
+    host_text(&host, "mine");
+    host_update(&host, "{\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\","
+                       "\"text\":\"its\"},"
+                       "\"_meta\":{\"claudeCode\":{\"parentToolUseId\":\"task\"}}}");
+    host_advance(&host, 60);
+    host_tick(&host);
+    TEST_TEXT(at(host_last_event(&host, EVENT_TEXT_DELTA), "parentToolUseId"), "t1-1");
+    host_text(&host, "mine again");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TEXT_COMPLETE), "text"), "its");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TEXT_COMPLETE), "parentToolUseId"), "t1-1");
+    host_update(&host, "{\"sessionUpdate\":\"tool_call\",\"toolCallId\":\"inner\",\"title\":\"ls\","
+                       "\"_meta\":{\"parentToolCallId\":\"task\"}}");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TEXT_COMPLETE), "text"), "mine again");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TEXT_COMPLETE), "parentToolUseId"), "");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_START), "parentToolUseId"), "t1-1");
+    host_close(&host);
+}
+
 static void a_flood_is_twenty_one_events_a_second(void)
 {
     struct host host;
@@ -332,6 +393,8 @@ static void ill_formed_bytes_are_mended(void)
 }
 
 TEST_MAIN("acp_text", TEST(the_first_text_is_out_while_the_clock_stands_still),
+          TEST(what_is_no_text_stands_between_texts),
+          TEST(what_a_sub_agent_says_is_apart_and_names_its_call),
           TEST(a_flood_is_twenty_one_events_a_second),
           TEST(a_batch_carries_its_first_line_and_its_real_time),
           TEST(text_goes_out_before_what_comes_after_it), TEST(blocks_follow_one_another),

@@ -71,6 +71,7 @@ static void names_come_from_the_best_place(void)
     named(",\"name\":\"n\",\"title\":\"t\",\"_meta\":{\"claudeCode\":{\"toolName\":\"Bash\"}}",
           "n");
     named(",\"title\":\"t\",\"_meta\":{\"claudeCode\":{\"toolName\":\"Bash\"}}", "Bash");
+    named(",\"title\":\"t\",\"_meta\":{\"toolName\":\"run_shell_command\"}", "run_shell_command");
     named(",\"title\":\"todowrite\",\"kind\":\"other\"", "todowrite");
     named(",\"title\":\"mcp-tool_2: go\",\"kind\":\"other\"", "mcp-tool_2");
     named(",\"title\":\"Bash(ls)\",\"kind\":\"execute\"", "Bash");
@@ -78,6 +79,96 @@ static void names_come_from_the_best_place(void)
     named(",\"title\":\"edit-me.txt\",\"kind\":\"edit\"", "edit");
     named(",\"title\":\"3000\",\"kind\":\"execute\"", "execute");
     named("", "other");
+}
+
+static void raw_output_is_shown_where_it_is_more_than_the_text(void)
+{
+    static const char *const cases[][2] = {
+        {"\"done\"", ""},
+        {"null", ""},
+        {"{}", ""},
+        {"{\"output\":\"done\"}", ""},
+        {"{\"output\":\"done\",\"metadata\":{\"output\":\"done\",\"_meta\":1}}", ""},
+        {"{\"output\":\"done\",\"metadata\":{\"output\":\"done\",\"exit\":0},\"_meta\":{\"a\":1}}",
+         "{\"metadata\":{\"exit\":0}}"},
+        {"{\"output\":\"another\"}", "{\"output\":\"another\"}"},
+        {"[\"done\",{\"_meta\":1,\"x\":2}]", "[\"done\",{\"x\":2}]"},
+        {"7", "7"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct host host;
+        char members[256];
+        begin(&host);
+        call(&host, "");
+        show_text(&host, "done");
+        snprintf(members, sizeof members, ",\"status\":\"completed\",\"rawOutput\":%s",
+                 cases[i][0]);
+        change(&host, members);
+        struct json_object *result = host_last_event(&host, EVENT_TOOL_RESULT);
+        TEST_TEXT(at(result, "result"), "done");
+        TEST_TEXT(at(result, "rawOutput"), cases[i][1]);
+        host_close(&host);
+    }
+}
+
+static void raw_output_is_shown_while_it_grows(void)
+{
+    struct host host;
+    begin(&host);
+    call(&host, ",\"rawOutput\":{\"n\":0}");
+    TEST_TEXT(host_kinds(&host), "tool_start tool_update");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_UPDATE), "rawOutput"), "{\"n\":0}");
+    for (int i = 1; i < 100; i++) {
+        char members[64];
+        snprintf(members, sizeof members, ",\"rawOutput\":{\"n\":%d}", i);
+        change(&host, members);
+    }
+    TEST_TEXT(host_kinds(&host), "");
+    host_advance(&host, 60);
+    host_tick(&host);
+    TEST_TEXT(host_kinds(&host), "tool_update");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_UPDATE), "rawOutput"), "{\"n\":99}");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_UPDATE), "content"), "");
+    change(&host, ",\"rawOutput\":{\"n\":100},\"status\":\"completed\"");
+    TEST_TEXT(host_kinds(&host), "tool_result");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_RESULT), "rawOutput"), "{\"n\":100}");
+    change(&host, ",\"rawOutput\":{\"late\":1}");
+    TEST_TEXT(host_kinds(&host), "tool_update");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_UPDATE), "rawOutput"), "{\"late\":1}");
+    host_close(&host);
+}
+
+static void a_text_with_annotations_is_content(void)
+{
+    struct host host;
+    begin(&host);
+    call(&host, "");
+    change(&host,
+           ",\"content\":[{\"type\":\"content\",\"content\":{\"type\":\"text\",\"text\":\"t\","
+           "\"annotations\":{\"audience\":[\"user\"]}}}],\"status\":\"completed\"");
+    struct json_object *result = host_last_event(&host, EVENT_TOOL_RESULT);
+    TEST_TEXT(at(result, "result"), "t");
+    TEST_TEXT(at(result, "content/0/content/annotations/audience/0"), "user");
+    host_close(&host);
+}
+
+static void what_a_command_says_after_its_turn_is_told(void)
+{
+    struct host host;
+    begin(&host);
+    call(&host, ",\"content\":[{\"type\":\"terminal\",\"terminalId\":\"c\"}]");
+    change(&host, ",\"_meta\":{\"terminal_output_delta\":{\"data\":\"in time\"}}");
+    host_answer_prompt(&host, "{\"stopReason\":\"cancelled\"}");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_RESULT), "result"), "in time");
+    host_kinds(&host);
+    change(&host, ",\"_meta\":{\"terminal_output_delta\":{\"data\":\"late\"}}");
+    change(&host,
+           ",\"_meta\":{\"terminal_output_delta\":{\"data\":\"later\"}},\"status\":\"completed\"");
+    TEST_TEXT(host_kinds(&host), "agent_update tool_update agent_update");
+    struct json_object *update = host_last_event(&host, EVENT_AGENT_UPDATE);
+    TEST_TEXT(at(update, "update"),
+              "{\"sessionUpdate\":\"late_output\",\"toolUseId\":\"t1-1\",\"data\":\"later\"}");
+    host_close(&host);
 }
 
 static void an_input_is_always_an_object(void)
@@ -435,7 +526,10 @@ static void too_many_open_calls_end_the_oldest(void)
 }
 
 TEST_MAIN("acp_tool", TEST(a_start_has_what_is_known), TEST(names_come_from_the_best_place),
-          TEST(an_input_is_always_an_object), TEST(updates_carry_what_changed_and_nothing_else),
+          TEST(raw_output_is_shown_where_it_is_more_than_the_text),
+          TEST(raw_output_is_shown_while_it_grows), TEST(a_text_with_annotations_is_content),
+          TEST(what_a_command_says_after_its_turn_is_told), TEST(an_input_is_always_an_object),
+          TEST(updates_carry_what_changed_and_nothing_else),
           TEST(a_first_status_that_is_not_pending_is_told), TEST(an_update_may_be_the_first_word),
           TEST(results), TEST(growing_text_is_output),
           TEST(text_that_did_not_only_grow_is_shown_as_a_whole),

@@ -43,16 +43,16 @@ static void a_credit_runs_out_and_comes_back(void)
     struct mailbox *wake = box_new();
     struct credit_pool *pool = pool_of(10000);
     struct credit *credit = credit_of(pool, 1000, wake);
-    CU_ASSERT_FALSE(credit_exhausted(credit));
+    CU_ASSERT_FALSE(credit_exhausted(credit, 0));
     credit_take(credit, 999);
-    CU_ASSERT_FALSE(credit_exhausted(credit));
+    CU_ASSERT_FALSE(credit_exhausted(credit, 0));
     credit_take(credit, 500); /* below zero by one event: what was read must go somewhere */
     CU_ASSERT_EQUAL(credit_pool_used(pool), 1499);
     CU_ASSERT_FALSE(was_poked(wake));
-    CU_ASSERT_TRUE(credit_exhausted(credit));
+    CU_ASSERT_TRUE(credit_exhausted(credit, 0));
     credit_give(credit, 999);
     CU_ASSERT_TRUE(was_poked(wake));
-    CU_ASSERT_FALSE(credit_exhausted(credit));
+    CU_ASSERT_FALSE(credit_exhausted(credit, 0));
     /* Nobody waits: nobody is poked. */
     credit_give(credit, 500);
     CU_ASSERT_FALSE(was_poked(wake));
@@ -69,10 +69,10 @@ static void exactly_nothing_left_is_exhausted(void)
     struct credit_pool *pool = pool_of(10000);
     struct credit *credit = credit_of(pool, 1000, wake);
     credit_take(credit, 1000);
-    CU_ASSERT_TRUE(credit_exhausted(credit));
+    CU_ASSERT_TRUE(credit_exhausted(credit, 0));
     credit_give(credit, 1);
     CU_ASSERT_TRUE(was_poked(wake));
-    CU_ASSERT_FALSE(credit_exhausted(credit));
+    CU_ASSERT_FALSE(credit_exhausted(credit, 0));
     credit_give(credit, 999);
     credit_put(credit);
     credit_pool_free(pool);
@@ -85,24 +85,54 @@ static void the_pool_is_shared(void)
     struct credit_pool *pool = pool_of(1500);
     struct credit *one = credit_of(pool, 1000, wake), *two = credit_of(pool, 1000, wake);
     credit_take(one, 900);
-    CU_ASSERT_FALSE(credit_exhausted(two));
+    CU_ASSERT_FALSE(credit_exhausted(two, 0));
     credit_take(two, 700);
     /* Each has some of its own, but there is none left in all. */
-    CU_ASSERT_TRUE(credit_exhausted(two));
+    CU_ASSERT_TRUE(credit_exhausted(two, 0));
     credit_give(one, 200); /* which does not wait itself */
     CU_ASSERT_TRUE(was_poked(wake));
-    CU_ASSERT_FALSE(credit_exhausted(two));
-    CU_ASSERT_FALSE(credit_exhausted(one));
+    CU_ASSERT_FALSE(credit_exhausted(two, 0));
+    CU_ASSERT_FALSE(credit_exhausted(one, 0));
     /* One that is out of its own is not helped by another's. */
     credit_take(two, 300);
-    CU_ASSERT_TRUE(credit_exhausted(two));
+    CU_ASSERT_TRUE(credit_exhausted(two, 0));
     credit_give(one, 700);
-    CU_ASSERT_TRUE(credit_exhausted(two));
-    CU_ASSERT_FALSE(credit_exhausted(one));
+    CU_ASSERT_TRUE(credit_exhausted(two, 0));
+    CU_ASSERT_FALSE(credit_exhausted(one, 0));
     credit_give(two, 1000);
     CU_ASSERT_EQUAL(credit_pool_used(pool), 0);
     credit_put(one);
     credit_put(two);
+    credit_pool_free(pool);
+    mailbox_free(wake);
+}
+
+/* Who says much waits while the queue is long; who says little does not. */
+static void a_fair_pool_holds_back_who_has_much_on_its_way(void)
+{
+    struct mailbox *wake = box_new();
+    struct credit_pool *pool = pool_of(100000);
+    credit_pool_fair(pool, 1000, 200);
+    struct credit *much = credit_of(pool, 50000, wake), *little = credit_of(pool, 50000, wake);
+    credit_take(much, 900);
+    CU_ASSERT_FALSE(credit_exhausted(much, 5000)); /* nobody is in its way */
+    credit_take(much, 150);
+    CU_ASSERT_TRUE(credit_exhausted(much, 0));
+    CU_ASSERT_FALSE(credit_exhausted(little, 199));
+    CU_ASSERT_TRUE(credit_exhausted(little, 200)); /* what it is about to say is much */
+    credit_take(little, 199);
+    CU_ASSERT_FALSE(credit_exhausted(little, 0));
+    credit_give(little, 199);
+    CU_ASSERT_TRUE(was_poked(wake));
+    CU_ASSERT_TRUE(credit_exhausted(little, 200));
+    credit_give(much, 51);
+    CU_ASSERT_TRUE(was_poked(wake));
+    CU_ASSERT_FALSE(credit_exhausted(little, 200)); /* the queue is short again */
+    CU_ASSERT_FALSE(credit_exhausted(much, 0));
+    credit_give(much, 999);
+    CU_ASSERT_EQUAL(credit_pool_used(pool), 0);
+    credit_put(much);
+    credit_put(little);
     credit_pool_free(pool);
     mailbox_free(wake);
 }
@@ -189,7 +219,7 @@ static void who_waits_is_always_woken(void)
     for (int64_t round = 0; round < stress.rounds && !lost;) {
         int stalled = 0;
         for (int i = 0; i < CREDITS; i++) {
-            if (credit_exhausted(credits[i])) {
+            if (credit_exhausted(credits[i], 0)) {
                 stalled++;
                 continue;
             }
@@ -221,7 +251,7 @@ static void who_waits_is_always_woken(void)
     CU_ASSERT_EQUAL(credit_pool_used(stress.pool), 0);
     for (int i = 0; i < CREDITS; i++) {
         CU_ASSERT_TRUE(own[i] > 0);
-        CU_ASSERT_FALSE(credit_exhausted(credits[i]));
+        CU_ASSERT_FALSE(credit_exhausted(credits[i], 0));
         credit_put(credits[i]);
     }
     for (int i = 0; i < GIVERS; i++) {
@@ -271,7 +301,7 @@ static void a_credit_that_comes_back_meanwhile_is_seen(void)
     for (int64_t round = 1; round <= rally.rounds && !lost; round++) {
         credit_take(rally.credit, 1);
         atomic_store(&rally.served, round);
-        while (!lost && credit_exhausted(rally.credit)) {
+        while (!lost && credit_exhausted(rally.credit, 0)) {
             struct instant deadline = instant_after_ms(clock_now(), PATIENCE_MS);
             mailbox_wait(wake, deadline);
             lost = instant_reached(deadline, clock_now());
@@ -287,5 +317,6 @@ static void a_credit_that_comes_back_meanwhile_is_seen(void)
 }
 
 TEST_MAIN("credit", TEST(a_credit_runs_out_and_comes_back), TEST(exactly_nothing_left_is_exhausted),
-          TEST(the_pool_is_shared), TEST(a_reference_keeps_it), TEST(who_waits_is_always_woken),
+          TEST(the_pool_is_shared), TEST(a_fair_pool_holds_back_who_has_much_on_its_way),
+          TEST(a_reference_keeps_it), TEST(who_waits_is_always_woken),
           TEST(a_credit_that_comes_back_meanwhile_is_seen))

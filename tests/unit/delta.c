@@ -63,6 +63,28 @@ static void a_window_of_nothing_never_waits(void)
     }
 }
 
+static void what_waited_in_vain_is_late(void)
+{
+    struct delta_window window;
+    int64_t late_ns = -1;
+    delta_window_init(&window, 50);
+    CU_ASSERT_FALSE(delta_window_late(&window, start, &late_ns));
+    CU_ASSERT_TRUE(delta_window_add(&window, start));
+    CU_ASSERT_FALSE(
+        delta_window_late(&window, after(3), &late_ns)); /* the first waits for nothing */
+    delta_window_flushed(&window, start);
+    CU_ASSERT_FALSE(delta_window_add(&window, after(10)));
+    CU_ASSERT_FALSE(
+        delta_window_late(&window, after(52), &late_ns)); /* another event takes it along */
+    CU_ASSERT_EQUAL(late_ns, -1);
+    CU_ASSERT_TRUE(delta_window_late(&window, after(53), &late_ns));
+    CU_ASSERT_EQUAL(late_ns, 0);
+    CU_ASSERT_TRUE(delta_window_late(&window, after(60), &late_ns));
+    CU_ASSERT_EQUAL(late_ns, 7000000);
+    delta_window_flushed(&window, after(60));
+    CU_ASSERT_FALSE(delta_window_late(&window, after(200), &late_ns));
+}
+
 /* xorshift64; the seed is fixed, so that a failure comes again. */
 static uint64_t state = 88172645463325252u;
 static size_t below(size_t bound)
@@ -238,6 +260,7 @@ static void what_went_out_is_trimmed_at_a_character(void)
 
 TEST_MAIN("delta", TEST(the_first_goes_out_at_once),
           TEST(the_next_window_counts_from_the_real_flush), TEST(a_quiet_time_opens_it),
-          TEST(a_window_of_nothing_never_waits), TEST(texts_do_not_depend_on_where_chunks_are_cut),
+          TEST(what_waited_in_vain_is_late), TEST(a_window_of_nothing_never_waits),
+          TEST(texts_do_not_depend_on_where_chunks_are_cut),
           TEST(a_limit_cuts_between_characters_and_loses_nothing),
           TEST(a_held_sequence_is_not_lost), TEST(what_went_out_is_trimmed_at_a_character))

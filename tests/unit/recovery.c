@@ -446,6 +446,21 @@ static enum err refuse(void *context, struct event *event)
     return ERR_IO;
 }
 
+static void what_a_sub_agent_said_still_names_its_call(void)
+{
+    struct log log = {0};
+    say(&log, "turn_started", "turn-1", "%s", "");
+    say(&log, "tool_start", "turn-1", ",\"toolUseId\":\"t1\",\"toolName\":\"task\"");
+    say(&log, "text_delta", "turn-1",
+        ",\"messageId\":\"m1\",\"parentToolUseId\":\"t1\",\"offset\":0,\"delta\":\"hel\"");
+    size_t cut = log.count;
+    recover(&log, 0, cut, &log);
+    CU_ASSERT_TRUE_FATAL(log.count > cut);
+    TEST_TEXT(json_get_string(log.events[cut], "type"), "text_complete");
+    TEST_TEXT(json_get_string(log.events[cut], "parentToolUseId"), "t1");
+    log_free(&log);
+}
+
 static void what_cannot_be_emitted_stops_it(void)
 {
     struct recovery *recovery;
@@ -502,5 +517,7 @@ static void a_long_result_is_cut(void)
     log_free(&ending);
 }
 
-TEST_MAIN("recovery", TEST(a_log_cut_anywhere_ends_closed), TEST(an_ending_cut_anywhere_ends_closed),
-          TEST(the_order_is_the_designs), TEST(odd_events_do_no_harm), TEST(what_cannot_be_emitted_stops_it), TEST(a_long_result_is_cut))
+TEST_MAIN("recovery", TEST(a_log_cut_anywhere_ends_closed),
+          TEST(an_ending_cut_anywhere_ends_closed), TEST(the_order_is_the_designs),
+          TEST(odd_events_do_no_harm), TEST(what_a_sub_agent_said_still_names_its_call),
+          TEST(what_cannot_be_emitted_stops_it), TEST(a_long_result_is_cut))

@@ -37,6 +37,7 @@
     X(COUNTER, COMMIT_FAILURES, "signalbox_commit_failures_total", "Groups that had to be retried")\
     X(HISTOGRAM, COMMIT_SECONDS, "signalbox_commit_seconds", "Time to commit a group")             \
     X(HISTOGRAM, LINE_TO_SOCKET_SECONDS, "signalbox_agent_line_to_socket_seconds", "From an agent's line to the first socket write of its event") \
+    X(HISTOGRAM, DELTA_LATE_SECONDS, "signalbox_delta_window_late_seconds", "How late the text that waited in a delta window was sent on") \
     X(GAUGE, AGENTS_RUNNING, "signalbox_agents_running", "Agent processes now")                    \
     X(COUNTER, AGENTS_STARTED, "signalbox_agents_started_total", "Agent processes started")        \
     X(COUNTER, AGENTS_FAILED, "signalbox_agents_failed_total", "Agents that did not start or died in a turn") \

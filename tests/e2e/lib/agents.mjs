@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after } from 'node:test';
-import { opencode, requireAgents, sdkExample } from './install.mjs';
+import { claude, gemini, opencode, requireAgents, requireMoreAgents, sdkExample } from './install.mjs';
 import { e2e } from './paths.mjs';
 import { freePort, temporaryFolder } from './server.mjs';
 import { within } from './wait.mjs';
@@ -12,6 +12,12 @@ const quiet = { IS_SANDBOX: '1', NO_BROWSER: '1', NO_COLOR: '1', TERM: 'dumb' };
 
 export const scripted = (settings = {}) => ({ command: ['signalbox-scripted-agent'], ...settings });
 export const replaying = (...files) => ({ command: ['signalbox', 'replay-agent', ...files, '--no-wait'] });
+/** Plays `first` when it is started for the first time, and `second` whenever it is started again. */
+export function replayingThen(first, second) {
+  const mark = path.join(temporaryFolder(), 'started');
+  const play = (file) => `exec signalbox replay-agent '${file}' --no-wait`;
+  return inline(`[ -e ${mark} ] || { : >${mark}; ${play(first)}; }; ${play(second)}`);
+}
 export const inline = (shellScript) => ({ command: ['/bin/sh', '-c', shellScript] });
 
 /** An agent written in JavaScript: the text of a module that reads stdin and writes stdout. */
@@ -37,13 +43,33 @@ export function openCodeAgent(port) {
   return { command: [opencode, 'acp'], environment: { ...quiet, HOME: home } };
 }
 
-/** The imitation of a model: the prompt is its script. -> port */
-export async function startFakeModel() {
+/** Gemini CLI with a private HOME. */
+export function geminiAgent(port) {
+  requireMoreAgents();
+  const model = { GOOGLE_GEMINI_BASE_URL: `http://127.0.0.1:${port}`, GEMINI_API_KEY: 'dummy-0000' };
+  return {
+    command: [process.execPath, gemini, '--acp', '--model', 'gemini-2.5-pro'],
+    environment: { ...quiet, ...model, GEMINI_TELEMETRY_ENABLED: 'false', HOME: temporaryFolder() },
+  };
+}
+
+/** Claude's adapter with a private HOME. */
+export function claudeAgent(port) {
+  requireMoreAgents();
+  const model = { ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}`, ANTHROPIC_API_KEY: 'sk-ant-dummy-0000' };
+  const silent = { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1', DISABLE_TELEMETRY: '1' };
+  return {
+    command: [process.execPath, claude],
+    environment: { ...quiet, ...model, ...silent, HOME: temporaryFolder() },
+  };
+}
+
+/** The imitation of a model: the prompt is its script. `log`: a file for the requests. -> port */
+export async function startFakeModel({ log } = {}) {
   const port = await freePort();
   const program = path.join(e2e, 'fake-model/fake-model.mjs');
-  const child = spawn(process.execPath, [program, '--port', String(port), '--delay', '5'], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const options = ['--port', String(port), '--delay', '5', ...(log ? ['--log', log] : [])];
+  const child = spawn(process.execPath, [program, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
   after(() => child.kill('SIGKILL'));
   const ready = new Promise((resolve, reject) => {
     child.on('error', reject);

@@ -18,7 +18,8 @@ const file = path.basename(process.argv[1] ?? 'test', '.test.mjs');
 let started = 0;
 
 const newFolder = () => realpathSync(mkdtempSync(path.join(os.tmpdir(), 'signalbox-e2e-')));
-const remove = (folder) => rmSync(folder, { recursive: true, force: true });
+// A process that is ending may still write into it.
+const remove = (folder) => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 
 /** A folder that is gone when the test (or the file) is over. */
 export function temporaryFolder() {
