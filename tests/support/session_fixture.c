@@ -145,7 +145,8 @@ static void sink_order(void *context, struct session *session, enum agent_order_
                        const char *content, const char *request_id, const char *option_id)
 {
     struct fixture *fixture = context;
-    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
+    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE ||
+         kind == ORDER_POLICY);
     kind = kind == ORDER_PROMPT_BLOBS ? ORDER_PROMPT : kind;
     RULE(session_has_agent(session));
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);

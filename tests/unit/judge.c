@@ -163,6 +163,17 @@ static void a_refused_service_is_shown_and_recorded(void)
     fixture_policy(fixture, "bob", "trust");
     TEST_TRACE(fixture, "policy(trust) =ok");
     fixture_free(fixture);
+    /* Also one that is being started, which was not told at its start. */
+    fixture = fixture_new();
+    fixture_trace(fixture);
+    fixture_policy(fixture, "bob", "read-only");
+    TEST_TRACE(fixture, "policy(read-only) !policy =ok");
+    fixture_free(fixture);
+    fixture = fixture_waiting(1);
+    fixture_trace(fixture);
+    fixture_policy(fixture, "bob", "read-only");
+    TEST_TRACE(fixture, "policy(read-only) =ok");
+    fixture_free(fixture);
 }
 
 /* ---- What the operator denies ---- */
