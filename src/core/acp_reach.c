@@ -15,7 +15,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/core/rule.h"
 
-enum { KEY_MAX = 40 };
+enum { KEY_MAX = 40, DEPTH_MAX = 4 };
 
 /* What a member of a tool's input is, by its name in small letters and digits. */
 enum member {
@@ -241,6 +241,32 @@ static bool stays_below(const char *pattern)
     return true;
 }
 
+static void look_for_path(struct reach *reach, const char *text, size_t length)
+{
+    if ((*text == '/' || !strncmp(text, "~/", 2)) && length < RULE_PATH_MAX && !strpbrk(text, "\r\n")) {
+        (void)add_path(reach, text, length);
+    }
+}
+
+/* What is not known lets no rule match; but what looks like a path in it may be one that the operator denies. */
+static void read_unknown(struct reach *reach, struct json_object *value, int depth)
+{
+    reach->known = false;
+    if (json_object_is_type(value, json_type_string)) {
+        look_for_path(reach, json_object_get_string(value), (size_t)json_object_get_string_len(value));
+    } else if (json_object_is_type(value, json_type_array) && depth < DEPTH_MAX) {
+        for (size_t i = 0; i < json_object_array_length(value); i++) {
+            read_unknown(reach, json_object_array_get_idx(value, i), depth + 1);
+        }
+    } else if (json_object_is_type(value, json_type_object) && depth < DEPTH_MAX) {
+        json_object_object_foreach(value, key, member)
+        {
+            look_for_path(reach, key, strlen(key));
+            read_unknown(reach, member, depth + 1);
+        }
+    }
+}
+
 static void read_member(struct reach *reach, const char *name, struct json_object *value, int depth)
 {
     bool composed = json_object_is_type(value, json_type_object) || json_object_is_type(value, json_type_array);
@@ -278,17 +304,19 @@ static void read_member(struct reach *reach, const char *name, struct json_objec
         break;
     case MEMBER_TEXT:
         reach->texts = true;
-        reach->known = reach->known && (!composed || !strcmp(name, "view_range"));
+        if (composed && strcmp(name, "view_range")) {
+            read_unknown(reach, value, depth);
+        }
         break;
     case MEMBER_UNKNOWN:
-        reach->known = false;
+        read_unknown(reach, value, depth);
         break;
     }
 }
 
 static void read_members(struct reach *reach, struct json_object *input, int depth)
 {
-    if (!json_object_is_type(input, json_type_object) || depth > 4) {
+    if (!json_object_is_type(input, json_type_object) || depth > DEPTH_MAX) {
         reach->known = false;
         return;
     }
