@@ -1,6 +1,8 @@
 /* What is done for an agent that asks for it: files and terminals, with the real threads, guards and processes. */
 #include "flow/agent_world.h"
 
+#include <fcntl.h>
+
 /* What a turn said. */
 struct said {
     struct buffer text, output, result; /* its text, its tools' output while they ran, and their results */
@@ -166,16 +168,38 @@ static void what_cannot_run_is_an_error(void)
     end();
 }
 
+/* A place at which a command and the test meet: whoever comes first waits for the other. */
+static void make_gate(void)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/gate", world.folder);
+    CHECK(mkfifo(path, 0600) == 0);
+}
+
+static void pass_gate(int flags)
+{
+    char path[256], byte;
+    snprintf(path, sizeof(path), "%s/gate", world.folder);
+    int fd = open(path, flags | O_CLOEXEC);
+    CHECK(fd >= 0);
+    if (flags == O_RDONLY) {
+        CHECK(read(fd, &byte, 1) == 1);
+    }
+    close(fd);
+}
+
 static void killed_and_released(void)
 {
     begin();
+    make_gate();
     play(REQUEST("terminal/create", "\"command\":\"echo $$; exec sleep 1000\"") ","
          REQUEST("terminal/kill", OF(1)) "," REQUEST("terminal/wait_for_exit", OF(1)) ","
-         REQUEST("terminal/create", "\"command\":\"trap '' TERM; sleep 1000\"") ","
-         REQUEST("terminal/kill", OF(2)) "," REQUEST("terminal/wait_for_exit", OF(2)) ","
+         REQUEST("terminal/create", "\"command\":\"trap '' TERM; echo > gate; sleep 1000\""));
+    expect("\"signal\":\"SIGTERM\"");
+    pass_gate(O_RDONLY); /* from now on it ignores SIGTERM */
+    play(REQUEST("terminal/kill", OF(2)) "," REQUEST("terminal/wait_for_exit", OF(2)) ","
          REQUEST("terminal/create", "\"command\":\"sleep\",\"args\":[\"1000\"]") ","
          REQUEST("terminal/release", OF(3)));
-    expect("\"signal\":\"SIGTERM\"");
     expect("\"signal\":\"SIGKILL\"");
     end();
 }
@@ -276,7 +300,14 @@ static void no_credit_no_output(void)
     begin();
     world.keep_credit = true;
     clear_said();
-    prompt("{\"steps\":[" REQUEST("terminal/create", "\"command\":\"yes\"") "," SHOW("") ",{\"waitCancel\":true}]}");
+    make_gate();
+    prompt("{\"steps\":[" REQUEST("terminal/create", "\"command\":\"read x < gate; exec yes\"") "," SHOW("") ",{\"waitCancel\":true}]}");
+    for (bool shown = false; !shown;) {
+        struct heard heard = hear();
+        shown = heard.is_event && heard.kind == EVENT_TOOL_START;
+        heard_free(&heard);
+    }
+    pass_gate(O_WRONLY); /* what it says before it is shown would come at once, whatever credit there is */
     while (world.kept_bytes < 1 << 20) {
         CU_ASSERT_FATAL(hear_some());
     }
@@ -294,12 +325,12 @@ static void no_credit_no_output(void)
     while (world.kept_bytes < 1 << 20) {
         CU_ASSERT_FATAL(hear_some());
     }
-    ready_count = 0;
     world.keep_credit = false;
     give_kept_credit();
     order(ORDER_CANCEL);
     while (hear_some()) {
     }
+    ready_count = 0;
     CU_ASSERT(no_terminals(1)); /* a cancel is the agent's to follow */
     end();
 }

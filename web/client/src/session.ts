@@ -1,0 +1,327 @@
+// One session that is watched: what is known of it, how current that is, and how it gets whole again when something is
+// missing. Told of connections and messages by the client; writes nothing but `subscribe` and `unsubscribe`.
+import { Backoff } from "./backoff.js";
+import type { NackMessage, ServerEvent, ServerMessage, SubscribedMessage } from "./protocol.js";
+import type { Platform } from "./platform.js";
+import { emptySession, positionOf, reduceAll, subscribed } from "./state.js";
+import type { Position, SessionState } from "./state.js";
+import { Cell, callAll } from "./store.js";
+import type { Store } from "./store.js";
+
+/**
+ * How current the state is. `closed`: nobody watches; `waiting`: there is no connection, or no answer yet, and what is shown
+ * is from before; `catching_up`: what is missing is coming; `live`.
+ */
+export type Sync = "closed" | "waiting" | "catching_up" | "live";
+
+export interface SessionView {
+  state: SessionState;
+  sync: Sync;
+  /** Why it cannot be watched. A refusal that passes is tried again. */
+  error: NackMessage | null;
+}
+
+export interface SessionLink {
+  /** False: there is no connection. */
+  write(message: object): boolean;
+}
+
+export interface SessionOptions {
+  /** How much of the past is wanted at first. */
+  history?: "full" | "turn" | "none";
+}
+
+const SAME_HOLE_MS = 60_000;
+const MOST_BUFFERED = 1_000;
+
+interface Asked {
+  id: string;
+  after?: Position;
+  history?: "full" | "turn" | "none";
+}
+
+export class WatchedSession {
+  private readonly cell: Cell<SessionView>;
+  private readonly backoff: Backoff;
+  private readonly eventListeners = new Set<(event: ServerEvent) => void>();
+  private holders = 0;
+  private asked: Asked | null = null;
+  private buffer: ServerEvent[] = [];
+  private flushedAt = -Infinity;
+  private flushTimer: unknown = null;
+  private retryTimer: unknown = null;
+  private lastHole: { at: number; seq: number | null } | null = null;
+  private isSubscribed = false;
+  private isLagging = false;
+  private isReplaying = false;
+  private current: SessionState; // ahead of the view only while something is being applied
+
+  constructor(
+    readonly sessionId: string,
+    private readonly platform: Platform,
+    private readonly link: SessionLink,
+    private readonly batchMs: number,
+    private readonly options: SessionOptions = {},
+  ) {
+    this.current = emptySession(sessionId);
+    this.cell = new Cell<SessionView>({ state: this.current, sync: "closed", error: null });
+    this.backoff = new Backoff({ baseMs: 500, maxMs: 30_000 }, platform.random);
+  }
+
+  get view(): Store<SessionView> {
+    return this.cell;
+  }
+
+  get state(): SessionState {
+    return this.current;
+  }
+
+  get isOpen(): boolean {
+    return this.holders > 0;
+  }
+
+  /** Watches it until what this returns is called as often as this was. */
+  open(): () => void {
+    if (this.holders++ === 0) {
+      this.subscribe(null);
+    }
+    let isHeld = true;
+    return () => {
+      if (isHeld) {
+        isHeld = false;
+        if (--this.holders === 0) {
+          this.leave();
+        }
+      }
+    };
+  }
+
+  /** Every event that comes, also one of a type that is not known here; for logs, not for state. Replays bring some again. */
+  onEvent(listener: (event: ServerEvent) => void): () => void {
+    this.eventListeners.add(listener);
+    return () => {
+      this.eventListeners.delete(listener);
+    };
+  }
+
+  /** Asks for everything again, as if nothing was known. */
+  refresh(): void {
+    this.reset();
+    if (this.isOpen) {
+      this.subscribe();
+    }
+  }
+
+  // ---- told by the client ----
+
+  /** @internal There is a connection: what was missed follows. */
+  connected(): void {
+    if (this.isOpen) {
+      this.subscribe();
+    }
+  }
+
+  /** @internal The connection is gone. What is known stays as it is: the session goes on without us. */
+  disconnected(): void {
+    this.flush();
+    this.end();
+    this.show();
+  }
+
+  /** @internal The store can record again. */
+  storeRecovered(): void {
+    if (this.isOpen && this.cell.get().error?.retryable) {
+      this.subscribe();
+    }
+  }
+
+  /** @internal True: it was the answer to a subscribe of this session. */
+  refused(nack: NackMessage): boolean {
+    if (!nack.id || nack.id !== this.asked?.id) {
+      return false;
+    }
+    this.end();
+    this.show(nack);
+    if (nack.retryable) {
+      this.subscribeIn(this.backoff.next());
+    }
+    return true;
+  }
+
+  /** @internal */
+  event(event: ServerEvent): void {
+    if (!this.isSubscribed || this.asked) {
+      return; // of a subscription that is being replaced: what counts follows
+    }
+    this.buffer.push(event);
+    this.flushSoon(event.type === "permission_request");
+  }
+
+  /** @internal A control message with this session's id. */
+  control(message: ServerMessage): void {
+    if (!this.isOpen) {
+      return;
+    }
+    if (message.type === "subscribed") {
+      this.subscribed(message as SubscribedMessage);
+      return;
+    }
+    if (!this.isSubscribed || this.asked) {
+      return;
+    }
+    this.flush();
+    switch (message.type) {
+      case "replay_complete":
+        this.isReplaying = false;
+        break;
+      case "lagging":
+        this.isLagging = true;
+        break;
+      case "caught_up":
+        this.isLagging = false;
+        break;
+      case "unsubscribed":
+        if (!("id" in message && message.id)) {
+          this.end(); // it was not us
+          this.subscribeIn(this.backoff.next());
+        }
+        break;
+      default:
+    }
+    this.show();
+  }
+
+  /** @internal Forgets the events, to make room: the next one who opens it gets them again. */
+  reset(): void {
+    this.drop();
+    this.current = emptySession(this.sessionId);
+    this.show();
+  }
+
+  // ---- inside ----
+
+  private subscribe(error: NackMessage | null = this.cell.get().error): void {
+    this.flush();
+    this.platform.clearTimeout(this.retryTimer);
+    const position = positionOf(this.state);
+    const where = position ? { after: position } : { history: this.options.history ?? "full" };
+    const asked = { id: this.platform.newId(), ...where };
+    const isWritten = this.link.write({ type: "subscribe", sessionId: this.sessionId, ...asked });
+    this.asked = isWritten ? asked : null;
+    this.show(error);
+  }
+
+  private subscribeIn(ms: number): void {
+    this.platform.clearTimeout(this.retryTimer);
+    this.retryTimer = this.platform.setTimeout(() => {
+      if (this.isOpen) {
+        this.subscribe();
+      }
+    }, ms);
+  }
+
+  private subscribed(message: SubscribedMessage): void {
+    if (!this.asked || message.id !== this.asked.id) {
+      return; // the answer to one that was replaced since
+    }
+    this.current = subscribed(this.current, message, this.asked);
+    this.asked = null;
+    this.isSubscribed = true;
+    this.isLagging = false;
+    this.isReplaying = message.mode !== "live";
+    if (!this.lastHole || this.platform.now() - this.lastHole.at >= SAME_HOLE_MS) {
+      this.backoff.reset();
+    }
+    this.show(null);
+  }
+
+  private leave(): void {
+    this.drop();
+    this.end();
+    this.link.write({ type: "unsubscribe", sessionId: this.sessionId });
+    this.show();
+  }
+
+  /** There is no subscription any more. */
+  private end(): void {
+    this.asked = null;
+    this.isSubscribed = false;
+    this.isLagging = false;
+    this.isReplaying = false;
+    this.platform.clearTimeout(this.retryTimer);
+  }
+
+  private drop(): void {
+    this.buffer = [];
+    this.platform.clearTimeout(this.flushTimer);
+    this.flushTimer = null;
+  }
+
+  // What comes alone is shown at once; a flood in steps of `batchMs`. A page in the background, whose timers come late, is
+  // kept current by the events themselves. A request for permission waits a step: where a rule or a policy answers it, the
+  // answer comes right behind it, and nobody should see a question that was never open.
+  private flushSoon(mayBeAnswered: boolean): void {
+    const due = this.flushedAt + this.batchMs - this.platform.now();
+    const left = mayBeAnswered && this.batchMs > 0 ? this.batchMs : due;
+    if (left <= 0 || left > this.batchMs || this.buffer.length >= MOST_BUFFERED) {
+      this.flush();
+      this.show();
+    } else {
+      this.flushTimer ??= this.platform.setTimeout(() => {
+        this.flush();
+        this.show();
+      }, left);
+    }
+  }
+
+  private flush(): void {
+    const events = this.buffer;
+    this.drop();
+    this.flushedAt = this.platform.now();
+    if (events.length === 0) {
+      return;
+    }
+    for (const event of events) {
+      callAll(this.eventListeners, event);
+    }
+    const before = this.current;
+    this.current = reduceAll(before, events);
+    if (this.current.hole && !before.hole) {
+      this.mend();
+    }
+  }
+
+  // Something is missing. It is asked for from the last number that is sure; where that has not helped, or the text itself
+  // does not fit, everything is asked for again. The first time at once, then less and less often.
+  private mend(): void {
+    const now = this.platform.now();
+    const { seq, hole } = this.current;
+    const isRecent = this.lastHole !== null && now - this.lastHole.at < SAME_HOLE_MS;
+    if (isRecent && this.lastHole?.seq === seq && hole) {
+      this.current = { ...this.current, hole: { ...hole, kind: "text" } }; // it has no position then: see positionOf
+    }
+    if (!isRecent) {
+      this.backoff.reset();
+    }
+    this.lastHole = { at: now, seq };
+    this.subscribeIn(isRecent ? this.backoff.next() : 0);
+  }
+
+  private show(error: NackMessage | null = this.cell.get().error): void {
+    const before = this.cell.get();
+    const sync = this.sync();
+    if (this.current !== before.state || sync !== before.sync || error !== before.error) {
+      this.cell.set({ state: this.current, sync, error });
+    }
+  }
+
+  private sync(): Sync {
+    if (!this.isOpen) {
+      return "closed";
+    }
+    if (!this.isSubscribed) {
+      return "waiting";
+    }
+    return this.isReplaying || this.isLagging || this.current.hole ? "catching_up" : "live";
+  }
+}
