@@ -157,6 +157,8 @@ static void put_what(struct printer *printer, const struct audit_entry *entry)
         put_shown(out, entry->rule_id);
         buffer_text(out, ": ");
         put_member(printer, entry->rule, NULL, "label");
+    } else if (entry->action != NULL && strcmp(entry->action, "service_refused") == 0) {
+        put_shown(out, entry->reason);
     } else if (entry->policy != NULL) {
         put_shown(out, entry->policy_before);
         buffer_text(out, entry->policy_before != NULL ? " -> " : "");

@@ -2,6 +2,7 @@
 
 import { duration, h, keyed, setText } from "./dom.js";
 import { cutParts } from "./items.js";
+import { plainToSee } from "./text.js";
 
 const MARGIN = 1_500; // the server's clock decides; ours is only about right
 
@@ -63,10 +64,10 @@ export class Permissions {
     h("header", null,
       h("h2", { id }, "Permission", h("span.quiet", null, request.toolName ?? "")),
       h("span.left", { role: "timer", "aria-live": "off" })),
-    said ? h("p", null, request.description) : null,
-    h("pre.command", { tabIndex: 0 }, request.command ?? ""),
+    said ? h("p", null, plainToSee(request.description)) : null,
+    h("pre.command", { tabIndex: 0 }, plainToSee(request.command ?? "")),
     cutParts(request.refs, request.sessionId),
-    where ? h("p.quiet", null, where) : null,
+    where ? h("p.quiet", null, plainToSee(where)) : null,
     request.planContent ? h("div.text", null, request.planContent) : null,
     h("div.options", null, ...(request.acpOptions ?? []).map((option) => h("button", {
       type: "button",
@@ -75,7 +76,7 @@ export class Permissions {
       dataset: {
         testid: "permission-option", kind: option.kind ?? "", optionId: option.optionId,
       },
-    }, option.name || option.optionId))),
+    }, plainToSee(option.name || option.optionId)))),
     this.#remember(item),
     h("p.error-text", { role: "alert" }));
   }

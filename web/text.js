@@ -48,6 +48,12 @@ export function terminalText(text) {
     .replace(/[^\n]*\r(?=[^\n])/g, "");
 }
 
+// What is not seen, or turns the direction of what is behind it, as an escape: people decide by this text.
+export function plainToSee(text) {
+  const hidden = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\u{e0000}-\u{e007f}]/gu;
+  return text.replace(hidden, (found) => `\\u{${found.codePointAt(0).toString(16)}}`);
+}
+
 // [{sign: "-"|"+"|" "|"…", text}]: what two texts have in common at both ends, and between it the
 // old lines and the new ones.
 export function lineDiff(oldText, newText, context = 3) {

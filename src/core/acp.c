@@ -50,6 +50,7 @@ enum err acp_peer_new(struct acp_peer **out, const struct acp_options *options,
     peer->run = options->run;
     peer->keep_title = options->keep_title;
     peer->offers = options->offers;
+    peer->read_only = options->read_only;
     peer->max_message_text =
         options->max_message_text > MESSAGE_TEXT_MIN ? options->max_message_text : MESSAGE_TEXT_MIN;
     peer->max_event_bytes =
@@ -303,6 +304,11 @@ void acp_peer_cancel(struct acp_peer *peer)
     struct buffer *out = acp_rpc_notify(peer, "session/cancel");
     json_field_string(out, "sessionId", peer->agent_session);
     acp_rpc_send(peer);
+}
+
+void acp_peer_read_only(struct acp_peer *peer, bool read_only)
+{
+    peer->read_only = read_only;
 }
 
 void acp_peer_close(struct acp_peer *peer)

@@ -5,6 +5,7 @@
 
 #include "core/acp_out.h"
 #include "core/acp_path.h"
+#include "core/acp_permission.h"
 #include "core/acp_peer.h"
 #include "core/acp_rpc.h"
 #include "signalbox/base/check.h"
@@ -110,6 +111,14 @@ static void take(struct acp_peer *peer, struct json_object *id, struct json_obje
         if (call.workspace == NULL || place->path == NULL) {
             peer->error = ERR_NOMEM;
         }
+    }
+    if (wrong == NULL && peer->error == ERR_OK && write && peer->read_only) {
+        buffer_reset(&peer->text);
+        buffer_format(&peer->text, "to write %s", place->path);
+        acp_service_refuse(peer, id, &peer->text);
+        place_clear(files, place);
+        file_call_clear(&call);
+        return;
     }
     if (wrong != NULL || peer->error != ERR_OK) {
         place_clear(files, place);

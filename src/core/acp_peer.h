@@ -72,6 +72,7 @@ struct acp_peer {
     size_t max_message_text, max_event_bytes;
     bool keep_title;
     unsigned offers; /* enum acp_offer */
+    bool read_only;
 
     enum acp_state state;
     enum err error; /* sticky: memory ran out, and what went out has a hole */

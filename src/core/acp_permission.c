@@ -18,6 +18,7 @@ enum { REQUEST_ROOM = 2048 };       /* bytes of what is neither cut nor the agen
 struct acp_ask {
     struct acp_ask *next;
     struct json_object *id; /* the agent's, in its own type */
+    bool service;           /* no permission request, but a service that is refused */
     char request_id[];      /* ours */
 };
 
@@ -45,6 +46,7 @@ static struct acp_ask *add(struct acp_peer *peer, struct json_object *id)
     if (ask != NULL) {
         ask->next = NULL;
         ask->id = json_object_get(id);
+        ask->service = false;
         memcpy(ask->request_id, name.data, name.length);
         ask->request_id[name.length] = '\0';
         struct acp_ask **link = &peer->asks.open;
@@ -392,7 +394,12 @@ static void settle(struct acp_peer *peer, struct acp_ask **link, const char *opt
     struct acp_ask *ask = *link;
     *link = ask->next;
     peer->asks.open_count--;
-    answer(peer, ask->id, option_id);
+    if (ask->service) {
+        acp_rpc_error(peer, ask->id, RPC_FORBIDDEN,
+                      "The session is read-only: no file is written and no command is run", NULL);
+    } else {
+        answer(peer, ask->id, option_id);
+    }
     ask_free(ask);
 }
 
@@ -407,6 +414,32 @@ void acp_peer_permission(struct acp_peer *peer, const char *request_id, const ch
             return;
         }
     }
+}
+
+void acp_peer_refuse(struct acp_peer *peer, const char *request_id)
+{
+    acp_peer_permission(peer, request_id, NULL);
+}
+
+void acp_service_refuse(struct acp_peer *peer, struct json_object *id, struct buffer *wanted)
+{
+    if (peer->asks.open_count == ASKS_MAX) {
+        acp_rpc_error(peer, id, RPC_INTERNAL_ERROR, "Too many requests are open", NULL);
+        return;
+    }
+    char *what = acp_take(peer, wanted, ACP_TEXT_MAX);
+    struct acp_ask *open = what != NULL ? add(peer, id) : NULL;
+    if (open != NULL) {
+        open->service = true;
+        buffer_format(wanted, "the session is read-only, and the agent was refused %s", what);
+        struct agent_notice notice = {
+            .kind = NOTICE_SERVICE_REFUSED,
+            .request_id = acp_copy(peer, open->request_id, ACP_TEXT_MAX),
+            .message = acp_take(peer, wanted, SIZE_MAX),
+        };
+        acp_notice(peer, &notice);
+    }
+    free(what);
 }
 
 bool acp_permission_withdraw(struct acp_peer *peer, struct json_object *id)

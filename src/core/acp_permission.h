@@ -20,6 +20,9 @@ void acp_asks_free(struct acp_asks *asks);
 
 void acp_permission_request(struct acp_peer *peer, struct json_object *id,
                             struct json_object *params);
+/* A service (fs, terminal) that the session's policy forbids: told, and answered after that is recorded. `wanted` is what
+ * the agent wanted, as in "to write /w/a"; at least ACP_TEXT_MAX of it is shown. */
+void acp_service_refuse(struct acp_peer *peer, struct json_object *id, struct buffer *wanted);
 /* $/cancel_request: true if the id is one of these. */
 bool acp_permission_withdraw(struct acp_peer *peer, struct json_object *id);
 

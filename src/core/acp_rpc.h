@@ -18,6 +18,7 @@ enum {
     RPC_CANCELLED = -32800,     /* ACP: request cancelled */
     RPC_AUTH_REQUIRED = -32000, /* ACP: authentication required */
     RPC_NOT_FOUND = -32002,     /* ACP: resource not found */
+    RPC_FORBIDDEN = -32003,     /* ours: not in this session, by its policy */
 };
 
 /* Opens a request of ours, or a notification, up to the brace of its params; the caller adds

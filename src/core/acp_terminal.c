@@ -8,6 +8,7 @@
 
 #include "core/acp_out.h"
 #include "core/acp_path.h"
+#include "core/acp_permission.h"
 #include "core/acp_peer.h"
 #include "core/acp_rpc.h"
 #include "signalbox/base/json.h"
@@ -258,6 +259,17 @@ static void start(struct acp_peer *peer, struct json_object *id, const struct wo
     acp_rpc_error(peer, id, RPC_INTERNAL_ERROR, why[0] != '\0' ? why : err_text(err), NULL);
 }
 
+static void refuse(struct acp_peer *peer, struct json_object *id, const struct words *words)
+{
+    buffer_reset(&peer->text);
+    buffer_text(&peer->text, "to run");
+    for (size_t i = 0; i < words->argument_count; i++) {
+        buffer_byte(&peer->text, ' ');
+        buffer_text(&peer->text, words->arguments[i]);
+    }
+    acp_service_refuse(peer, id, &peer->text);
+}
+
 void acp_terminal_create(struct acp_peer *peer, struct json_object *id, struct json_object *params)
 {
     struct words words = {0};
@@ -274,6 +286,8 @@ void acp_terminal_create(struct acp_peer *peer, struct json_object *id, struct j
         /* nothing more goes out */
     } else if (wrong != NULL) {
         acp_rpc_error(peer, id, RPC_INVALID_PARAMS, wrong, NULL);
+    } else if (peer->read_only) {
+        refuse(peer, id, &words);
     } else if (peer->terminals.count == ACP_TERMINALS_MAX) {
         acp_rpc_error(peer, id, RPC_INTERNAL_ERROR,
                       "There are too many terminals: release some of them", NULL);

@@ -200,18 +200,28 @@ static void resolve_by(struct step *step, struct permission *permission, const s
     step->cause = cause;
 }
 
+static void resolve_judged(struct step *step, struct permission **at, const struct judgement *judgement)
+{
+    bool allowed = judgement->kind == JUDGEMENT_ALLOW;
+    resolve_by(step, step_take_pending(step, at, allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED), judgement);
+}
+
 void step_judge_pending(struct step *step)
 {
     struct permission **at = &step->session->pending;
     while (*at) {
         struct judgement judgement;
         permission_judge(step->session, (*at)->ask, step->now, &judgement);
-        if (judgement.kind == JUDGEMENT_ASK) {
+        /* It may have waited for long, and the disk may be another by now: a rule is to see it as it is. */
+        if (judgement.rule && !(*at)->looking_again) {
+            (*at)->looking_again = true;
+            step->sink->look(step->sink->context, step->session, (*at)->ask);
+        }
+        if (judgement.kind == JUDGEMENT_ASK || judgement.rule) {
             at = &(*at)->next;
             continue;
         }
-        bool allowed = judgement.kind == JUDGEMENT_ALLOW;
-        resolve_by(step, step_take_pending(step, at, allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED), &judgement);
+        resolve_judged(step, at, &judgement);
     }
 }
 
@@ -351,6 +361,36 @@ void step_permission_ask(struct step *step, struct permission_ask *ask)
     }
 }
 
+static void take_paths(struct permission_ask *ask, char **real_paths, bool workspace_real)
+{
+    for (size_t i = 0; ask->real_paths && i < ask->path_count; i++) {
+        free(ask->real_paths[i]);
+    }
+    free(ask->real_paths);
+    ask->looked = true;
+    ask->real_paths = real_paths;
+    ask->workspace_real = workspace_real;
+}
+
+/* One that waits, and that a rule would answer. */
+static bool looked_again(struct step *step, const char *request_id, char **real_paths, bool workspace_real)
+{
+    struct permission **at = step_find_pending(step->session, request_id);
+    if (!*at || !(*at)->looking_again) {
+        return false; /* it ended meanwhile, or was not waited for any longer */
+    }
+    (*at)->looking_again = false;
+    take_paths((*at)->ask, real_paths, workspace_real);
+    struct judgement judgement;
+    permission_judge(step->session, (*at)->ask, step->now, &judgement);
+    if (judgement.kind != JUDGEMENT_ASK) {
+        resolve_judged(step, at, &judgement);
+        step_settle_phase(step);
+    }
+    step_end(step);
+    return true;
+}
+
 bool session_permission_looked(struct session *session, const struct session_sink *sink, const struct session_now *now,
                                const char *request_id, char **real_paths, bool workspace_real)
 {
@@ -358,14 +398,12 @@ bool session_permission_looked(struct session *session, const struct session_sin
     struct permission **at = find_in(&session->looking, request_id);
     struct permission *permission = *at;
     if (!permission) {
-        return false; /* it came to nothing meanwhile, or was not waited for any longer */
+        return looked_again(&step, request_id, real_paths, workspace_real);
     }
     *at = permission->next;
     sink->disarm(sink->context, permission->deadline);
     permission->deadline = NULL;
-    permission->ask->looked = true;
-    permission->ask->real_paths = real_paths;
-    permission->ask->workspace_real = workspace_real;
+    take_paths(permission->ask, real_paths, workspace_real);
     open_request(&step, permission);
     step_end(&step);
     return true;

@@ -106,8 +106,11 @@ static bool denied(const struct session *session, const struct permission_ask *a
             return true;
         }
     }
+    /* A shell does not mind blanks in front, and people hardly see them. */
+    const char *command = ask->command + strspn(ask->command, " \t\r\n");
     for (size_t i = 0; i < limits->deny_commands.count; i++) {
-        if (pattern_matches(limits->deny_commands.items[i], ask->command)) {
+        const char *pattern = limits->deny_commands.items[i];
+        if (pattern_matches(pattern, ask->command) || pattern_matches(pattern, command)) {
             snprintf(out->why, sizeof(out->why), "the operator denies commands like %s", limits->deny_commands.items[i]);
             return true;
         }

@@ -43,6 +43,11 @@ static void change(struct step *step, enum session_policy policy, const struct c
         json_field_raw(out, "by", "{\"policy\":\"operator\"}");
     }
     step_emit(step, EVENT_POLICY);
+    /* What is done for the agent without a request hangs on it too (core/acp_files.c, acp_terminal.c). */
+    const char *read_only = policy_names[POLICY_READ_ONLY];
+    if (session_has_agent(session) && !strcmp(before, read_only) != !strcmp(session->policy, read_only)) {
+        step->sink->order(step->sink->context, session, ORDER_POLICY, NULL, session->policy, NULL, NULL);
+    }
     step_decided(step, (struct session_decision){.by = caller ? "user" : "policy",
                                                  .user = caller ? caller->user : NULL,
                                                  .policy = session->policy,
@@ -60,6 +65,19 @@ void step_lawful_policy(struct step *step)
     if (!known || (limits->policy_forbidden[policy] && policy != limits->default_policy)) {
         change(step, limits->default_policy, NULL);
     }
+}
+
+void step_service_refused(struct step *step, const struct agent_notice *notice)
+{
+    struct session *session = step->session;
+    step_error(step, session->turn.id, notice->message, "forbidden", false);
+    if (session_has_agent(session)) {
+        step->sink->order(step->sink->context, session, ORDER_REFUSAL, NULL, NULL, notice->request_id, NULL);
+    }
+    step_decided(step, (struct session_decision){.by = "policy",
+                                                 .service = true,
+                                                 .policy = policy_names[POLICY_READ_ONLY],
+                                                 .reason = notice->message});
 }
 
 void session_set_policy(struct session *session, const struct session_sink *sink, const struct session_now *now,

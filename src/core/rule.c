@@ -279,6 +279,28 @@ static void common_folder(const struct permission_ask *ask, const char *workspac
     }
 }
 
+/* Whether a name looks like what it is in a label: it does not end the quotes, and has nothing that is not seen or that
+ * turns the direction of what is behind it. */
+static bool plain_to_see(const char *name)
+{
+    static const struct {
+        char begin[3];
+        unsigned char from, to; /* of the byte behind */
+    } hidden[] = {{"\xC2", 0x80, 0x9F},     {"\xC2", 0xAD, 0xAD},     {"\xD8", 0x9C, 0x9C},
+                  {"\xE2\x80", 0x8B, 0x8F}, {"\xE2\x80", 0xA8, 0xAE}, {"\xE2\x81", 0xA0, 0xAF},
+                  {"\xEF\xBB", 0xBF, 0xBF}, {"\xF3\xA0", 0x80, 0xBF}};
+    for (const char *at = name; *at; at++) {
+        for (size_t i = 0; i < array_size(hidden); i++) {
+            size_t length = strlen(hidden[i].begin);
+            unsigned char last = strncmp(at, hidden[i].begin, length) ? 0 : (unsigned char)at[length];
+            if (last >= hidden[i].from && last <= hidden[i].to) {
+                return false;
+            }
+        }
+    }
+    return !strchr(name, '`');
+}
+
 size_t rule_options(const struct rule_place *place, const struct permission_ask *ask,
                     struct rule_option out[RULE_OPTIONS_MAX])
 {
@@ -293,7 +315,7 @@ size_t rule_options(const struct rule_place *place, const struct permission_ask 
         char folder[RULE_PATH_MAX];
         common_folder(ask, place->workspace, looks, folder);
         for (int scope = RULE_SESSION; scope <= RULE_WORKSPACE; scope++) {
-            if (strcmp(folder, ".")) {
+            if (strcmp(folder, ".") && plain_to_see(folder)) {
                 made[count++] = path_option((enum rule_scope)scope, place, ask->kind, folder);
             }
             made[count++] = path_option((enum rule_scope)scope, place, ask->kind, ".");

@@ -252,6 +252,9 @@ void session_agent_notice(struct session *session, const struct session_sink *si
     case NOTICE_SETTING:
         step_setting_answered(&step, notice);
         break;
+    case NOTICE_SERVICE_REFUSED:
+        step_service_refused(&step, notice);
+        break;
     case NOTICE_EXITED:
         take_exited(&step, notice);
         break;

@@ -92,6 +92,8 @@ const char *rejection_of(const struct permission_ask *ask);
 
 /* policy.c: a policy that the operator has forbidden meanwhile gives way, visibly. */
 void step_lawful_policy(struct step *step);
+/* NOTICE_SERVICE_REFUSED. */
+void step_service_refused(struct step *step, const struct agent_notice *notice);
 
 /* The rules of this session are no use any more. */
 void step_forget_rules(struct step *step);

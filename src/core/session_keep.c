@@ -49,6 +49,7 @@ static void spawn(struct step *step)
 {
     struct session *session = step->session;
     bool waited = session->life == AGENT_WAITING;
+    step_lawful_policy(step); /* the agent is started with it */
     /* A number that no event of this session has had: ids made from it cannot come again. */
     session->run = session->run > session->head ? session->run + 1 : session->head + 1;
     session->life = AGENT_STARTING;
@@ -249,5 +250,9 @@ void session_limits_changed(struct session *session, const struct session_sink *
 {
     struct step step = STEP(session, sink, now);
     disarm(&step, &session->idle_deadline);
+    /* What the operator denies by now, nobody is to say yes to, also where it was asked before. */
+    step_lawful_policy(&step);
+    step_judge_pending(&step);
+    step_settle_phase(&step);
     step_end(&step);
 }

@@ -12,6 +12,7 @@
 #include "signalbox/base/fd.h"
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/need.h"
+#include "signalbox/core/session.h"
 
 enum {
     EVENTS_AT_ONCE = 32, /* so that mail and ticks do not wait long behind many busy agents */
@@ -176,6 +177,12 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
         break;
     case ORDER_PERMISSION:
         acp_peer_permission(agent->peer, order->request_id, order->option_id);
+        break;
+    case ORDER_POLICY:
+        acp_peer_read_only(agent->peer, !strcmp(order->content, session_policy_name(POLICY_READ_ONLY)));
+        break;
+    case ORDER_REFUSAL:
+        acp_peer_refuse(agent->peer, order->request_id);
         break;
     case ORDER_SETTING:
         acp_peer_set(agent->peer, order->request_id, order->option_id, order->content);

@@ -152,6 +152,7 @@ static enum err peer_new(struct agent *agent, const struct agent_start *start)
         .keep_title = start->titled,
         .resume = start->resume,
         .login = about != NULL ? about->login : NULL,
+        .read_only = start->read_only,
         .offers = (about != NULL && about->offers_fs ? (unsigned)ACP_OFFER_FS : 0u) |
                   (about != NULL && about->offers_terminal ? (unsigned)ACP_OFFER_TERMINAL : 0u),
     };

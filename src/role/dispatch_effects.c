@@ -192,7 +192,8 @@ static void sink_start_agent(void *context, struct session *session)
     struct agent_start *start = need_zero(sizeof(*start));
     *start = (struct agent_start){.topic = topic_get(held->topic), .run = session->run,
                                   .agent = need_copy(session->agent), .workspace = need_copy(session->workspace),
-                                  .resume = need_copy(session->agent_session), .titled = session->titled};
+                                  .resume = need_copy(session->agent_session), .titled = session->titled,
+                                  .read_only = !strcmp(session->policy, session_policy_name(POLICY_READ_ONLY))};
     dispatch_forward(dispatch, &start->mail, dispatch->wiring.agent, AGENT_MAIL_START, start_refuse);
     dispatch_touch(dispatch, held);
 }

@@ -75,7 +75,7 @@ static void sink_decided(void *context, struct session *session, const struct se
     struct audit_entry *entry = &dispatch_out(dispatch, JOURNAL_AUDIT, NULL)->audit;
     *entry = (struct audit_entry){
         .at = dispatch->now.wall_ms,
-        .action = need_copy(permission ? "decision" : "policy_changed"),
+        .action = need_copy(permission ? "decision" : decision->service ? "service_refused" : "policy_changed"),
         .session_id = need_copy(session->id),
         .workspace = need_copy(session->workspace),
         .agent = need_copy(session->agent),
@@ -95,6 +95,9 @@ static void sink_decided(void *context, struct session *session, const struct se
         entry->outcome = need_copy(outcome_name(permission->outcome));
         entry->option_id = need_copy(permission->option_id);
     }
+    if (decision->service) {
+        entry->outcome = need_copy(outcome_name(OUTCOME_REJECTED));
+    }
     if (caller) {
         entry->address = need_copy(caller->address);
         entry->client_id = caller->client_id && *caller->client_id ? need_copy(caller->client_id) : NULL;
@@ -107,6 +110,9 @@ static void sink_decided(void *context, struct session *session, const struct se
                  entry->outcome, "by", "%s", decision->by, "user", "%s", user, "rule", "%s",
                  decision->rule_id ? decision->rule_id : "", "policy", "%s", decision->policy ? decision->policy : "",
                  NULL);
+    } else if (decision->service) {
+        log_info("service refused", "session", "%s", session->id, "policy", "%s", decision->policy, "reason", "%s",
+                 decision->reason, NULL);
     } else {
         log_info("policy changed", "session", "%s", session->id, "policy", "%s", decision->policy, "before", "%s",
                  decision->policy_before, "user", "%s", user, NULL);

@@ -1,6 +1,6 @@
 // What Signalbox does for agents that ask for it: files of the workspace and terminals, as watchers see it.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
@@ -53,6 +53,51 @@ test('files are read and written in the workspace, and nowhere else', async () =
   assert.deepEqual(refused.map(({ error }) => error?.code), Array(8).fill(-32602));
   assert.equal(readFileSync(path.join(workspace, 'made/here'), 'utf8'), 'new');
   assert.equal(readFileSync(path.join(server.folder, 'secret'), 'utf8'), 'secret');
+});
+
+test('a read-only session has nothing written and nothing run, also after the agent is started anew', async () => {
+  const server = await startServer({ agents });
+  const workspace = server.newWorkspace();
+  writeFileSync(path.join(workspace, 'old'), 'old');
+  const client = await server.connect();
+  const session = await client.create('served', { workspace });
+  const changes = script(
+    request('fs/read_text_file', { path: `${workspace}/old` }),
+    request('fs/write_text_file', { path: `${workspace}/old`, content: 'new' }),
+    terminal(`touch '${workspace}/made'`),
+  );
+  await session.run(script());
+  const set = async (policy) => {
+    await client.command('set_policy', { sessionId: session.id, policy });
+    await session.event('policy', (one) => one.policy === policy);
+  };
+  await set('read-only');
+  for (let i = 0; i < 2; i++) {
+    const turn = await session.prompt(changes);
+    const refused = [await turn.event('error'), await turn.event('error', ({ error }) => error.includes('run'))];
+    assert.deepEqual(refused.map(({ code, fatal }) => ({ code, fatal })), Array(2).fill({ code: 'forbidden', fatal: false }));
+    assert.ok(refused[0].error.includes(`to write ${workspace}/old`), refused[0].error);
+    const [read, ...rest] = replies(await turn.end());
+    assert.equal(read.content, 'old');
+    assert.deepEqual(rest.map(({ error }) => error.code), [-32003, -32003]);
+    assert.equal(readFileSync(path.join(workspace, 'old'), 'utf8'), 'old');
+    assert.ok(!existsSync(path.join(workspace, 'made')));
+    if (i === 0) {
+      const agent = processesOf(server.run).find(({ command }) => /^\S*signalbox-scripted-agent/.test(command));
+      process.kill(agent.pid, 'SIGKILL');
+      await session.event('status', ({ phase }) => phase === 'stopped');
+    }
+  }
+  const { items } = (await server.rest('GET', `/v1/audit?session=${session.id}`)).json;
+  const refusals = items.filter(({ action }) => action === 'service_refused');
+  assert.equal(refusals.length, 4);
+  for (const { outcome, by, policy, reason } of refusals) {
+    assert.deepEqual({ outcome, by, policy }, { outcome: 'rejected', by: 'policy', policy: 'read-only' });
+    assert.match(reason, /refused to (write|run) /);
+  }
+  await set('ask');
+  await session.run(changes);
+  assert.equal(readFileSync(path.join(workspace, 'old'), 'utf8'), 'new');
 });
 
 test('what is not offered is not there', async () => {

@@ -409,6 +409,8 @@ static void the_program_prints_it_beside_a_server(void)
         {.at = 1700000006000, .action = T("rule_removed"), .user = T("ben"), .by = T("user"), .rule_id = T("r1"),
          .rule = T("{\"label\":\"npm test in work\"}")},
         {.at = 1700000007000, .action = T("something new"), .session_id = T("s\x1b[0m\xff")},
+        {.at = 1700000008000, .action = T("service_refused"), .session_id = T("s3"), .outcome = T("rejected"),
+         .by = T("policy"), .policy = T("read-only"), .reason = T("the agent was refused to run rm x")},
     };
     for (size_t i = 0; i < array_size(all); i++) {
         struct store_write write = {.kind = STORE_AUDIT, .audit = &all[i]};
@@ -422,19 +424,20 @@ static void the_program_prints_it_beside_a_server(void)
 #define F "2023-11-14 22:13:25 ben          policy_changed           s2                     ask -> trust\n"
 #define G "2023-11-14 22:13:26 ben          rule_removed             -                      r1: npm test in work\n"
 #define H "2023-11-14 22:13:27 -            something new            s\\x1b[0m\\xff\n"
-    prints("", A B C D E F G H);
+#define I "2023-11-14 22:13:28 -            rejected (policy read-only) s3                     the agent was refused to run rm x\n"
+    prints("", A B C D E F G H I);
     prints("--session s1", A B);
     prints("--user ben", F G);
     prints("--outcome allowed --last 1", B);
-    prints("--last 3", F G H);
+    prints("--last 3", G H I);
     prints("--last 99 --session s1", A B);
     prints("--last 1 --user nobody", "");
-    prints("--since 2023-11-14T22:13:26", G H);
+    prints("--since 2023-11-14T22:13:26", G H I);
     prints("--since '2023-11-14 22:13:26' --until 2023-11-14T22:13:27Z", G);
     prints("--until 2023-11-14", "");
     prints("--since 2023-11-15", "");
     prints("--since 1h", "");
-    prints("--since 2023-11-14T22:13 --last 1", H);
+    prints("--since 2023-11-14T22:13 --last 1", I);
     prints("--json --user ben --last 1",
            "{\"number\":7,\"at\":1700000006000,\"action\":\"rule_removed\",\"by\":\"user\",\"user\":\"ben\","
            "\"ruleId\":\"r1\",\"rule\":{\"label\":\"npm test in work\"}}\n");

@@ -1,6 +1,6 @@
 /*
  * What an agent writes, line by line, as its thread takes it (take_line in src/role/agent_stream.c), with steps of ours
- * between: ">prompt", ">cancel", ">tick 50", ">answer 1 yes", ">set 1 web true", ">close" ... ">times 9" says the line that follows so often, each "$n" in
+ * between: ">prompt", ">cancel", ">tick 50", ">answer 1 yes", ">set 1 web true", ">close", ">read-only 1" ... ">times 9" says the line that follows so often, each "$n" in
  * it being another number. support/acp_host.c holds each event to the protocol; at the end all that was open is closed, and
  * a client of the folded log has what one of the whole log has.
  */
@@ -72,6 +72,32 @@ static bool is_ready(struct world *world)
     return !world->ended && host_last_notice(&world->host, NOTICE_READY);
 }
 
+/* What it was asked for, by its number: ">file 1 2" is done or not, ">run 1" has begun, and so on. */
+static void take_service(struct world *world, const struct fuzz_step *step)
+{
+    struct host *host = &world->host;
+    char *rest = NULL;
+    unsigned long number = strtoul(step->rest, &rest, 10);
+    rest += *rest == ' ';
+    if (!strcmp(step->word, "file") && number > 0 && number <= host->file_count) {
+        struct file_call *call = &host->files[number - 1];
+        call->outcome = (enum file_outcome)(strtoul(rest, NULL, 10) % (FILE_FAILED + 1));
+        acp_peer_file(host->peer, number, call);
+    } else if (!strcmp(step->word, "run")) {
+        acp_peer_terminal_started(host->peer, number, *rest ? rest : NULL);
+    } else if (!strcmp(step->word, "output")) {
+        acp_peer_terminal_output(host->peer, number, rest, strlen(rest));
+    } else if (!strcmp(step->word, "exited")) {
+        acp_peer_terminal_exited(host->peer, number, (int)(strtoul(rest, NULL, 10) % 256), 0);
+    } else if (!strcmp(step->word, "read-only")) {
+        acp_peer_read_only(host->peer, number);
+    } else if (!strcmp(step->word, "refuse")) {
+        char id[64];
+        snprintf(id, sizeof(id), "p-signal-1-%lu", number);
+        acp_peer_refuse(host->peer, id);
+    }
+}
+
 static void take_step(struct world *world, const struct fuzz_step *step)
 {
     struct host *host = &world->host;
@@ -109,6 +135,8 @@ static void take_step(struct world *world, const struct fuzz_step *step)
     } else if (!strcmp(step->word, "end") && !world->ended) {
         world->ended = true;
         acp_peer_end(host->peer, step->rest);
+    } else {
+        take_service(world, step);
     }
 }
 
@@ -171,6 +199,9 @@ static void check_notices(const struct host *host)
         case NOTICE_SETTING:
             FUZZ_CHECK(notice->request_id || notice->code);
             FUZZ_CHECK(!notice->code == !notice->message);
+            break;
+        case NOTICE_SERVICE_REFUSED:
+            FUZZ_CHECK(notice->request_id && notice->message);
             break;
         case NOTICE_TITLE:
             break;
@@ -271,6 +302,7 @@ static struct host_options options_of(struct fuzz_lines *lines)
         options.max_message_text = (size_t)(strtoul(end, NULL, 10) % (1024 * 1024));
         options.resume = strstr(step.rest, "resume") ? "s" : NULL;
         options.login = strstr(step.rest, "login") ? "key" : NULL;
+        options.offers = strstr(step.rest, "services") ? ACP_OFFER_FS | ACP_OFFER_TERMINAL : 0;
         *lines = rest;
     }
     return options;

@@ -145,7 +145,8 @@ static void sink_order(void *context, struct session *session, enum agent_order_
                        const char *content, const char *request_id, const char *option_id)
 {
     struct fixture *fixture = context;
-    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE);
+    RULE(session->life == AGENT_READY || session->life == AGENT_ENDING || kind == ORDER_STOP || kind == ORDER_CLOSE ||
+         kind == ORDER_POLICY);
     kind = kind == ORDER_PROMPT_BLOBS ? ORDER_PROMPT : kind;
     RULE(session_has_agent(session));
     RULE(kind != ORDER_PROMPT || session->life == AGENT_READY);
@@ -294,8 +295,12 @@ static void sink_permission_feed(void *context, struct session *session, const s
 
 static void sink_look(void *context, struct session *session, const struct permission_ask *ask)
 {
-    (void)session;
-    RULE(!ask->looked && (ask->rule_command || ask->path_count));
+    const struct permission *again = session->pending;
+    while (again && again->ask != ask) {
+        again = again->next;
+    }
+    RULE(again ? again->looking_again && ask->looked : !ask->looked);
+    RULE(ask->rule_command || ask->path_count);
     record(context, RECORD_LOOK)->request_id = copy(ask->request_id);
 }
 
@@ -335,7 +340,7 @@ static void sink_decided(void *context, struct session *session, const struct se
     if (decision->permission) {
         rules_of_decision(fixture, decision);
     } else {
-        RULE(decision->policy && decision->policy_before);
+        RULE(decision->policy && (decision->service ? decision->reason : decision->policy_before));
     }
     struct record *made = record(fixture, RECORD_DECIDED);
     made->outcome = decision->permission ? outcome_name(decision->permission->outcome) : NULL;
@@ -668,9 +673,12 @@ void fixture_ask_for(struct fixture *fixture, const char *request_id, const char
 
 bool fixture_looked(struct fixture *fixture, const char *request_id, const char *real)
 {
-    const struct permission *permission = fixture->session->looking;
-    while (permission && strcmp(permission->ask->request_id, request_id)) {
-        permission = permission->next;
+    const struct permission *permission = NULL;
+    const struct permission *const lists[] = {fixture->session->pending, fixture->session->looking};
+    for (size_t i = 0; i < array_size(lists); i++) {
+        for (const struct permission *at = lists[i]; at; at = at->next) {
+            permission = strcmp(at->ask->request_id, request_id) ? permission : at;
+        }
     }
     size_t count = permission ? permission->ask->path_count : 1;
     char **paths = calloc(count + 1, sizeof(char *));
@@ -806,6 +814,7 @@ static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = 
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
                                           [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
+                                          [ORDER_POLICY] = "policy", [ORDER_REFUSAL] = "refusal",
                                           [ORDER_CLOSE] = "close"};
 
 static void trace(struct buffer *out, const struct record *made)

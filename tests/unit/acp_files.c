@@ -116,6 +116,55 @@ static void too_much_is_not_written(void)
     host_close(&host);
 }
 
+/* Refused, but not before that is recorded. */
+static void nothing_is_written_read_only(void)
+{
+    struct host host;
+    host_open_ready(&host, &offered, NULL);
+    acp_peer_read_only(host.peer, true);
+    ask(&host, 1, "write_text_file", "{\"sessionId\":\"s\",\"path\":\"/w/c\",\"content\":\"x\"}");
+    ask(&host, 2, "write_text_file", "{\"sessionId\":\"s\",\"path\":\"/x\",\"content\":\"x\"}");
+    TEST_TEXT(at(host_answer(&host, 2), "error/code"), "-32602");
+    ask(&host, 3, "read_text_file", "{\"sessionId\":\"s\",\"path\":\"/w/c\"}");
+    CU_ASSERT_EQUAL(host.file_count, 1);
+    CU_ASSERT_EQUAL(host_answers(&host, 1), 0);
+    struct agent_notice *notice = host_last_notice(&host, NOTICE_SERVICE_REFUSED);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(notice);
+    TEST_TEXT(notice->message, "the session is read-only, and the agent was refused to write /w/c");
+    acp_peer_refuse(host.peer, notice->request_id);
+    acp_peer_refuse(host.peer, notice->request_id);
+    TEST_TEXT(at(host_answer(&host, 1), "error/code"), "-32003");
+    CU_ASSERT_EQUAL(host_answers(&host, 1), 1);
+    acp_peer_read_only(host.peer, false);
+    ask(&host, 4, "write_text_file", "{\"sessionId\":\"s\",\"path\":\"/w/c\",\"content\":\"x\"}");
+    CU_ASSERT_EQUAL(host.file_count, 2);
+    host_close(&host);
+}
+
+/* An agent that gives up is answered once, and who does not wait for answers is told no at some time. */
+static void refusals_are_bounded_and_answered_once(void)
+{
+    struct host host;
+    host_open_ready(&host, &offered, NULL);
+    acp_peer_read_only(host.peer, true);
+    ask(&host, 1, "write_text_file", "{\"sessionId\":\"s\",\"path\":\"/w/c\",\"content\":\"x\"}");
+    struct agent_notice *notice = host_last_notice(&host, NOTICE_SERVICE_REFUSED);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(notice);
+    char *request_id = strdup(notice->request_id);
+    host_sayf(&host, "{\"jsonrpc\":\"2.0\",\"method\":\"$/cancel_request\",\"params\":{\"requestId\":1}}");
+    acp_peer_refuse(host.peer, request_id);
+    CU_ASSERT_EQUAL(host_answers(&host, 1), 1);
+    free(request_id);
+    for (int i = 2; i < 1024 + 3; i++) {
+        ask(&host, i, "write_text_file", "{\"sessionId\":\"s\",\"path\":\"/w/c\",\"content\":\"x\"}");
+    }
+    CU_ASSERT_EQUAL(host_answers(&host, 1025), 0);
+    TEST_TEXT(at(host_answer(&host, 1026), "error/code"), "-32603");
+    CU_ASSERT_EQUAL(host.file_count, 0);
+    CU_ASSERT_FALSE(acp_peer_has_files(host.peer));
+    host_close(&host);
+}
+
 static void questions_and_answers(void)
 {
     struct host host;
@@ -221,5 +270,6 @@ static void what_is_withdrawn_is_answered_once(void)
 }
 
 TEST_MAIN("acp_files", TEST(paths_are_taken_by_the_letter), TEST(it_is_there_where_it_is_offered),
-          TEST(what_is_wrong_is_said), TEST(too_much_is_not_written), TEST(questions_and_answers),
+          TEST(what_is_wrong_is_said), TEST(too_much_is_not_written), TEST(nothing_is_written_read_only),
+          TEST(refusals_are_bounded_and_answered_once), TEST(questions_and_answers),
           TEST(each_outcome_has_its_words), TEST(so_many_and_no_more), TEST(what_is_withdrawn_is_answered_once))

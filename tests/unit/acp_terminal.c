@@ -41,6 +41,24 @@ static void out(struct host *host, const char *text)
     acp_peer_terminal_output(host->peer, 1, text, strlen(text));
 }
 
+static void nothing_is_run_read_only(void)
+{
+    struct host host;
+    open_running(&host, "\"command\":\"sleep\"");
+    acp_peer_read_only(host.peer, true);
+    ask(&host, 2, "create", "\"command\":\"rm\",\"args\":[\"-r\",\"x\"]");
+    CU_ASSERT_EQUAL(host.command_count, 1);
+    struct agent_notice *notice = host_last_notice(&host, NOTICE_SERVICE_REFUSED);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(notice);
+    TEST_TEXT(notice->message, "the session is read-only, and the agent was refused to run rm -r x");
+    CU_ASSERT_EQUAL(host_answers(&host, 2), 0);
+    acp_peer_refuse(host.peer, notice->request_id);
+    TEST_TEXT(at(host_answer(&host, 2), "error/code"), "-32003");
+    ask_of(&host, 3, "kill", 1); /* what runs can be ended */
+    CU_ASSERT_EQUAL(host.commands[0].killed, 1);
+    host_close(&host);
+}
+
 static void what_is_run(void)
 {
     static const struct {
@@ -332,7 +350,7 @@ static void ids_of_others_are_left_alone(void)
     host_close(&host);
 }
 
-TEST_MAIN("acp_terminal", TEST(what_is_run), TEST(what_is_wrong_is_said), TEST(one_that_cannot_start),
+TEST_MAIN("acp_terminal", TEST(nothing_is_run_read_only), TEST(what_is_run), TEST(what_is_wrong_is_said), TEST(one_that_cannot_start),
           TEST(output_while_it_runs_and_after), TEST(the_limit_cuts_the_beginning), TEST(a_flood_is_bounded),
           TEST(who_waits_is_told), TEST(a_release_answers_who_waits), TEST(a_tool_call_shows_it),
           TEST(a_call_that_is_left_ends_as_its_command), TEST(what_is_shown_live_has_an_end),

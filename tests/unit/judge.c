@@ -81,7 +81,7 @@ static void a_change_of_policy_settles_what_waits(void)
     fixture_ask_for(fixture, "p2", "edit", "x;y", NULL);
     fixture_trace(fixture);
     CU_ASSERT_EQUAL(fixture_policy(fixture, "bob", "read-only")->code, ANSWER_OK);
-    TEST_TRACE(fixture, "policy(read-only) -permission feed- permission_resolved(allowed) !permission(p1=yes) "
+    TEST_TRACE(fixture, "policy(read-only) !policy -permission feed- permission_resolved(allowed) !permission(p1=yes) "
                         "-permission feed- permission_resolved(rejected) !permission(p2=no) status(running) =ok");
     TEST_TEXT(text_of(json_get(fixture_last_event(fixture, "policy"), "by"), "user"), "bob");
     TEST_TEXT(fixture->session->policy, "read-only");
@@ -139,6 +139,43 @@ static void a_policy_can_be_forbidden(void)
     fixture_free(fixture);
 }
 
+/* ---- What is done for the agent without a request ---- */
+
+static void a_refused_service_is_shown_and_recorded(void)
+{
+    struct fixture *fixture = in_turn();
+    fixture_policy(fixture, "bob", "trust");
+    fixture_trace(fixture);
+    fixture_policy(fixture, "bob", "read-only");
+    TEST_TRACE(fixture, "policy(read-only) !policy =ok"); /* the agent's side is told */
+    TEST_TEXT(fixture_last_order(fixture, ORDER_POLICY)->content, "read-only");
+    struct agent_notice notice = {.kind = NOTICE_SERVICE_REFUSED, .request_id = strdup("p9"), .message = strdup("no write")};
+    session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
+    TEST_TRACE(fixture, "error(forbidden) !refusal");
+    TEST_TEXT(text_of(fixture_last_event(fixture, "error"), "error"), "no write");
+    TEST_TEXT(fixture_last_order(fixture, ORDER_REFUSAL)->request_id, "p9");
+    const struct record *decision = fixture_last_decision(fixture);
+    TEST_TEXT(decision->by, "policy");
+    TEST_TEXT(decision->policy, "read-only");
+    TEST_TEXT(decision->message, "no write");
+    fixture_policy(fixture, "bob", "ask");
+    TEST_TRACE(fixture, "policy(ask) !policy =ok");
+    fixture_policy(fixture, "bob", "trust");
+    TEST_TRACE(fixture, "policy(trust) =ok");
+    fixture_free(fixture);
+    /* Also one that is being started, which was not told at its start. */
+    fixture = fixture_new();
+    fixture_trace(fixture);
+    fixture_policy(fixture, "bob", "read-only");
+    TEST_TRACE(fixture, "policy(read-only) !policy =ok");
+    fixture_free(fixture);
+    fixture = fixture_waiting(1);
+    fixture_trace(fixture);
+    fixture_policy(fixture, "bob", "read-only");
+    TEST_TRACE(fixture, "policy(read-only) =ok");
+    fixture_free(fixture);
+}
+
 /* ---- What the operator denies ---- */
 
 static void nobody_overrides_the_operator(void)
@@ -150,6 +187,8 @@ static void nobody_overrides_the_operator(void)
     } cases[] = {
         {"execute", "rm -rf .", NULL, NULL, true},
         {"execute", "rm", NULL, NULL, false},
+        {"execute", " rm -rf .", NULL, NULL, true},
+        {"execute", "\n\trm -rf .", NULL, NULL, true},
         {"execute", "xrm -rf .", NULL, NULL, false},
         {"execute", "do; sudo; x", NULL, NULL, true},
         {"other", "sudo", NULL, NULL, true},
@@ -189,6 +228,32 @@ static void nobody_overrides_the_operator(void)
             fixture_free(fixture);
         }
     }
+}
+
+/* Who asked before the operator denied it waits for a person, who must not be able to allow it. */
+static void what_is_denied_meanwhile_is_rejected(void)
+{
+    struct fixture *fixture = in_turn();
+    fixture_policy(fixture, "bob", "trust");
+    fixture_policy(fixture, "bob", "ask");
+    fixture_ask_for(fixture, "p1", "edit", "x;y", NULL);
+    fixture_ask_for(fixture, "p2", "fetch", "x;y", NULL);
+    fixture_trace(fixture);
+    char *kinds[] = {"fetch"};
+    fixture->limits.deny_kinds = (struct session_words){kinds, 1};
+    session_limits_changed(fixture->session, &fixture->sink, &fixture->now);
+    TEST_TRACE(fixture, "-permission feed- permission_resolved(rejected) !permission(p2=no)");
+    TEST_IS(fixture, "rejected", "policy");
+    TEST_TEXT(fixture_last_decision(fixture)->policy, "operator");
+    CU_ASSERT_EQUAL(fixture_choose(fixture, "bob", "p2", "yes")->code, ANSWER_ALREADY_RESOLVED);
+    CU_ASSERT_EQUAL(fixture->session->pending_count, 1);
+    fixture->limits.policy_forbidden[POLICY_ASK] = true;
+    fixture->limits.default_policy = POLICY_READ_ONLY;
+    fixture_trace(fixture);
+    session_limits_changed(fixture->session, &fixture->sink, &fixture->now);
+    TEST_TRACE(fixture, "policy(read-only) !policy -permission feed- permission_resolved(rejected) !permission(p1=no) "
+                        "status(running)");
+    fixture_free(fixture);
 }
 
 /* Not even a rule that was there before. */
@@ -370,9 +435,43 @@ static void a_new_rule_settles_what_it_covers(void)
     remember(fixture, "bob", "p2", "session", "command:npm test", 0);
     fixture_trace(fixture);
     session_judge_pending(fixture->session, &fixture->sink, &fixture->now); /* the dispatcher does, for all sessions */
+    TEST_TRACE(fixture, "?look");
+    session_judge_pending(fixture->session, &fixture->sink, &fixture->now);
+    TEST_TRACE(fixture, ""); /* once is enough */
+    CU_ASSERT_TRUE(fixture_looked(fixture, "p1", NULL));
     TEST_TRACE(fixture, "-permission feed- permission_resolved(allowed) !permission(p1=yes)");
+    CU_ASSERT_FALSE(fixture_looked(fixture, "p1", NULL));
+    CU_ASSERT_FALSE(fixture_looked(fixture, "p3", NULL)); /* it was not asked for */
     CU_ASSERT_EQUAL(fixture->session->pending_count, 1);
     fixture_free(fixture);
+}
+
+/* What has waited is looked up again: its path may have become a link, the rule may be revoked, a person may be faster. */
+static void a_new_rule_sees_the_disk_as_it_is(void)
+{
+    for (int what = 0; what < 4; what++) {
+        struct fixture *fixture = in_turn();
+        fixture_ask_for(fixture, "p1", "edit", NULL, "/srv/work/src/a");
+        fixture_looked(fixture, "p1", NULL);
+        fixture_ask_for(fixture, "p2", "edit", NULL, "/srv/work/src/b");
+        fixture_looked(fixture, "p2", NULL);
+        struct record *made = remember(fixture, "bob", "p2", "workspace", "edit:src", 0);
+        char id[96];
+        snprintf(id, sizeof(id), "%s", text_of(made->fields, "ruleId"));
+        fixture_trace(fixture);
+        session_judge_pending(fixture->session, &fixture->sink, &fixture->now);
+        TEST_TRACE(fixture, "?look");
+        if (what == 1) {
+            rule_free(rule_set_remove(fixture->now.rules, id));
+        } else if (what == 2) {
+            fixture_choose(fixture, "carol", "p1", "no");
+            fixture_trace(fixture);
+        }
+        CU_ASSERT_EQUAL(fixture_looked(fixture, "p1", what == 0 ? "/etc/a" : NULL), what != 2);
+        TEST_TRACE(fixture, what == 3 ? "-permission feed- permission_resolved(allowed) !permission(p1=yes) status(running)" : "");
+        CU_ASSERT_EQUAL(fixture->session->pending_count, what < 2);
+        fixture_free(fixture);
+    }
 }
 
 static void what_cannot_be_remembered_leaves_it_open(void)
@@ -533,9 +632,9 @@ static void the_limit_is_in_the_audit(void)
 
 TEST_MAIN("judge", TEST(each_policy_decides_by_kind), TEST(a_change_of_policy_settles_what_waits),
           TEST(what_passes_is_shown), TEST(without_an_allow_once_a_person_is_asked), TEST(a_policy_can_be_forbidden),
-          TEST(nobody_overrides_the_operator), TEST(a_rule_does_not_override_the_operator),
+          TEST(a_refused_service_is_shown_and_recorded), TEST(nobody_overrides_the_operator), TEST(what_is_denied_meanwhile_is_rejected), TEST(a_rule_does_not_override_the_operator),
           TEST(what_cannot_be_looked_up_is_denied), TEST(a_command_that_is_cut_is_denied), TEST(rules_that_do_not_fit_are_not_offered), TEST(patterns), TEST(a_remembered_yes_is_a_rule),
-          TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers),
+          TEST(allow_session_makes_a_rule_of_the_session), TEST(a_new_rule_settles_what_it_covers), TEST(a_new_rule_sees_the_disk_as_it_is),
           TEST(what_cannot_be_remembered_leaves_it_open), TEST(the_same_rule_is_made_once),
           TEST(what_is_being_looked_up_ends_like_all_else), TEST(a_path_is_judged_by_where_it_leads),
           TEST(a_kind_has_a_deadline_of_its_own), TEST(the_limit_is_in_the_audit))

@@ -146,6 +146,7 @@ static void end_by(struct fixture *fixture, enum ender ender, const struct shape
                               .workspace = strdup("/srv/work"), .command = strdup("npm test"), .label = strdup("label")};
         rule_set_add(fixture->now.rules, rule);
         session_judge_pending(fixture->session, sink, &fixture->now);
+        fixture_looked(fixture, "p-s1-1-1", NULL); /* it may have ended before */
         break;
     }
     case SECOND:

@@ -302,6 +302,27 @@ static void the_label_says_what_will_match(void)
     permission_ask_free(ask);
 }
 
+/* No folder is offered that would look like another one, or like the end of the label. */
+static void a_label_cannot_be_dressed_up(void)
+{
+    static const char *const folders[] = {"a`/, in this session `b", "a\xE2\x80\xAE" "b", "a\xE2\x80\x8B", "\xC2\x85",
+                                          "\xEF\xBB\xBF" "src", "a\xF3\xA0\x81\x81"};
+    for (size_t i = 0; i < array_size(folders); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "/srv/work/%s/c", folders[i]);
+        struct permission_ask *ask = ask_new("edit", NULL);
+        name_path(ask, path, NULL);
+        TEST_TEXT(offered(ask), "session edit:. = always allow to edit what is in the workspace, in this session\n"
+                                "workspace edit:. = always allow to edit what is in the workspace, in this workspace\n"
+                                "user edit:. = always allow to edit what is in the workspace, in all sessions of alice");
+        permission_ask_free(ask);
+    }
+    struct permission_ask *ask = ask_new("edit", NULL);
+    name_path(ask, "/srv/work/B\xC3\xBC" "cher \xE2\x80\x94 \xE4\xB9\xA6/c", NULL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(offered(ask), "session edit:B\xC3\xBC" "cher"));
+    permission_ask_free(ask);
+}
+
 /* ---- Sets ---- */
 
 static struct rule *named(const char *id, enum rule_scope scope, const char *match)
@@ -346,4 +367,5 @@ static void a_set_finds_the_oldest_that_covers(void)
 TEST_MAIN("rule", TEST(plain_words_only), TEST(paths_have_a_normal_form), TEST(a_command_rule_matches_its_command_only),
           TEST(an_odd_command_rule_matches_nothing), TEST(a_rule_reaches_as_far_as_its_scope), TEST(a_rule_expires),
           TEST(a_path_rule_stays_in_its_folder), TEST(all_paths_must_lie_in_it), TEST(the_label_says_what_will_match),
+          TEST(a_label_cannot_be_dressed_up),
           TEST(a_set_finds_the_oldest_that_covers))

@@ -59,6 +59,7 @@ struct acp_options {
     const char *login;       /* the authMethod to authenticate with when the agent wants a login; NULL for none.
                                 Copied */
     unsigned offers;         /* of enum acp_offer */
+    bool read_only;          /* see acp_peer_read_only */
 };
 
 struct acp_peer;
@@ -84,6 +85,12 @@ void acp_peer_prompt_refused(struct acp_peer *peer, const char *turn_id, const c
 void acp_peer_cancel(struct acp_peer *peer);
 /* Answers an open permission request; one that is no longer open is ignored. `option_id` NULL: cancelled. */
 void acp_peer_permission(struct acp_peer *peer, const char *request_id, const char *option_id);
+
+/* From now on, what is offered to the agent changes nothing: no file is written, no command is run (NOTICE_SERVICE_REFUSED,
+ * which acp_peer_refuse follows); or it is as ever again. What is under way goes on. */
+void acp_peer_read_only(struct acp_peer *peer, bool read_only);
+/* Answers a request of which NOTICE_SERVICE_REFUSED told; one that is no longer open is ignored. */
+void acp_peer_refuse(struct acp_peer *peer, const char *request_id);
 
 /* session/set_mode (`option_id` NULL) or session/set_config_option, or session/set_model of agents that still have that
  * (the option `model`). `value` is a JSON text. Answered by NOTICE_SETTING; without a `token` only when it was refused,

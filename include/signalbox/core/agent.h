@@ -70,6 +70,8 @@ enum agent_notice_kind {
     NOTICE_HEARD,               /* after NOTICE_SILENT: a sign of life, or nothing is expected of it any more */
     NOTICE_SETTING,             /* a change of settings: done, or refused with `code` and `message`. `request_id` is
                                    the order's; NULL: nobody waits, and it was refused */
+    NOTICE_SERVICE_REFUSED,     /* what it wanted done for it is not done in a read-only session; `message`. It is told so
+                                   by ORDER_REFUSAL with the `request_id` */
     NOTICE_EXITED,              /* the process is gone, after everything it said; `message` says how */
 };
 /* When memory ran out, texts of the last notice of an agent (NOTICE_FAILED, NOTICE_EXITED) may be NULL. */
@@ -96,6 +98,8 @@ enum agent_order_kind {
     ORDER_PROMPT_BLOBS, /* the same; its content names blobs, whose data it gets before it reaches the agent */
     ORDER_CANCEL,     /* session/cancel; pending permissions are answered by orders of their own */
     ORDER_PERMISSION, /* `request_id`, `option_id` or NULL for the outcome `cancelled` */
+    ORDER_POLICY,     /* the session's policy is `content` now */
+    ORDER_REFUSAL,    /* `request_id`: the answer to what NOTICE_SERVICE_REFUSED was about */
     ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */
     ORDER_CLOSE,      /* as ORDER_STOP, and the session is not wanted again */
     ORDER_STOP,       /* end the process, in order */

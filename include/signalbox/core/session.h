@@ -101,6 +101,7 @@ struct permission {
     void *deadline;        /* the sink's handle; NULL for none */
     struct rule_option remember[RULE_OPTIONS_MAX]; /* its `rememberOptions` */
     size_t remember_count;
+    bool looking_again; /* what it names is being looked up once more, for a rule */
     enum permission_outcome outcome;
     char *option_id;
     char *by_user, *by_rule, *by_policy; /* who or what answered: one of them */
@@ -206,9 +207,10 @@ struct session_now {
     struct rule_set *rules; /* all of them; the session adds what is to be remembered */
 };
 
-/* For the audit: how a request ended, or that the policy was changed. Borrowed for the call. */
+/* For the audit: how a request ended, that a service was refused, or that the policy was changed. Borrowed for the call. */
 struct session_decision {
-    const struct permission *permission; /* with its outcome; NULL: the policy was changed */
+    const struct permission *permission; /* with its outcome; NULL: see `service` */
+    bool service;        /* what the agent wanted done for it was refused, by `policy`; else the policy was changed */
     const char *by;      /* "user", "rule", "policy", "timeout", "limit", "cancellation" */
     const char *user;    /* the person behind it; NULL: nobody */
     const char *rule_id, *policy;

@@ -24,6 +24,7 @@ struct agent_start {
     char *agent;
     char *workspace;
     char *resume; /* the agent's own id of the session, from an earlier run; NULL for none */
+    bool read_only; /* the session's policy, at the start; then ORDER_POLICY */
     bool titled; /* by a person: see acp_options.keep_title */
 };
 

@@ -222,7 +222,8 @@
       "What Signalbox does for the agent where it asks (ACP client capabilities): `fs`, to read "  \
       "and write text files of the workspace, and `terminal`, to run commands in it. Most agents " \
       "do both themselves, and some do worse with it (Gemini cannot make new files with `fs`). "   \
-      "Neither asks for a permission: that is the agent's part.")                                  \
+      "Neither asks for a permission: that is the agent's part. In a read-only session nothing "   \
+      "is written and nothing run.")                                                               \
     Y("permission-timeout-ms", "milliseconds", "permission-timeout-ms",                            \
       "As the option of this name, for this agent.")                                               \
     Y("permission-timeouts", "list", "permission-timeouts",                                        \

@@ -48,6 +48,7 @@ void stored_rule_json(struct buffer *out, const struct stored_rule *rule);
  *   "rule_made"       a rule was made: `rule`, `rule_id`. Only where no decision made it; else the decision says so
  *   "rule_removed"    a rule was revoked, or has expired: `rule`, `rule_id`, `by` ("user", or "timeout")
  *   "policy_changed"  of a session: `policy` is the new one, `policy_before` the old one
+ *   "service_refused" what an agent wanted done for it was not done: `policy` is why, `reason` says what
  *
  * New actions may be added: whoever reads takes an unknown one for what it says.
  */
