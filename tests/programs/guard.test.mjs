@@ -19,8 +19,10 @@ class Guard {
     this.told = [];
     this.said = [];
     this.waiting = [];
-    createInterface({ input: this.lifeline }).on('line', (line) => this.#line(this.told, line));
-    createInterface({ input: this.child.stdout }).on('line', (line) => this.#line(this.said, line));
+    // A guard that ends without having read all resets its lifeline, and readline passes that on.
+    const quiet = () => {};
+    createInterface({ input: this.lifeline }).on('error', quiet).on('line', (line) => this.#line(this.told, line));
+    createInterface({ input: this.child.stdout }).on('error', quiet).on('line', (line) => this.#line(this.said, line));
     this.ended = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
     this.closed = once(this.child, 'close');
   }
