@@ -60,7 +60,7 @@ static void write_configuration(const struct server *s, const char *program)
 {
     char path[PATH_MAX];
     char *programs = strdup(program);
-    snprintf(path, sizeof path, "%s/load.conf", s->folder);
+    snprintf(path, sizeof path, "%s/bench.conf", s->folder);
     FILE *file = fopen(path, "w");
     if (file == NULL || programs == NULL) {
         die("%s: %s", path, strerror(errno));
@@ -72,7 +72,7 @@ static void write_configuration(const struct server *s, const char *program)
             "    permission-timeout-ms = 400\n}\n",
             folder);
     char script[PATH_MAX + 32];
-    find_beside("signalbox-load-hostile.sh", script, sizeof script);
+    find_beside("signalbox-bench-hostile.sh", script, sizeof script);
     for (size_t i = 0; i < sizeof hostile_kinds / sizeof hostile_kinds[0]; i++) {
         fprintf(file, "agent hostile-%s {\n    command = {\"/bin/sh\", \"%s\", \"%s\"}\n}\n",
                 hostile_kinds[i], script, hostile_kinds[i]);
@@ -166,7 +166,7 @@ void server_start(struct server *s, const char *program, const char *const *sett
             die("%s: %s", keep, strerror(errno));
         }
     } else {
-        snprintf(s->folder, sizeof s->folder, "%s/signalbox-load-XXXXXX",
+        snprintf(s->folder, sizeof s->folder, "%s/signalbox-bench-XXXXXX",
                  temporary != NULL && strlen(temporary) < 64 ? temporary : "/tmp");
         if (mkdtemp(s->folder) == NULL) {
             die("%s: %s", s->folder, strerror(errno));
@@ -179,7 +179,7 @@ void server_start(struct server *s, const char *program, const char *const *sett
     size_t count = 0;
     arguments[count++] = strdup(path);
     arguments[count++] = strdup("serve");
-    arguments[count++] = text_of("--config=%s/load.conf", s->folder);
+    arguments[count++] = text_of("--config=%s/bench.conf", s->folder);
     arguments[count++] = text_of("--data=%s/data", s->folder);
     arguments[count++] = strdup("--listen=127.0.0.1:0");
     arguments[count++] = text_of("--set=workspace-roots=%s", workspace);

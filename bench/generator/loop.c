@@ -23,7 +23,7 @@ void die(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("signalbox-load: ", stderr);
+    fputs("signalbox-bench: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);

@@ -1,4 +1,4 @@
-// signalbox-load: many watchers of a Signalbox server, which check what they get while it is
+// signalbox-bench: many watchers of a Signalbox server, which check what they get while it is
 // measured.
 #define _GNU_SOURCE
 #include "scenario.h"
@@ -135,7 +135,7 @@ static const struct option table[] = {
 
 static void usage(FILE *to)
 {
-    fputs("usage: signalbox-load SCENARIO [OPTION]...\n\n", to);
+    fputs("usage: signalbox-bench SCENARIO [OPTION]...\n\n", to);
     for (size_t i = 0; i < SCENARIOS; i++) {
         fprintf(to, "  %-10s %s\n", scenarios[i].name, scenarios[i].question);
     }
@@ -174,7 +174,7 @@ static long whole(const char *name, const char *text, long least)
     char *end;
     long number = strtol(text, &end, 10);
     if (*text == '\0' || *end != '\0' || number < least || number > 100000000) {
-        fprintf(stderr, "signalbox-load: --%s: not %s\n", name, text);
+        fprintf(stderr, "signalbox-bench: --%s: not %s\n", name, text);
         exit(EXIT_USAGE);
     }
     return number;
@@ -185,7 +185,7 @@ static double seconds(const char *name, const char *text)
     char *end;
     double number = strtod(text, &end);
     if (*text == '\0' || *end != '\0' || !(number >= 0) || number > 86400) {
-        fprintf(stderr, "signalbox-load: --%s: not %s\n", name, text);
+        fprintf(stderr, "signalbox-bench: --%s: not %s\n", name, text);
         exit(EXIT_USAGE);
     }
     return number;
