@@ -18,6 +18,10 @@ static const struct {
     int (*run)(const struct options *o);
     struct options defaults;
 } scenarios[] = {
+    {"breadth",
+     "many sessions, a few watchers each: this server, the floor, or a peer",
+     scenario_breadth,
+     {.watchers = 10000, .sessions = 1000, .rate = 8, .size = 182, .seconds = 10, .hosted = true}},
     {"fanout",
      "one session, many watchers",
      scenario_fanout,
@@ -100,6 +104,7 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 static const struct option table[] = {
     {"server", required_argument, NULL, 'S'},
+    {"peer", required_argument, NULL, 'R'},
     {"url", required_argument, NULL, 'U'},
     {"token", required_argument, NULL, 'T'},
     {"agent", required_argument, NULL, 'A'},
@@ -144,6 +149,8 @@ static void usage(FILE *to)
         "  --server PATH       the server's program; by default the one beside this\n"
         "  --set KEY=VALUE     an option for it; may be repeated\n"
         "  --keep FOLDER       its data and log stay here; by default in a folder that is removed\n"
+        "  --peer PROGRAM      another server that is started and measured instead: signalbox-floor, or\n"
+        "                      a `start` of bench/peers\n"
         "  --url URL           a running server instead, http://ADDRESS:PORT; with\n"
         "  --token TOKEN, --agent NAME (scripted), --workspace FOLDER\n"
         "  --watchers N --sessions N          connections, spread over the sessions\n"
@@ -243,6 +250,9 @@ static void take_option(struct options *o, int option, const char *name, const c
     case 'S':
         o->server = optarg;
         break;
+    case 'R':
+        o->peer = optarg;
+        break;
     case 'U':
         o->url = optarg;
         break;
@@ -318,7 +328,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct options o = scenarios[chosen].defaults;
-    o.agent = "scripted";
+    o.agent = o.hosted ? "hosted" : "scripted";
     o.addresses = 100;
     o.handshakes = 32;
     o.seed = 1;

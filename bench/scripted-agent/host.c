@@ -34,7 +34,8 @@ struct played {
     bool waits;              // for the output to be written
 };
 
-#define PLAYED_OF(pointer, member) ((struct played *)((char *)(pointer)-offsetof(struct played, member)))
+#define PLAYED_OF(pointer, member)                                                                 \
+    ((struct played *)((char *)(pointer)-offsetof(struct played, member)))
 
 static void watch(struct host *h, int operation, int fd, uint32_t events, struct source *source)
 {
