@@ -1,10 +1,12 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vite";
+import { compress } from "./scripts/compress.js";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const server = process.env.SIGNALBOX_URL ?? "http://127.0.0.1:8080"; // of `npm run dev`
 
 export default defineConfig({
+  plugins: [compress()],
   resolve: {
     // The client library is taken from its sources; both have one Preact.
     alias: [
