@@ -12,9 +12,13 @@ export default defineConfig({
     alias: [
       { find: /^signalbox-client$/, replacement: here("../client/src/index.ts") },
       { find: /^signalbox-client\/(.*)$/, replacement: here("../client/src/$1.ts") },
+      // The virtual list is written for React.
+      { find: /^react(-dom)?$/, replacement: "preact/compat" },
+      { find: "react/jsx-runtime", replacement: "preact/jsx-runtime" },
     ],
     dedupe: ["preact"],
   },
+  worker: { format: "es" },
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
   build: {
     outDir: here("../../build/web"),

@@ -41,7 +41,7 @@ static void one_run(const struct options *o, struct report *r, const char *label
     report_number(row, "stalled_behind_events",
                   o->stalled > 0 ? (double)behind / (double)o->stalled : 0);
     *p99 = (double)histogram_at(&w->latency, 0.99) / 1000;
-    *growth = (double)(run.end.rss_kb - run.watched.rss_kb);
+    *growth = (double)(run.end.rss_kb - run.begin.rss_kb);
     stream_finish(w, r, row, &run);
     world_close(w);
     free(w);

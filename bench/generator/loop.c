@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 512, ASK_US = 10000 };
+enum { EVENTS = 512, ASK_US = 10000, LONGEST_US = 1000000 };
 
 int64_t clock_us(void)
 {
@@ -23,7 +23,7 @@ void die(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("signalbox-load: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
@@ -136,8 +136,10 @@ bool loop_run(struct loop *loop, bool (*done)(void *context), void *context, int
         if (loop->timers > 0 && loop->heap[1]->at < next) {
             next = loop->heap[1]->at;
         }
-        int64_t wait = next > now ? (next - now + 999) / 1000 : 0;
-        int count = epoll_wait(loop->epoll, events, EVENTS, (int)(wait < 1000 ? wait : 1000));
+        int64_t wait = next <= now ? 0 : next - now < LONGEST_US ? next - now : LONGEST_US;
+        struct timespec limit = {.tv_sec = wait / 1000000, .tv_nsec = wait % 1000000 * 1000};
+        // Not epoll_wait, whose time is whole milliseconds: what is due would be that late.
+        int count = epoll_pwait2(loop->epoll, events, EVENTS, &limit, NULL);
         if (count < 0 && errno != EINTR) {
             die("epoll_wait: %s", strerror(errno));
         }

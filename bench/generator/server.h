@@ -14,6 +14,8 @@ struct server {
     char address[64]; // HOST:PORT
     char program[4096];
     char **arguments; // of ours, to start it again
+    pid_t agents;     // the process that plays the agents named `hosted`; 0: none
+    char peer[32];    // the name of what was started instead of Signalbox, else empty
     long log_begin;   // where its last start begins in the log
 };
 
@@ -21,8 +23,10 @@ enum { SAMPLE_THREADS = 24 };
 
 struct sample {
     int64_t at;  // monotonic microseconds
-    double user; // seconds of CPU
+    double user; // seconds of CPU, in the kernel's ticks
     double system;
+    double cpu;    // both, exactly
+    double agents; // of the process that plays agents
     long rss_kb;
     long threads;
     long descriptors;
@@ -35,11 +39,20 @@ struct sample {
     int role_count;
 };
 
-// `program` NULL: signalbox beside this program. `settings` are KEY=VALUE, NULL at the end. `keep`
-// NULL: a temporary folder that goes with the server. Ends the program when the server does not
-// start.
-void server_start(struct server *s, const char *program, const char *const *settings,
-                  const char *const *more, const char *keep);
+struct server_options {
+    const char *program;         // NULL: signalbox beside this program
+    const char *peer;            // the program of another server that is started instead; NULL: none
+    const char *const *settings; // KEY=VALUE, NULL at the end: the scenario's, of which a peer knows nothing
+    const char *const *more;     // the user's
+    const char *keep;            // NULL: a temporary folder that goes with the server
+};
+
+// Starts the server, and before it the process that plays agents. A peer is called as `PEER FOLDER KEY=VALUE...`, says
+// on stderr, as the server does, `msg="ready to serve" address=http://...`, ends by SIGTERM with status 0, and finds
+// agents on the socket FOLDER/agents (bench/scripted-agent/host.h). Ends the program when the server does not start.
+void server_start(struct server *s, const struct server_options *o);
+// `signalbox-floor` is `floor`, `peers/fastify/start` is `fastify`.
+void server_peer_name(const char *path, char *name, size_t size);
 // A running one: finds the process that listens there, if it may be looked at.
 void server_find(struct server *s, const char *address);
 // SIGKILL, and waits for its end.

@@ -1,4 +1,4 @@
-// signalbox-load: many watchers of a Signalbox server, which check what they get while it is
+// signalbox-bench: many watchers of a Signalbox server, which check what they get while it is
 // measured.
 #define _GNU_SOURCE
 #include "scenario.h"
@@ -18,6 +18,10 @@ static const struct {
     int (*run)(const struct options *o);
     struct options defaults;
 } scenarios[] = {
+    {"breadth",
+     "many sessions, a few watchers each: this server, the floor, or a peer",
+     scenario_breadth,
+     {.watchers = 10000, .sessions = 1000, .rate = 8, .size = 182, .seconds = 10, .hosted = true}},
     {"fanout",
      "one session, many watchers",
      scenario_fanout,
@@ -100,6 +104,7 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
 static const struct option table[] = {
     {"server", required_argument, NULL, 'S'},
+    {"peer", required_argument, NULL, 'R'},
     {"url", required_argument, NULL, 'U'},
     {"token", required_argument, NULL, 'T'},
     {"agent", required_argument, NULL, 'A'},
@@ -135,7 +140,7 @@ static const struct option table[] = {
 
 static void usage(FILE *to)
 {
-    fputs("usage: signalbox-load SCENARIO [OPTION]...\n\n", to);
+    fputs("usage: signalbox-bench SCENARIO [OPTION]...\n\n", to);
     for (size_t i = 0; i < SCENARIOS; i++) {
         fprintf(to, "  %-10s %s\n", scenarios[i].name, scenarios[i].question);
     }
@@ -144,6 +149,8 @@ static void usage(FILE *to)
         "  --server PATH       the server's program; by default the one beside this\n"
         "  --set KEY=VALUE     an option for it; may be repeated\n"
         "  --keep FOLDER       its data and log stay here; by default in a folder that is removed\n"
+        "  --peer PROGRAM      another server that is started and measured instead: signalbox-floor, or\n"
+        "                      a `start` of bench/peers\n"
         "  --url URL           a running server instead, http://ADDRESS:PORT; with\n"
         "  --token TOKEN, --agent NAME (scripted), --workspace FOLDER\n"
         "  --watchers N --sessions N          connections, spread over the sessions\n"
@@ -174,7 +181,7 @@ static long whole(const char *name, const char *text, long least)
     char *end;
     long number = strtol(text, &end, 10);
     if (*text == '\0' || *end != '\0' || number < least || number > 100000000) {
-        fprintf(stderr, "signalbox-load: --%s: not %s\n", name, text);
+        fprintf(stderr, "signalbox-bench: --%s: not %s\n", name, text);
         exit(EXIT_USAGE);
     }
     return number;
@@ -185,7 +192,7 @@ static double seconds(const char *name, const char *text)
     char *end;
     double number = strtod(text, &end);
     if (*text == '\0' || *end != '\0' || !(number >= 0) || number > 86400) {
-        fprintf(stderr, "signalbox-load: --%s: not %s\n", name, text);
+        fprintf(stderr, "signalbox-bench: --%s: not %s\n", name, text);
         exit(EXIT_USAGE);
     }
     return number;
@@ -242,6 +249,9 @@ static void take_option(struct options *o, int option, const char *name, const c
     switch (option) {
     case 'S':
         o->server = optarg;
+        break;
+    case 'R':
+        o->peer = optarg;
         break;
     case 'U':
         o->url = optarg;
@@ -318,7 +328,7 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct options o = scenarios[chosen].defaults;
-    o.agent = "scripted";
+    o.agent = o.hosted ? "hosted" : "scripted";
     o.addresses = 100;
     o.handshakes = 32;
     o.seed = 1;

@@ -8,7 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { START_SECONDS = 60, AUDIT_SESSIONS = 64, SLICE_US = 500000, PATIENCE_US = 3000000 };
+enum {
+    START_SECONDS = 60,
+    AUDIT_SESSIONS = 64,
+    SLICE_US = 500000,
+    PATIENCE_US = 3000000,
+    LEAD_US = 500000,
+    LEAD_SESSION_US = 2000,
+};
 
 void world_problem(struct world *w, const char *format, ...)
 {
@@ -185,7 +192,12 @@ static void open_server(struct world *w, const char *const *settings)
 {
     const struct options *o = w->options;
     if (o->url == NULL) {
-        server_start(&w->server, o->server, settings, o->settings, o->keep);
+        const struct server_options start = {.program = o->server,
+                                             .peer = o->peer,
+                                             .settings = settings,
+                                             .more = o->settings,
+                                             .keep = o->keep};
+        server_start(&w->server, &start);
         return;
     }
     char address[64];
@@ -284,6 +296,23 @@ void world_prompt(struct world *w, struct session *s, const char *steps, bool to
     free(script);
 }
 
+int64_t world_offer(struct world *w, double seconds)
+{
+    const struct options *o = w->options;
+    // The last one is prompted, and the server has started its turn, before the first chunk is due.
+    int64_t begin = clock_us() + LEAD_US + LEAD_SESSION_US * (int64_t)w->session_count;
+    long long chunks = (long long)(seconds * (double)o->rate);
+    for (size_t i = 0; i < w->session_count; i++) {
+        char steps[192];
+        double offset = 1e6 * (double)i / (double)w->session_count / (double)o->rate;
+        snprintf(steps, sizeof steps,
+                 "[{\"chunks\":%lld,\"size\":%ld,\"rate\":%ld,\"at\":%lld,\"stamp\":\"due\"}]",
+                 chunks > 0 ? chunks : 1, o->size, o->rate, (long long)(begin + (int64_t)offset));
+        world_prompt(w, &w->sessions[i], steps, false);
+    }
+    return begin;
+}
+
 void world_answer(struct world *w, struct session *s)
 {
     json_object *answer = command(w, "permission_response", 'a');
@@ -360,7 +389,8 @@ void world_audit(struct world *w)
         }
     }
     w->hooks = &none;
-    for (size_t i = 0; i < fresh; i++) { // the first ones are of different sessions
+    fresh = w->server.peer[0] != '\0' ? 0 : fresh; // a peer keeps no history
+    for (size_t i = 0; i < fresh; i++) {           // the first ones are of different sessions
         struct watcher *watcher = &w->watchers[i];
         watcher_drop(watcher, false);
         watcher_forget(watcher);

@@ -60,7 +60,7 @@ static void write_configuration(const struct server *s, const char *program)
 {
     char path[PATH_MAX];
     char *programs = strdup(program);
-    snprintf(path, sizeof path, "%s/load.conf", s->folder);
+    snprintf(path, sizeof path, "%s/bench.conf", s->folder);
     FILE *file = fopen(path, "w");
     if (file == NULL || programs == NULL) {
         die("%s: %s", path, strerror(errno));
@@ -71,8 +71,12 @@ static void write_configuration(const struct server *s, const char *program)
             "agent impatient {\n    command = {\"%s/signalbox-scripted-agent\"}\n"
             "    permission-timeout-ms = 400\n}\n",
             folder);
+    fprintf(file,
+            "agent hosted {\n    command = {\"%s/signalbox-scripted-agent\", \"--played-by\", "
+            "\"%s/agents\"}\n}\n",
+            folder, s->folder);
     char script[PATH_MAX + 32];
-    find_beside("signalbox-load-hostile.sh", script, sizeof script);
+    find_beside("signalbox-bench-hostile.sh", script, sizeof script);
     for (size_t i = 0; i < sizeof hostile_kinds / sizeof hostile_kinds[0]; i++) {
         fprintf(file, "agent hostile-%s {\n    command = {\"/bin/sh\", \"%s\", \"%s\"}\n}\n",
                 hostile_kinds[i], script, hostile_kinds[i]);
@@ -151,46 +155,104 @@ static void find_program(const char *given, char *path)
     find_beside("signalbox", path, PATH_MAX);
 }
 
-void server_start(struct server *s, const char *program, const char *const *settings,
-                  const char *const *more, const char *keep)
+static void make_folder(struct server *s, const char *keep)
 {
-    char path[PATH_MAX];
-    char log[PATH_MAX];
-    char *arguments[ARGUMENTS] = {NULL};
     const char *temporary = getenv("TMPDIR");
-    *s = (struct server){.ours = true, .keep = keep != NULL};
-    find_program(program, path);
     if (keep != NULL) {
         snprintf(s->folder, sizeof s->folder, "%s", keep);
         if (mkdir(keep, 0700) < 0 && errno != EEXIST) {
             die("%s: %s", keep, strerror(errno));
         }
     } else {
-        snprintf(s->folder, sizeof s->folder, "%s/signalbox-load-XXXXXX",
+        snprintf(s->folder, sizeof s->folder, "%s/signalbox-bench-XXXXXX",
                  temporary != NULL && strlen(temporary) < 64 ? temporary : "/tmp");
         if (mkdtemp(s->folder) == NULL) {
             die("%s: %s", s->folder, strerror(errno));
         }
     }
-    write_configuration(s, path);
-    snprintf(log, sizeof log, "%s/log", s->folder);
+}
+
+// One process that plays the agents named `hosted`, and those of a peer.
+static void start_agents(struct server *s)
+{
+    char program[PATH_MAX];
+    char socket[PATH_MAX];
+    find_beside("signalbox-scripted-agent", program, sizeof program);
+    snprintf(socket, sizeof socket, "%s/agents", s->folder);
+    unlink(socket); // of an earlier run, where the folder was kept
+    char *arguments[] = {program, "--host", socket, NULL};
+    int error = posix_spawn(&s->agents, program, NULL, NULL, arguments, environ);
+    if (error != 0) {
+        die("%s: %s", program, strerror(error));
+    }
+    for (int waited = 0; access(socket, F_OK) < 0; waited += STEP_MS) {
+        if (waited > START_MS || waitpid(s->agents, NULL, WNOHANG) != 0) {
+            die("%s does not start", program);
+        }
+        pause_ms(STEP_MS);
+    }
+}
+
+static void make_arguments(struct server *s, const struct server_options *o, const char *path,
+                           char **arguments)
+{
     char *workspace = text_of("%s/workspace", s->folder);
-    mkdir(workspace, 0700);
     size_t count = 0;
+    mkdir(workspace, 0700);
     arguments[count++] = strdup(path);
-    arguments[count++] = strdup("serve");
-    arguments[count++] = text_of("--config=%s/load.conf", s->folder);
-    arguments[count++] = text_of("--data=%s/data", s->folder);
-    arguments[count++] = strdup("--listen=127.0.0.1:0");
-    arguments[count++] = text_of("--set=workspace-roots=%s", workspace);
-    count = add_settings(arguments, count, settings);
-    add_settings(arguments, count, more);
+    if (o->peer != NULL) {
+        arguments[count++] = strdup(s->folder);
+        for (size_t i = 0; o->more != NULL && o->more[i] != NULL && count + 1 < ARGUMENTS; i++) {
+            arguments[count++] = strdup(o->more[i]);
+        }
+    } else {
+        write_configuration(s, path);
+        arguments[count++] = strdup("serve");
+        arguments[count++] = text_of("--config=%s/bench.conf", s->folder);
+        arguments[count++] = text_of("--data=%s/data", s->folder);
+        arguments[count++] = strdup("--listen=127.0.0.1:0");
+        arguments[count++] = text_of("--set=workspace-roots=%s", workspace);
+        count = add_settings(arguments, count, o->settings);
+        add_settings(arguments, count, o->more);
+    }
+    free(workspace);
+}
+
+void server_peer_name(const char *path, char *name, size_t size)
+{
+    static const char start[] = "/start";
+    char *copy = strdup(path);
+    size_t length = strlen(path);
+    if (copy == NULL) {
+        die("out of memory");
+    }
+    if (length > sizeof start && strcmp(path + length - (sizeof start - 1), start) == 0) {
+        copy[length - (sizeof start - 1)] = '\0';
+    }
+    const char *last = basename(copy);
+    snprintf(name, size, "%s", strncmp(last, "signalbox-", 10) == 0 ? last + 10 : last);
+    free(copy);
+}
+
+void server_start(struct server *s, const struct server_options *o)
+{
+    char path[PATH_MAX];
+    char log[PATH_MAX];
+    char *arguments[ARGUMENTS] = {NULL};
+    *s = (struct server){.ours = true, .keep = o->keep != NULL};
+    find_program(o->peer != NULL ? o->peer : o->program, path);
+    if (o->peer != NULL) {
+        server_peer_name(path, s->peer, sizeof s->peer);
+    }
+    make_folder(s, o->keep);
+    start_agents(s);
+    make_arguments(s, o, path, arguments);
+    snprintf(log, sizeof log, "%s/log", s->folder);
     unlink(log); // of an earlier run, where the folder was kept
     spawn(s, path, log, arguments);
     snprintf(s->program, sizeof s->program, "%s", path);
     s->arguments = take(NULL, sizeof arguments);
     memcpy(s->arguments, arguments, sizeof arguments);
-    free(workspace);
     for (int waited = 0; !read_address(log, 0, s->address, sizeof s->address); waited += STEP_MS) {
         if (waited > START_MS || waitpid(s->pid, NULL, WNOHANG) != 0) {
             print_log(log);
@@ -289,6 +351,10 @@ bool server_stop(struct server *s)
     bool good = ended == s->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!good) {
         server_print_log(s);
+    }
+    if (s->agents > 0) {
+        kill(s->agents, SIGKILL);
+        waitpid(s->agents, NULL, 0);
     }
     for (size_t i = 0; s->arguments[i] != NULL; i++) {
         free(s->arguments[i]);

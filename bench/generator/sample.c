@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 static void read_cpu(const char *path, char *name, double *user, double *sys)
@@ -34,6 +35,30 @@ static void read_cpu(const char *path, char *name, double *user, double *sys)
     double tick = (double)sysconf(_SC_CLK_TCK);
     *user = (double)utime / tick;
     *sys = (double)stime / tick;
+}
+
+// Seconds of CPU of a thread to the nanosecond, where the kernel counts them; else `ticks`, which
+// are hundredths.
+static double exact_thread(const char *path, double ticks)
+{
+    unsigned long long ns = 0;
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%llu", &ns) != 1) {
+            ns = 0;
+        }
+        fclose(file);
+    }
+    return ns > 0 ? (double)ns / 1e9 : ticks;
+}
+
+static double exact_process(pid_t pid, double ticks)
+{
+    clockid_t clock;
+    struct timespec used;
+    return clock_getcpuclockid(pid, &clock) == 0 && clock_gettime(clock, &used) == 0
+               ? (double)used.tv_sec + (double)used.tv_nsec / 1e9
+               : ticks;
 }
 
 static void add_role(struct sample *out, char *name, double seconds)
@@ -68,7 +93,8 @@ static void read_threads(struct sample *out, pid_t pid)
         }
         snprintf(path, sizeof path, "/proc/%d/task/%.32s/stat", (int)pid, entry->d_name);
         read_cpu(path, name, &user, &sys);
-        add_role(out, name, user + sys);
+        snprintf(path, sizeof path, "/proc/%d/task/%.32s/schedstat", (int)pid, entry->d_name);
+        add_role(out, name, exact_thread(path, user + sys));
         out->threads++;
     }
     if (folder != NULL) {
@@ -116,11 +142,13 @@ void server_sample(const struct server *s, struct sample *out)
     *out = (struct sample){.at = clock_us()};
     out->tcp_kb =
         read_number("/proc/net/sockstat", "TCP:", " mem ") * (sysconf(_SC_PAGESIZE) / 1024);
+    out->agents = s->agents > 0 ? exact_process(s->agents, 0) : 0;
     if (s->pid == 0) {
         return;
     }
     snprintf(path, sizeof path, "/proc/%d/stat", (int)s->pid);
     read_cpu(path, NULL, &out->user, &out->system);
+    out->cpu = exact_process(s->pid, out->user + out->system);
     snprintf(path, sizeof path, "/proc/%d/status", (int)s->pid);
     out->rss_kb = read_number(path, "VmRSS:", "VmRSS:");
     out->descriptors = count_descriptors(s->pid);

@@ -3,6 +3,7 @@
 
 #include "report.h"
 
+int scenario_breadth(const struct options *o);
 int scenario_fanout(const struct options *o);
 int scenario_stalled(const struct options *o);
 int scenario_join(const struct options *o);
@@ -17,7 +18,8 @@ int scenario_soak(const struct options *o);
 // What several share: one stream of stamped chunks.
 struct stream_run {
     struct sample start; // before the watchers came
-    struct sample watched;
+    struct sample watched; // when they were live
+    struct sample begin;   // of what is measured
     struct sample end;
     double own; // CPU of this program while it streamed, seconds
     uint64_t deliveries;
@@ -31,6 +33,8 @@ void stream_connect(struct world *w, size_t extra, struct stream_run *run);
 // Prompts every session with `seconds` of chunks at o->rate a second and session, measures all of
 // them but those of the first o->warmup seconds, and goes on at the end of the stream.
 void stream_play(struct world *w, double seconds, struct stream_run *run);
+// The same with a schedule that is set before (world_offer): measures from o->warmup seconds behind its begin to its end.
+void stream_offer(struct world *w, double seconds, struct stream_run *run);
 // Measures what goes on for so many seconds.
 void stream_measure(struct world *w, double seconds, struct stream_run *run);
 // Waits until everybody has everything, compares, and reports.

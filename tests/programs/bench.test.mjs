@@ -1,4 +1,4 @@
-// signalbox-load against a server behind a proxy that loses, repeats or changes what the server sends: a load
+// signalbox-bench against a server behind a proxy that loses, repeats or changes what the server sends: a load
 // generator that never finds anything wrong would prove nothing.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import test, { after, before } from 'node:test';
 
 const bin = path.resolve(process.env.SIGNALBOX_BIN);
-const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-load-test-'));
+const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-bench-test-'));
 const workspace = path.join(folder, 'workspace');
 let server;
 let port;
@@ -95,7 +95,7 @@ async function proxy(change) {
 /** Runs a small fan-out through the proxy: {status, report, table}. */
 async function run(change, scenario = ['fanout', '--watchers', '2', '--seconds', '1', '--warmup', '0']) {
   const listener = await proxy(change);
-  const load = spawn(path.join(bin, 'signalbox-load'), [
+  const load = spawn(path.join(bin, 'signalbox-bench'), [
     ...scenario, '--url', `http://127.0.0.1:${listener.address().port}`, '--workspace', workspace,
   ]);
   let out = '';

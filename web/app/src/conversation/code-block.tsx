@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { CopyButton } from "./CopyButton";
+import { CopyButton } from "./copy-button";
 import { highlight, highlighted, MOST_HIGHLIGHTED } from "./highlight";
 import { languageOf } from "./languages";
 import { plainToSee } from "./visible";

@@ -10,9 +10,11 @@
 
 struct options {
     const char *server; // the program's path; NULL: beside this one
+    const char *peer;   // a program that is measured instead, see server.h
     const char *url;    // of a running server instead
     const char *token;
     const char *agent; // its name in that server's configuration
+    bool hosted;          // one process plays the agents of a server that is started here
     const char *workspace;
     const char *const *settings; // KEY=VALUE for the server, NULL at the end
     const char *keep;            // a folder for data and log that is left behind
@@ -133,6 +135,10 @@ size_t world_other(struct world *w, const char *type, json_object *o);
 
 // Allows the permission request that the session's record has learned of.
 void world_answer(struct world *w, struct session *s);
+
+// Prompts every session with `seconds` of stamped chunks at the options' rate. Chunk k of session i is due at the moment
+// that is returned + (k + i / sessions) / rate, whatever happens: the same on every side of a comparison.
+int64_t world_offer(struct world *w, double seconds);
 
 bool world_idle(void *world);     // every session's agent has done its prompts
 bool world_live(void *world);     // every watcher that is not off is live

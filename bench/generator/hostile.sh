@@ -1,4 +1,4 @@
-# An agent that misbehaves when it is prompted, in the way that its argument says: `signalbox-load hostile`.
+# An agent that misbehaves when it is prompted, in the way that its argument says: `signalbox-bench hostile`.
 # `yes` writes as fast as a pipe takes it, and reads nothing.
 
 # It gives up a priority that the server was given for the measurement, and that it inherits.

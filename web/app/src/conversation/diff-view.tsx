@@ -1,5 +1,5 @@
 import { useMemo, useState } from "preact/hooks";
-import { CopyButton } from "./CopyButton";
+import { CopyButton } from "./copy-button";
 import { diffTexts } from "./diff";
 import type { DiffResult, DiffRow } from "./diff";
 import { oneLine, plainToSee } from "./visible";

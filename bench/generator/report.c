@@ -36,6 +36,11 @@ void report_open(struct report *r, const char *scenario, const struct options *o
     json_only = o->json_only;
     uname(&system);
     json_object_object_add(r->root, "scenario", json_object_new_string(scenario));
+    char side[32] = "signalbox";
+    if (o->peer != NULL) {
+        server_peer_name(o->peer, side, sizeof side);
+    }
+    json_object_object_add(r->root, "side", json_object_new_string(side));
     json_object_object_add(r->root, "cpus", json_object_new_int64(sysconf(_SC_NPROCESSORS_ONLN)));
     json_object_object_add(r->root, "kernel", json_object_new_string(system.release));
     report_number(options, "watchers", (double)o->watchers);
@@ -82,7 +87,7 @@ void report_server(json_object *run, const struct sample *begin, const struct sa
                    uint64_t deliveries)
 {
     double seconds = (double)(end->at - begin->at) / 1e6;
-    double cpu = end->user + end->system - begin->user - begin->system;
+    double cpu = end->cpu - begin->cpu;
     json_object *o = json_object_new_object();
     report_number(o, "cpu_cores", cpu / seconds);
     report_number(o, "cpu_user_s", end->user - begin->user);
@@ -95,13 +100,21 @@ void report_server(json_object *run, const struct sample *begin, const struct sa
     report_number(o, "descriptors", (double)end->descriptors);
     report_number(o, "tcp_mb_of_machine", (double)end->tcp_kb / 1024);
     json_object *roles = json_object_new_object();
+    json_object *costs = json_object_new_object();
     for (int i = 0; i < end->role_count; i++) {
         double used = end->roles[i].seconds - role_seconds(begin, end->roles[i].name);
         if (used >= 0.01) {
             report_number(roles, end->roles[i].name, used / seconds);
         }
+        if (used >= 0.01 && deliveries > 0) {
+            report_number(costs, end->roles[i].name, used * 1e6 / (double)deliveries);
+        }
     }
     json_object_object_add(o, "cores_by_thread", roles);
+    json_object_object_add(o, "us_per_delivery_by_thread", costs);
+    if (end->agents > begin->agents) {
+        report_number(o, "agents_host_cores", (end->agents - begin->agents) / seconds);
+    }
     json_object_object_add(run, "server", o);
 }
 

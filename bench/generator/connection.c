@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "connection.h"
 
+#include "handshake.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -21,10 +23,6 @@ enum {
     OPCODE_PING = 9,
     OPCODE_PONG = 10,
 };
-
-// The example of RFC 6455, section 1.3: what is proved by it is that the server computes it.
-static const char key[] = "dGhlIHNhbXBsZSBub25jZQ==";
-static const char accepted_key[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 void bytes_add(struct bytes *bytes, const void *data, size_t length)
 {
@@ -221,7 +219,7 @@ static size_t take_answer(struct connection *c, const char *data, size_t length)
         return 0;
     }
     bool accepted =
-        strcasestr(head, "\r\nsec-websocket-accept:") != NULL && strstr(head, accepted_key) != NULL;
+        strcasestr(head, "\r\nsec-websocket-accept:") != NULL && strstr(head, HANDSHAKE_ACCEPT) != NULL;
     free(head);
     if (!accepted) {
         lost(c, 0, "a wrong Sec-WebSocket-Accept");
@@ -331,7 +329,7 @@ static void queue_upgrade(struct connection *c, const struct target *target, con
                  "GET /ws%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
                  "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s\r\n",
-                 client != NULL ? "?client=" : "", client != NULL ? client : "", target->host, key,
+                 client != NULL ? "?client=" : "", client != NULL ? client : "", target->host, HANDSHAKE_KEY,
                  target->token != NULL ? "Authorization: Bearer " : "",
                  target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
     if (length < 0) {
