@@ -20,6 +20,8 @@ const CLIENT = { '': 'index.ts', '/state': 'state.ts', '/preact': 'preact.ts' };
 const client = Object.fromEntries(
   Object.entries(CLIENT).map(([entry, file]) => [`signalbox-client${entry}`, path.join(root, 'web/client/src', file)]),
 );
+// What is written for React.
+const react = { react: 'preact/compat', 'react-dom': 'preact/compat', 'react/jsx-runtime': 'preact/jsx-runtime' };
 // Both halves have one Preact, as in vite.config.ts.
 const onePreact = {
   name: 'one-preact',
@@ -40,7 +42,7 @@ export async function load(...names) {
     stdin: { contents: lines.join('\n'), resolveDir: sources, loader: 'ts' },
     bundle: true, write: false, format: 'esm', platform: 'browser', target: 'node18', charset: 'utf8',
     jsx: 'automatic', jsxImportSource: 'preact', tsconfigRaw: { compilerOptions: { useDefineForClassFields: true } },
-    alias: client, plugins: [onePreact], logLevel: 'silent', sourcemap: 'inline',
+    alias: { ...client, ...react }, plugins: [onePreact], logLevel: 'silent', sourcemap: 'inline',
     define: { 'import.meta.env.DEV': 'false', 'import.meta.env.PROD': 'true', 'process.env.NODE_ENV': '"production"' },
     loader: { '.css': 'empty', '.svg': 'text' },
   });

@@ -10,16 +10,7 @@ function Icon({ children, class: name }: { children: ComponentChildren; class?: 
   );
 }
 
-export const CopyIcon = () => <Icon><rect x="5.5" y="5.5" width="8" height="8" rx="1.5" /><path d="M10.5 5.5v-2a1 1 0 0 0-1-1h-6a1 1 0 0 0-1 1v6a1 1 0 0 0 1 1h2" /></Icon>;
-export const CheckIcon = () => <Icon><path d="m3 8.5 3.2 3.2L13 4.8" /></Icon>;
-export const CrossIcon = () => <Icon><path d="m4 4 8 8M12 4l-8 8" /></Icon>;
 export const ChevronIcon = ({ class: name }: { class?: string }) => <Icon class={name}><path d="m6 3.5 4.5 4.5L6 12.5" /></Icon>;
-export const DownIcon = () => <Icon><path d="M8 3v10M3.8 8.8 8 13l4.2-4.2" /></Icon>;
-export const FileIcon = () => <Icon><path d="M9 1.8H4.5a1 1 0 0 0-1 1v10.4a1 1 0 0 0 1 1h7a1 1 0 0 0 1-1V5.3z" /><path d="M9 1.8v3.5h3.5" /></Icon>;
-export const ImageIcon = () => <Icon><rect x="2" y="3" width="12" height="10" rx="1.5" /><circle cx="5.5" cy="6.3" r="1" /><path d="m3 12 3.5-3.5L9 11l2-2 3 3" /></Icon>;
-export const LinkIcon = () => <Icon><path d="M6.5 9.5 9.5 6.5M7.2 4.4l1.4-1.4a3 3 0 0 1 4.3 4.3l-1.4 1.4M8.8 11.6 7.4 13a3 3 0 0 1-4.3-4.3l1.4-1.4" /></Icon>;
-export const AlertIcon = () => <Icon><path d="M8 2.2 14.4 13H1.6zM8 6.5v3M8 11.4v.1" /></Icon>;
-export const ShieldIcon = () => <Icon><path d="M8 1.8 13 3.6v4c0 3-2 5.3-5 6.6-3-1.3-5-3.6-5-6.6v-4z" /></Icon>;
 export const ThoughtIcon = () => <Icon><path d="M8 2.2v2M8 11.8v2M2.2 8h2M11.8 8h2M4 4l1.4 1.4M10.6 10.6 12 12M4 12l1.4-1.4M10.6 5.4 12 4" /></Icon>;
 export const PlanIcon = () => <Icon><path d="m2.5 4 1 1 1.7-2M2.5 11l1 1 1.7-2M8 4.2h5.5M8 11.2h5.5" /></Icon>;
 export const AgentIcon = () => <Icon><circle cx="4" cy="8" r="2" /><circle cx="12" cy="4" r="1.6" /><circle cx="12" cy="12" r="1.6" /><path d="m5.8 7.1 4.7-2.4M5.8 8.9l4.7 2.4" /></Icon>;

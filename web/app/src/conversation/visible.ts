@@ -1,10 +1,7 @@
-// People decide by what they read: what is not seen, or turns the direction of what is behind it, is shown as an escape.
-const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\u{e0000}-\u{e007f}]/gu;
+// What agents put into fields that people read.
+import { plainToSee } from "../ui/text";
 
-/** Commands, paths, titles, code: with every character that could hide something spelled out, `\u{202e}`. */
-export function plainToSee(text: string): string {
-  return text.replace(HIDDEN, (found) => `\\u{${found.codePointAt(0)!.toString(16)}}`);
-}
+export { plainToSee };
 
 /** The same on one line: for titles, where a line break would hide what is behind it. */
 export function oneLine(text: string, most = 300): string {
