@@ -1,11 +1,21 @@
 import { render } from "preact";
 import { SignalboxClient } from "signalbox-client";
 import { SignalboxProvider } from "signalbox-client/preact";
+import { keepNotifying } from "./shell/notifier";
 import { Shell } from "./shell/shell";
+import { keepTheme } from "./shell/theme";
+import { keepHeight } from "./shell/viewport";
+import { reportRefusal } from "./ui/toast";
 import "./ui/tokens.css";
 import "./ui/base.css";
 
 const client = new SignalboxClient({ storage: sessionStorage }).start();
+keepTheme(client);
+keepHeight();
+keepNotifying(client);
+for (const command of client.outbox.get()) {
+  reportRefusal("What was to be sent before the page was loaded again was not done", command); // nobody else holds it
+}
 
 render(
   <SignalboxProvider client={client}>
