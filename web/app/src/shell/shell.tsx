@@ -20,7 +20,6 @@ import { SettingsPage } from "./settings-page";
 import { Sidebar, TabBar } from "./sidebar";
 import { useTheme } from "./theme";
 import { NotHere, Welcome } from "./welcome";
-import "../ui/controls.css";
 import "./shell.css";
 
 /** The frame around everything: the list at the side, the page that the address names, what is wrong with the connection. */
