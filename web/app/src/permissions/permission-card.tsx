@@ -2,6 +2,7 @@ import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { AcpOption, PermissionAnswer, PermissionRequest, ToolItem } from "signalbox-client";
 import { useClient, useConnection, useSecondsLeft, useStore } from "signalbox-client/preact";
+import { hotkeysAreOn } from "../ui/hotkeys";
 import { useAnswer } from "./answers";
 import type { Answer } from "./answers";
 import { answerOfKey, ARMED_AFTER_MS } from "./keys";
@@ -258,6 +259,9 @@ function useKeys({ request, card, isCurrent, give }: {
     }
     const pressed = (event: KeyboardEvent) => {
       const shown = card.current && document.visibilityState === "visible" ? shownAt.get(card.current) : undefined;
+      if (!hotkeysAreOn() && !card.current?.contains(event.target as Node)) {
+        return;
+      }
       const shownForMs = shown === undefined ? 0 : performance.now() - shown;
       const found = answerOfKey(event, { target: event.target as HTMLElement | null, options: request.acpOptions, shownForMs });
       if (found) {

@@ -1,7 +1,8 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { PermissionRequest, Ref, ToolItem } from "signalbox-client";
 import { useClient } from "signalbox-client/preact";
 import { diffsOf, insideWorkspace } from "./diffs";
+import type { FileDiff } from "./diffs";
 import { hiddenCount } from "./visible";
 import { VisibleText } from "./visible-text";
 
@@ -46,12 +47,26 @@ export function PermissionSubject({ request: given, tool, workspace }: Props) {
   );
 }
 
-function Change({ path, oldText, newText }: { path: string; oldText: string | null; newText: string }) {
+type View = typeof import("../conversation/diff-view").DiffView;
+
+/** A change, as soon as what compares texts is there; until then, and where it cannot be fetched, as it is. */
+function Change({ path, oldText, newText }: FileDiff) {
+  const [View, setView] = useState<View | null>(null);
+  useEffect(() => {
+    let isThere = true;
+    import("../conversation/diff-view").then(({ DiffView }) => isThere && setView(() => DiffView)).catch(() => {});
+    return () => {
+      isThere = false;
+    };
+  }, []);
+  if (View) {
+    return <View path={path} before={oldText} after={newText} testid="permission-diff" />;
+  }
   return (
     <div class="permission-card__diff" data-testid="permission-diff">
-      <p><VisibleText text={path} /></p>
-      {oldText && <pre class="permission-card__del"><VisibleText text={oldText} /></pre>}
-      <pre class="permission-card__add"><VisibleText text={newText} /></pre>
+      <p><code><VisibleText text={path} /></code></p>
+      {oldText && <pre><VisibleText text={oldText} /></pre>}
+      <pre><VisibleText text={newText} /></pre>
     </div>
   );
 }

@@ -7,7 +7,7 @@ export function VisibleText({ text }: { text: string }) {
   return (
     <>
       {visiblePieces(text).map(({ text: piece, hidden }, at) =>
-        hidden ? <mark key={at} class="hidden-char" title={`${hidden.code}, ${hidden.name}`}>{hidden.code}</mark> : piece)}
+        hidden ? <mark key={at} class="hidden-char" title={hidden.name}>{hidden.mark}</mark> : piece)}
     </>
   );
 }

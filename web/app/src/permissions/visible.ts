@@ -1,7 +1,7 @@
 // What is not seen, or turns the direction of what is behind it, made visible: people decide by this text. Pure.
 
 /** A piece of a text: as it is, or one character that would not be seen for what it is. */
-export type Piece = { text: string; hidden?: undefined } | { text: string; hidden: { code: string; name: string } };
+export type Piece = { text: string; hidden?: undefined } | { text: string; hidden: { mark: string; name: string } };
 
 // Controls (but for line feed and tab), soft hyphen, combining grapheme joiner, fillers, invisible operators, bidirectional
 // controls, zero widths, line and paragraph separators, tags, variation selectors' supplement, halves of surrogates; and
@@ -54,7 +54,7 @@ export function visiblePieces(text: string): Piece[] {
       pieces.push({ text: text.slice(from, found.index) });
     }
     const code = found[0].codePointAt(0)!;
-    pieces.push({ text: found[0], hidden: { code: `U+${code.toString(16).toUpperCase().padStart(4, "0")}`, name: nameOf(code) } });
+    pieces.push({ text: found[0], hidden: { mark: `\\u{${code.toString(16)}}`, name: nameOf(code) } });
     from = found.index + found[0].length;
   }
   if (from < text.length) {
@@ -70,5 +70,5 @@ export function hiddenCount(text: string): number {
 
 /** The same as a plain string, for titles, labels and what is read aloud. */
 export function visibleText(text: string): string {
-  return visiblePieces(text).map(({ text: piece, hidden }) => (hidden ? `⟨${hidden.code}⟩` : piece)).join("");
+  return visiblePieces(text).map(({ text: piece, hidden }) => (hidden ? hidden.mark : piece)).join("");
 }

@@ -53,19 +53,6 @@ export function warningBetween(before: number | null, now: number | null): strin
   return passed === undefined ? null : `${passed} seconds left to answer.`;
 }
 
-export function ago(at: number, now: number): string {
-  const seconds = Math.max(0, Math.floor((now - at) / 1000));
-  if (seconds < 60) {
-    return "just now";
-  }
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) {
-    return `${minutes} min ago`;
-  }
-  const hours = Math.floor(minutes / 60);
-  return hours < 24 ? `${hours} h ago` : hours < 48 ? "yesterday" : `${Math.floor(hours / 24)} days ago`;
-}
-
 // ---- who answered ----
 
 /** Who or what, as the end of "allowed by ...". `me` is the user's own name. */
