@@ -17,7 +17,7 @@ export function PermissionSubject({ request: given, tool, workspace }: Props) {
   const { request, rest, fetchWhole, isFetching, problem } = useWhole(given);
   const diffs = diffsOf(request, tool);
   const said = [tool?.toolIntent, request.description].find((text) => text && text.trim() !== request.command.trim());
-  const paths = (request.locations ?? []).filter(({ path }) => path && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
+  const paths = (request.locations ?? []).filter(({ path }) => path && path !== workspace && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
   const warnings = warningsOf(request, workspace);
   return (
     <>
@@ -47,14 +47,14 @@ export function PermissionSubject({ request: given, tool, workspace }: Props) {
   );
 }
 
-type View = typeof import("../conversation/DiffView").DiffView;
+type View = typeof import("../conversation/diff-view").DiffView;
 
 /** A change, as soon as what compares texts is there; until then, and where it cannot be fetched, as it is. */
 function Change({ path, oldText, newText }: FileDiff) {
   const [View, setView] = useState<View | null>(null);
   useEffect(() => {
     let isThere = true;
-    import("../conversation/DiffView").then(({ DiffView }) => isThere && setView(() => DiffView)).catch(() => {});
+    import("../conversation/diff-view").then(({ DiffView }) => isThere && setView(() => DiffView)).catch(() => {});
     return () => {
       isThere = false;
     };
