@@ -17,7 +17,7 @@ export function PermissionSubject({ request: given, tool, workspace }: Props) {
   const { request, rest, fetchWhole, isFetching, problem } = useWhole(given);
   const diffs = diffsOf(request, tool);
   const said = [tool?.toolIntent, request.description].find((text) => text && text.trim() !== request.command.trim());
-  const paths = (request.locations ?? []).filter(({ path }) => path && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
+  const paths = (request.locations ?? []).filter(({ path }) => path && path !== workspace && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
   const warnings = warningsOf(request, workspace);
   return (
     <>
