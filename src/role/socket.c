@@ -376,6 +376,7 @@ void socket_free(struct socket_thread *thread)
     }
     fd_close(thread->epoll);
     json_parser_free(thread->parser);
+    reader_free(thread->spare_reader);
     free(thread->clients);
     free(thread->generations);
     free(thread->free_slots);

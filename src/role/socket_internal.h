@@ -26,6 +26,7 @@ enum {
 };
 
 struct client;
+struct reader;
 
 /* A topic that this thread has watchers of. */
 struct watched {
@@ -92,13 +93,15 @@ struct client {
     struct identity identity;
     bool history_none, keeps_id;
     uint64_t arrived;      /* as in struct client_take */
-    bool stream;           /* server-sent events: only written to, and `frames` is NULL */
+    bool stream;           /* server-sent events: only written to, and never has a reader */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
     uint32_t stalls;       /* how often that was so */
     uint32_t interest;     /* what epoll was told */
-    wslay_event_context_ptr frames;
+    struct reader *reader; /* of frames, while something is half read or the connection closes; else NULL */
+    uint64_t max_message_bytes; /* as `connected` said */
     size_t read_left;      /* of this round */
     bool read_failed;      /* end-of-file or an error of the socket, not of what came over it */
+    bool close_received;   /* its close frame */
     struct partial partial;
     struct buffer control; /* whole frames, sent in order, between those of events */
     size_t control_sent;
@@ -133,6 +136,7 @@ struct socket_thread {
     uint32_t *free_slots;
     size_t free_count;
     struct client *ready, **ready_last, *dead;
+    struct reader *spare_reader; /* NULL, or between two messages */
     uint64_t next_subscription;
     struct frame *lasting[BROADCAST_SLOTS]; /* what new clients are told after `connected`; NULL: nothing */
     struct instant next_tick, stop_deadline;
@@ -155,9 +159,8 @@ void client_update_interest(struct client *client);
 void client_tick(struct client *client, struct instant now);
 
 /* socket_read.c */
-enum err client_frames_new(struct client *client);
-void client_frames_free(struct client *client);
 void client_read(struct client *client);
+void reader_free(struct reader *reader); /* NULL is fine */
 
 /* socket_write.c */
 /* A control message: a whole JSON text. */

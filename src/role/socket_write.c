@@ -315,7 +315,7 @@ void client_write(struct client *client)
             continue;
         }
         if (client->state == CLIENT_CLOSING) {
-            if (client->stream || wslay_event_get_close_received(client->frames)) {
+            if (client->stream || client->close_received) {
                 client_drop(client); /* both halves of the handshake are done */
             } else {
                 shutdown(client->fd, SHUT_WR);
