@@ -3,6 +3,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { AcpOption, PermissionAnswer, PermissionRequest, SignalboxClient, ToolItem } from "signalbox-client";
 import { useClient, useConnection, useSecondsLeft, useStore } from "signalbox-client/preact";
 import { hotkeysAreOn } from "../ui/hotkeys";
+import { PencilIcon } from "../ui/icons";
 import { useAgentTitle } from "./agent-title";
 import { useAnswer } from "./answers";
 import type { Answer } from "./answers";
@@ -161,7 +162,9 @@ function Options({ request, isDisabled, showKeys, onAnswer }: {
     <div class="permission-card__options" role="group" aria-label="Answers">
       <div class="permission-card__yes">{options.filter(({ kind }) => !isRejection(kind)).map(button)}</div>
       <div class="permission-card__no">
-        <button type="button" class="permission-card__quiet" disabled={isDisabled} onClick={() => setNoting(true)}>Reject with a note</button>
+        <button type="button" class="permission-card__quiet permission-card__note-button" title="Reject with a note" disabled={isDisabled} onClick={() => setNoting(true)}>
+          <PencilIcon /><span class="permission-card__note-words">Reject with a note</span>
+        </button>
         {options.filter(({ kind }) => isRejection(kind)).map(button)}
         {!no && (
           <button type="button" class="permission-option" disabled={isDisabled} data-testid="permission-option" data-option-id="" data-kind="reject"

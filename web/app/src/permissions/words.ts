@@ -32,7 +32,7 @@ export function duration(seconds: number): string {
   }
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) {
-    return `${minutes}:${String(seconds % 60).padStart(2, "0")} min`;
+    return `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
   }
   const hours = Math.floor(minutes / 60);
   if (hours < 48) {
