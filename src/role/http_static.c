@@ -30,13 +30,13 @@ static const struct {
 /*
  * The page shows what agents and other people write, so it may run its own scripts only, show nothing of elsewhere, talk to
  * nobody but its server (`connect-src 'self'` has its WebSocket as well), be shown in no frame, and its scripts turn no text
- * into markup but by the policy of the one who sanitises it. Images may be `data:` and `blob:`: agents send them in place.
+ * into markup but by the policy of the one who sanitises it, and start no worker of elsewhere. Images may be `data:` and `blob:`: agents send them in place.
  */
 static const char security[] =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
     "img-src 'self' blob: data:; media-src blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types dompurify\r\n"
+    "require-trusted-types-for 'script'; trusted-types dompurify signalbox\r\n"
     "Cross-Origin-Opener-Policy: same-origin\r\n"
     "Permissions-Policy: accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), "
     "microphone=(), midi=(), payment=(), usb=(), clipboard-write=(self)\r\n";

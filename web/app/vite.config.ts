@@ -28,6 +28,8 @@ export default defineConfig({
     assetsInlineLimit: 0, // the Content-Security-Policy has no data: for scripts and styles
   },
   server: {
-    proxy: Object.fromEntries(["/ws", "/v1", "/theme.json", "/healthz"].map((path) => [path, { target: server, ws: true, changeOrigin: true }])),
+    proxy: Object.fromEntries(["/v1", "/ws", "/theme.json", "/healthz"].map((path) => [path, {
+      target: server, ws: true, changeOrigin: true, headers: { Origin: server },
+    }])),
   },
 });

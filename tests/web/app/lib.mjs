@@ -20,12 +20,16 @@ const CLIENT = { '': 'index.ts', '/state': 'state.ts', '/preact': 'preact.ts' };
 const client = Object.fromEntries(
   Object.entries(CLIENT).map(([entry, file]) => [`signalbox-client${entry}`, path.join(root, 'web/client/src', file)]),
 );
-// What is written for React.
-const react = { react: 'preact/compat', 'react-dom': 'preact/compat', 'react/jsx-runtime': 'preact/jsx-runtime' };
-// Both halves have one Preact, as in vite.config.ts.
-const onePreact = {
-  name: 'one-preact',
-  setup: ({ onResolve }) => onResolve({ filter: /^preact(\/.*)?$/ }, ({ path: name }) => ({ path: resolve(name).replace(/\.js$/, '.mjs') })),
+// As in vite.config.ts: both halves have one Preact, which stands for React where a package wants that. A worker has no address here.
+const asVite = {
+  name: 'as-vite',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^(preact|react|react-dom)(\/.*)?$/ }, ({ path: name }) => ({
+      path: resolve(name.replace(/^react(-dom)?$/, 'preact/compat').replace(/^react\//, 'preact/')).replace(/\.js$/, '.mjs'),
+    }));
+    onResolve({ filter: /\?worker&url$/ }, ({ path: name }) => ({ path: name, namespace: 'worker' }));
+    onLoad({ filter: /./, namespace: 'worker' }, () => ({ contents: 'export default "about:blank";' }));
+  },
 };
 
 /**
@@ -42,7 +46,7 @@ export async function load(...names) {
     stdin: { contents: lines.join('\n'), resolveDir: sources, loader: 'ts' },
     bundle: true, write: false, format: 'esm', platform: 'browser', target: 'node18', charset: 'utf8',
     jsx: 'automatic', jsxImportSource: 'preact', tsconfigRaw: { compilerOptions: { useDefineForClassFields: true } },
-    alias: { ...client, ...react }, plugins: [onePreact], logLevel: 'silent', sourcemap: 'inline',
+    alias: client, plugins: [asVite], logLevel: 'silent', sourcemap: 'inline',
     define: { 'import.meta.env.DEV': 'false', 'import.meta.env.PROD': 'true', 'process.env.NODE_ENV': '"production"' },
     loader: { '.css': 'empty', '.svg': 'text' },
   });

@@ -1,3 +1,7 @@
+// First the styles that everything else refines.
+import "./ui/tokens.css";
+import "./ui/base.css";
+import "./ui/controls.css";
 import { render } from "preact";
 import { SignalboxClient } from "signalbox-client";
 import { SignalboxProvider } from "signalbox-client/preact";
@@ -7,8 +11,6 @@ import { Shell } from "./shell/shell";
 import { keepTheme } from "./shell/theme";
 import { keepHeight } from "./shell/viewport";
 import { reportRefusal } from "./ui/toast";
-import "./ui/tokens.css";
-import "./ui/base.css";
 
 const client = new SignalboxClient({ storage: sessionStorage }).start();
 keepTheme(client);

@@ -1,5 +1,7 @@
 // The page's side of highlighting: what was asked for is remembered, and a highlighter that hangs is replaced.
+import { workerAddress } from "../trusted";
 import type { HighlightAnswer, HighlightRequest } from "./highlight.worker";
+import address from "./highlight.worker?worker&url";
 
 /** More than this stays plain: so many coloured pieces would cost the page more than they tell. UTF-16 units. */
 export const MOST_HIGHLIGHTED = 60_000;
@@ -52,7 +54,7 @@ function next(): void {
 }
 
 function start(): Worker {
-  const made = new Worker(new URL("./highlight.worker.ts", import.meta.url), { type: "module" });
+  const made = new Worker(workerAddress(address), { type: "module" });
   made.addEventListener("message", ({ data }: MessageEvent<HighlightAnswer>) => {
     if (data.id === current?.request.id) {
       finish(data.pieces);

@@ -15,7 +15,7 @@ export function canStart(agent: Agent, now: number): boolean {
 export function agentNotes(agent: Agent, now: number, clock: (at: number) => string): AgentNote[] {
   const notes: AgentNote[] = [];
   if (!agent.available) {
-    notes.push({ kind: "plain", text: agent.reason ? `Not installed: ${agent.reason}` : "Not installed on the server." });
+    notes.push({ kind: "plain", text: agent.reason ? `Not available: ${agent.reason}` : "Not available on the server." });
     return notes;
   }
   if (agent.state === "open") {

@@ -132,7 +132,7 @@ function Group({ group: { id, title, sessions }, current, asks, now, agentTitle,
             <ChevronRightIcon size={12} /> {title} <span class="session-group__count">{sessions.length}</span>
           </button>
         ) : (
-          <>{title}{id === "waiting" && <span class="badge badge--warn">{sessions.length}</span>}</>
+          <>{title} <span class="session-group__count">{id === "waiting" || id === "running" ? sessions.length : ""}</span></>
         )}
       </h2>
       {isOpen && (

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { useClient, useConnection, usePermissions, useSessions } from "signalbox-client/preact";
+import { useConnection, usePermissions, useSessions } from "signalbox-client/preact";
 import { PendingPage } from "../permissions/pending-page";
 import { RulesPage } from "../permissions/rules-page";
 import { NewSessionPage } from "../sessions/new-session-page";
@@ -20,7 +20,6 @@ import { SettingsPage } from "./settings-page";
 import { Sidebar, TabBar } from "./sidebar";
 import { useTheme } from "./theme";
 import { NotHere, Welcome } from "./welcome";
-import "../ui/controls.css";
 import "./shell.css";
 
 /** The frame around everything: the list at the side, the page that the address names, what is wrong with the connection. */
@@ -123,7 +122,6 @@ function useFocusOnArrival(route: Route, main: { current: HTMLElement | null }):
 }
 
 function useKeys(help: () => void): void {
-  const client = useClient();
   const move = (by: 1 | -1) => {
     const rows = [...document.querySelectorAll<HTMLElement>("[data-testid=session-row]")];
     const at = rows.findIndex((row) => row === document.activeElement);
@@ -153,12 +151,5 @@ function useKeys(help: () => void): void {
     "g r": () => go({ name: "rules" }),
     "g ,": () => go({ name: "settings" }),
     "?": help,
-    r: () => {
-      if (client.connection.get().name !== "offline") {
-        return false;
-      }
-      client.retryNow();
-      return true;
-    },
   });
 }
