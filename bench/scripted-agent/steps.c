@@ -395,6 +395,18 @@ static enum progress repeat(struct turn *t, json_object *value, json_object *ste
                                                              : turn_bad(t, "repeat: too deep");
 }
 
+// What a process that plays many agents must not do for one of them.
+static bool is_of_process(const char *name)
+{
+    static const char *const steps[] = {"exit", "kill", "spawn", "strain", "splitWrites"};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (strcmp(steps[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum progress steps_play(struct turn *t, json_object *step, int64_t now)
 {
     static const struct {
@@ -438,6 +450,9 @@ enum progress steps_play(struct turn *t, json_object *step, int64_t now)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         json_object *value;
         if (json_object_object_get_ex(step, kinds[i].name, &value)) {
+            if (t->session->agent->options->host != NULL && is_of_process(kinds[i].name)) {
+                return turn_bad(t, "a step for an agent with a process of its own");
+            }
             return kinds[i].play(t, value, step, now);
         }
     }

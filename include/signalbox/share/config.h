@@ -56,7 +56,8 @@
     X(BOOL, behind_tls, "behind-tls", "false", 0, 0, RELOAD,                                       \
       "Set when a reverse proxy serves Signalbox over TLS: cookies are marked Secure.")            \
     X(PATH, theme_file, "theme-file", "", 0, 0, RELOAD,                                            \
-      "A JSON object that is served as /theme.json. Changes reach every browser at once.")         \
+      "A JSON object with the page's colours and name, served as /theme.json "                     \
+      "(docs/operation.md says what may be in it). Changes reach every browser at once.")          \
     X(LEVEL, log_level, "log-level", "info", 0, 0, RELOAD,                                         \
       "What is logged: debug, info, warn or error.")                                               \
     X(DURABILITY, durability, "durability", "process", 0, 0, RESTART,                              \
