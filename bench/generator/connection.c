@@ -218,8 +218,8 @@ static size_t take_answer(struct connection *c, const char *data, size_t length)
         lost(c, 0, why);
         return 0;
     }
-    bool accepted =
-        strcasestr(head, "\r\nsec-websocket-accept:") != NULL && strstr(head, HANDSHAKE_ACCEPT) != NULL;
+    bool accepted = strcasestr(head, "\r\nsec-websocket-accept:") != NULL &&
+                    strstr(head, HANDSHAKE_ACCEPT) != NULL;
     free(head);
     if (!accepted) {
         lost(c, 0, "a wrong Sec-WebSocket-Accept");
@@ -321,17 +321,18 @@ static bool bind_source(int fd, uint32_t source)
            bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
 }
 
-static void queue_upgrade(struct connection *c, const struct target *target, const char *client)
+static void queue_upgrade(struct connection *c, const struct target *target, const char *path,
+                          const char *client)
 {
     char *request = NULL;
-    int length =
-        asprintf(&request,
-                 "GET /ws%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-                 "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s\r\n",
-                 client != NULL ? "?client=" : "", client != NULL ? client : "", target->host, HANDSHAKE_KEY,
-                 target->token != NULL ? "Authorization: Bearer " : "",
-                 target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
+    int length = asprintf(
+        &request,
+        "GET %s%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
+        "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s\r\n",
+        path != NULL ? path : "/ws", client != NULL ? "?client=" : "", client != NULL ? client : "",
+        target->host, HANDSHAKE_KEY, target->token != NULL ? "Authorization: Bearer " : "",
+        target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
     if (length < 0) {
         die("out of memory");
     }
@@ -360,7 +361,8 @@ bool connection_connect(struct connection *c, const struct target *target,
     c->generation++;
     c->paused = false;
     c->interest = EPOLLIN | EPOLLOUT;
-    queue_upgrade(c, target, options->client); // goes out when the socket can be written
+    queue_upgrade(c, target, options->path,
+                  options->client); // goes out when the socket can be written
     struct epoll_event event = {.events = c->interest, .data.ptr = &c->source};
     if (epoll_ctl(c->loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         die("epoll_ctl: %s", strerror(errno));

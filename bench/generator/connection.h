@@ -54,6 +54,7 @@ struct connect_options {
     uint32_t source;    // an address of 127.0.0.0/8 in host order, 0 for any
     int receive_buffer; // bytes, 0 for the system's
     int segment;        // TCP's maximum segment size, 0 for the system's
+    const char *path;   // NULL: /ws
     const char *client; // the id that it keeps over its connections, NULL for none
 };
 

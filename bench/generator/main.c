@@ -105,6 +105,7 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 static const struct option table[] = {
     {"server", required_argument, NULL, 'S'},
     {"peer", required_argument, NULL, 'R'},
+    {"plain", no_argument, NULL, 'L'},
     {"url", required_argument, NULL, 'U'},
     {"token", required_argument, NULL, 'T'},
     {"agent", required_argument, NULL, 'A'},
@@ -150,7 +151,8 @@ static void usage(FILE *to)
         "  --set KEY=VALUE     an option for it; may be repeated\n"
         "  --keep FOLDER       its data and log stay here; by default in a folder that is removed\n"
         "  --peer PROGRAM      another server that is started and measured instead: signalbox-floor, or\n"
-        "                      a `start` of bench/peers\n"
+        "                      a `start` of bench/peers; with\n"
+        "  --plain             one that only sends on what this program publishes (breadth)\n"
         "  --url URL           a running server instead, http://ADDRESS:PORT; with\n"
         "  --token TOKEN, --agent NAME (scripted), --workspace FOLDER\n"
         "  --watchers N --sessions N          connections, spread over the sessions\n"
@@ -252,6 +254,9 @@ static void take_option(struct options *o, int option, const char *name, const c
         break;
     case 'R':
         o->peer = optarg;
+        break;
+    case 'L':
+        o->plain = true;
         break;
     case 'U':
         o->url = optarg;

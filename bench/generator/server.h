@@ -40,16 +40,18 @@ struct sample {
 };
 
 struct server_options {
-    const char *program;         // NULL: signalbox beside this program
-    const char *peer;            // the program of another server that is started instead; NULL: none
-    const char *const *settings; // KEY=VALUE, NULL at the end: the scenario's, of which a peer knows nothing
-    const char *const *more;     // the user's
-    const char *keep;            // NULL: a temporary folder that goes with the server
+    const char *program; // NULL: signalbox beside this program
+    const char *peer;    // the program of another server that is started instead; NULL: none
+    const char *const
+        *settings; // KEY=VALUE, NULL at the end: the scenario's, of which a peer knows nothing
+    const char *const *more; // the user's
+    const char *keep;        // NULL: a temporary folder that goes with the server
 };
 
-// Starts the server, and before it the process that plays agents. A peer is called as `PEER FOLDER KEY=VALUE...`, says
-// on stderr, as the server does, `msg="ready to serve" address=http://...`, ends by SIGTERM with status 0, and finds
-// agents on the socket FOLDER/agents (bench/scripted-agent/host.h). Ends the program when the server does not start.
+// Starts the server, and before it the process that plays agents. A peer is called as `PEER FOLDER
+// KEY=VALUE...`, says on stderr, as the server does, `msg="ready to serve" address=http://...`,
+// ends by SIGTERM, and finds agents on the socket FOLDER/agents (bench/scripted-agent/host.h). Ends
+// the program when the server does not start.
 void server_start(struct server *s, const struct server_options *o);
 // `signalbox-floor` is `floor`, `peers/fastify/start` is `fastify`.
 void server_peer_name(const char *path, char *name, size_t size);

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "world.h"
 
+#include "plain.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +36,11 @@ static void start(struct watcher *w)
     struct connect_options options = {.source = w->source,
                                       .receive_buffer = w->small ? SLOW_BUFFER : 0,
                                       .segment = w->small ? SLOW_SEGMENT : 0};
+    char path[96];
+    if (world->options->plain) {
+        plain_watch_path(w->session, path, sizeof path);
+        options.path = path;
+    }
     w->state = WATCHER_OPENING;
     world->opening++;
     if (!connection_connect(&w->connection, &world->target, &options)) {
@@ -266,6 +273,9 @@ static void opened(struct connection *c)
     struct watcher *w = (struct watcher *)c;
     w->state = WATCHER_SUBSCRIBING;
     w->retries = 0;
+    if (watcher_world(w)->options->plain) {
+        live(w, clock_us()); // who is connected watches
+    }
     opening_ends(w);
 }
 

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "world.h"
 
+#include "plain.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -239,6 +241,12 @@ void world_open(struct world *w, const struct options *o, const char *const *set
 {
     world_begin(w, o, settings);
     connection_init(&w->control, &w->loop, &control_events);
+    w->session_count = (size_t)o->sessions;
+    w->sessions = take(NULL, w->session_count * sizeof *w->sessions);
+    if (o->plain) {
+        plain_open(w);
+        return;
+    }
     struct connect_options plain = {0};
     if (!connection_connect(&w->control, &w->target, &plain)) {
         die("%s: %s", w->server.address, strerror(errno));
@@ -246,8 +254,6 @@ void world_open(struct world *w, const struct options *o, const char *const *set
     if (!world_wait(w, is_open, START_SECONDS, "the control connection")) {
         die("%s does not answer", w->server.address);
     }
-    w->session_count = (size_t)o->sessions;
-    w->sessions = take(NULL, w->session_count * sizeof *w->sessions);
     create_sessions(w);
 }
 
@@ -257,6 +263,9 @@ void world_close(struct world *w)
         connection_drop(&w->watchers[i].connection, false);
     }
     connection_drop(&w->control, false);
+    if (w->options->plain) {
+        plain_close(w);
+    }
     loop_close(&w->loop);
     if (!server_stop(&w->server)) {
         world_problem(w, "the server did not end in order");
@@ -302,6 +311,10 @@ int64_t world_offer(struct world *w, double seconds)
     // The last one is prompted, and the server has started its turn, before the first chunk is due.
     int64_t begin = clock_us() + LEAD_US + LEAD_SESSION_US * (int64_t)w->session_count;
     long long chunks = (long long)(seconds * (double)o->rate);
+    if (o->plain) {
+        plain_offer(w, begin, seconds);
+        return begin;
+    }
     for (size_t i = 0; i < w->session_count; i++) {
         char steps[192];
         double offset = 1e6 * (double)i / (double)w->session_count / (double)o->rate;

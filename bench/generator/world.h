@@ -11,16 +11,17 @@
 struct options {
     const char *server; // the program's path; NULL: beside this one
     const char *peer;   // a program that is measured instead, see server.h
+    bool plain;         // the peer only sends on what is published, see plain.h
     const char *url;    // of a running server instead
     const char *token;
     const char *agent; // its name in that server's configuration
-    bool hosted;          // one process plays the agents of a server that is started here
+    bool hosted;       // one process plays the agents of a server that is started here
     const char *workspace;
     const char *const *settings; // KEY=VALUE for the server, NULL at the end
     const char *keep;            // a folder for data and log that is left behind
     long watchers, sessions, rate, size, addresses, handshakes, stalled, joins, rounds, deltas,
         tools, churn, gap, permissions, kills, hostile;
-    const char *kinds; // of hostile agents, with commas between; NULL: all
+    const char *kinds;  // of hostile agents, with commas between; NULL: all
     const char *pauses; // SIGNALBOX_PAUSES of the server
     double seconds, warmup, stall;
     uint32_t seed;
@@ -76,7 +77,7 @@ struct watcher {
     uint64_t bytes; // of messages since it was opened
     uint64_t events;
     uint64_t folded; // of them: those that stand for more than themselves
-    int64_t opened; // when it subscribed, and when it was live
+    int64_t opened;  // when it subscribed, and when it was live
     int64_t lived;
     long retries;
     long plan; // for the hooks
@@ -100,7 +101,8 @@ struct world {
     size_t commands;
     long answers; // of commands, still to come
     const struct watcher_hooks *hooks;
-    // Commands of the scenario's own: the text of an ack or nack, by the number that world_other gave.
+    // Commands of the scenario's own: the text of an ack or nack, by the number that world_other
+    // gave.
     void (*answered)(struct world *w, size_t number, bool done, const struct scan *answer);
     // Of chunks whose stamp is in the window:
     struct histogram latency;
@@ -136,8 +138,9 @@ size_t world_other(struct world *w, const char *type, json_object *o);
 // Allows the permission request that the session's record has learned of.
 void world_answer(struct world *w, struct session *s);
 
-// Prompts every session with `seconds` of stamped chunks at the options' rate. Chunk k of session i is due at the moment
-// that is returned + (k + i / sessions) / rate, whatever happens: the same on every side of a comparison.
+// Prompts every session with `seconds` of stamped chunks at the options' rate. Chunk k of session i
+// is due at the moment that is returned + (k + i / sessions) / rate, whatever happens: the same on
+// every side of a comparison.
 int64_t world_offer(struct world *w, double seconds);
 
 bool world_idle(void *world);     // every session's agent has done its prompts

@@ -5,6 +5,7 @@ import "./ui/controls.css";
 import { render } from "preact";
 import { SignalboxClient } from "signalbox-client";
 import { SignalboxProvider } from "signalbox-client/preact";
+import { openDesks } from "./composer/desk";
 import { keepNotifying } from "./shell/notifier";
 import { Shell } from "./shell/shell";
 import { keepTheme } from "./shell/theme";
@@ -15,7 +16,8 @@ const client = new SignalboxClient({ storage: sessionStorage }).start();
 keepTheme(client);
 keepHeight();
 keepNotifying(client);
-for (const command of client.outbox.get()) {
+openDesks(client);
+for (const command of client.outbox.get().filter(({ type }) => type !== "prompt")) {
   reportRefusal("What was to be sent before the page was loaded again was not done", command); // nobody else holds it
 }
 

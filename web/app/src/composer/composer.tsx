@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionView, WatchedSession } from "signalbox-client";
 import { useClient, useConnection, useStore } from "signalbox-client/preact";
+import { useAgentTitle } from "../permissions/agent-title";
 import { VisibleText } from "../permissions/visible-text";
 import { hrefOf } from "../shell/router";
 import { CloseIcon, PaperclipIcon, PlayIcon, SendIcon, StopIcon } from "../ui/icons";
@@ -35,6 +36,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
   const me = useStore(client.server, (server) => server?.user ?? null);
   const isTouch = useMedia("(pointer: coarse) and (hover: none)");
   const section = useRef<HTMLElement>(null);
+  const agent = useAgentTitle(state.agent);
   const { version, attachments, note, cancelling } = useStore(desk);
   const turnId = state.turn?.turnId ?? null;
   const [isDropping, setDropping] = useState(false);
@@ -57,7 +59,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
       <form class="composer__box" onSubmit={(event) => { event.preventDefault(); send(); }}>
         <AttachmentList sessionId={sessionId} attachments={attachments} desk={desk} />
         <PromptField
-          desk={desk} version={version} commands={state.commands} prompts={() => ownPrompts(state, me)} placeholder={placeholderOf(state)}
+          desk={desk} version={version} commands={state.commands} prompts={() => ownPrompts(state, me)} placeholder={placeholderOf({ ...state, agent })}
           isTouch={isTouch} onSend={send} onFiles={(files) => desk.attach(files)}
         />
         <div class="composer__bar">
@@ -116,7 +118,7 @@ function Notices({ state, desk, note }: { state: SessionView["state"]; desk: Des
   const client = useClient();
   const health = useStore(client.storeHealth);
   const paused = isPaused(state);
-  const agent = agentNotice(state);
+  const agent = agentNotice({ ...state, agent: useAgentTitle(state.agent) });
   return (
     <>
       {note && (
@@ -136,7 +138,7 @@ function Notices({ state, desk, note }: { state: SessionView["state"]; desk: Des
         <div class="composer__notice" data-tone="warn" role="status"><p>The server cannot record anything at the moment{health.reason ? <>: <VisibleText text={health.reason} /></> : ""}. What you send waits.</p></div>
       )}
       {agent && (
-        <div class="composer__notice" data-tone={agent.tone} role="status" data-testid="agent-notice"><p><VisibleText text={agent.words} /></p></div>
+        <div class="composer__notice" role="status" data-testid="agent-notice"><p><VisibleText text={agent} /></p></div>
       )}
     </>
   );

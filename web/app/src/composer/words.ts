@@ -7,18 +7,14 @@ export const isPaused = ({ queue, turn, phase }: Pick<SessionState, "queue" | "t
 
 const withDot = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
-/** What is the matter with the agent, and what the next prompt does about it; null: nothing. */
-export function agentNotice({ phase, detail, agent }: Pick<SessionState, "phase" | "detail" | "agent">): { tone: "quiet" | "bad"; words: string } | null {
+/** What the next prompt does where no agent runs; null: one does. Why none does stands above the conversation (`detail`). */
+export function agentNotice({ phase, agent }: Pick<SessionState, "phase" | "agent">): string | null {
   const name = agent ?? "The agent";
   switch (phase) {
     case "stopped":
-      return { tone: "quiet", words: `${name} is not running${detail ? `: ${withDot(detail)}` : "."} Your next prompt starts it again.` };
+      return `${name} is not running. Your next prompt starts it again.`;
     case "failed":
-      return { tone: "bad", words: `${name} has failed${detail ? `: ${withDot(detail)}` : "."} Your next prompt tries to start it again.` };
-    case "starting":
-      return { tone: "quiet", words: detail ? `${name} is starting: ${withDot(detail)}` : `${name} is starting…` };
-    case "running":
-      return detail ? { tone: "quiet", words: withDot(detail) } : null;
+      return `${name} has failed. Your next prompt tries to start it again.`;
     default:
       return null;
   }

@@ -2,10 +2,12 @@ import { useEffect, useState } from "preact/hooks";
 import { HttpError } from "signalbox-client";
 import type { AuditEntry } from "signalbox-client";
 import { useClient, useSessions } from "signalbox-client/preact";
+import { useNames } from "../sessions/names";
 import { hrefOf } from "../shell/router";
 import { clock, useNow } from "../ui/time";
 import { auditAction, auditBy, policyOf, questionOf, ruleWhat } from "./words";
 import type { Phrase } from "./words";
+import { visibleText } from "./visible";
 import { Phrases, VisibleText } from "./visible-text";
 import "./audit-list.css";
 
@@ -21,6 +23,7 @@ export function AuditList({ sessionId }: { sessionId?: string }) {
   const [problem, setProblem] = useState<string | null>(null);
   const [isLoading, setLoading] = useState(false);
   const sessions = useSessions();
+  const names = useNames();
   const query = { session: session || undefined, outcome: outcome || undefined, order: "desc", limit: PAGE };
 
   const read = async (after: string | undefined, isWanted: () => boolean) => {
@@ -62,7 +65,7 @@ export function AuditList({ sessionId }: { sessionId?: string }) {
             Session <select class="audit__select" value={session} onChange={(event) => setSession(event.currentTarget.value)}>
               <option value="">All of them</option>
               {[...sessions.items.values()].sort((a, b) => b.updatedAt - a.updatedAt).map((each) => (
-                <option key={each.sessionId} value={each.sessionId}>{each.title || each.sessionId}</option>
+                <option key={each.sessionId} value={each.sessionId}>{visibleText(each.title || names.get(each.sessionId) || each.sessionId)}</option>
               ))}
             </select>
           </label>
@@ -97,7 +100,8 @@ function Entry({ entry, isOfAll }: { entry: AuditEntry; isOfAll: boolean }) {
   const now = useNow(null);
   const sessions = useSessions();
   const by = auditBy(entry);
-  const name = entry.sessionId ? sessions.items.get(entry.sessionId)?.title || "a session" : null;
+  const names = useNames();
+  const name = entry.sessionId ? sessions.items.get(entry.sessionId)?.title || names.get(entry.sessionId) || "the session" : null;
   return (
     <li class="audit__entry" data-testid="audit-entry" data-number={entry.number} data-action={entry.action} data-outcome={entry.outcome ?? ""}>
       <time class="audit__time" dateTime={new Date(entry.at).toISOString()} title={new Date(entry.at).toLocaleString()}>{clock(entry.at, now)}</time>

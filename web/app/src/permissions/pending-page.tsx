@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { PermissionRequest, SessionSummary } from "signalbox-client";
 import { useClient, usePermissions, useSession, useSessions, useStore } from "signalbox-client/preact";
+import { useSessionName } from "../sessions/names";
+import { Page } from "../shell/page";
 import { hrefOf } from "../shell/router";
 import { InboxIcon } from "../ui/icons";
 import { clock, useNow } from "../ui/time";
@@ -24,7 +26,8 @@ export function PendingPage() {
   const { text, announce } = useAnnouncer();
   const { ended, dismiss } = useEndedAnywhere(items, me, announce);
   const groups = groupsOf(items.values());
-  const page = useRef<HTMLElement>(null);
+  const page = useRef<HTMLDivElement>(null);
+  const seen = useRef(new Set<string>());
   const order = groups.flatMap(({ requests }) => requests.map(({ requestId }) => requestId));
   const current = useCurrentCard(page, order);
   useEffect(() => {
@@ -38,16 +41,12 @@ export function PendingPage() {
     }
     seen.current = known;
   }, [items]);
-  const seen = useRef(new Set<string>());
 
+  const lead = items.size === 0 ? null : `${items.size === 1 ? "One request" : `${items.size} requests`}${groups.length > 1 ? ` in ${groups.length} sessions` : ""}`;
   return (
-    <main ref={page} class="pending-page" data-testid="pending-page" data-count={items.size}>
-      <Announcer text={text} />
-      <div class="pending-page__frame">
-        <header class="pending-page__head">
-          <h1>Waiting for you</h1>
-          {items.size > 0 && <p>{items.size === 1 ? "One request" : `${items.size} requests`}{groups.length > 1 && ` in ${groups.length} sessions`}</p>}
-        </header>
+    <Page title="Waiting for you" lead={lead} testId="pending-page">
+      <div ref={page} class="pending-page">
+        <Announcer text={text} />
         {ended.length > 0 && (
           <div class="pending-page__ended">
             {ended.map((each) => <EndedNote key={each.request.requestId} ended={each} onClose={() => dismiss(each.request.requestId)} />)}
@@ -65,7 +64,7 @@ export function PendingPage() {
           <Group key={sessionId} sessionId={sessionId} requests={requests} summary={sessions.items.get(sessionId) ?? null} current={current} announce={announce} />
         ))}
       </div>
-    </main>
+    </Page>
   );
 }
 
@@ -87,15 +86,14 @@ interface GroupProps {
 }
 
 function Group({ sessionId, requests, summary, current, announce }: GroupProps) {
-  const client = useClient();
   const now = useNow(30_000);
   const href = hrefOf({ name: "session", sessionId });
-  const name = summary?.title || "Untitled session";
+  const name = useSessionName(summary ?? { sessionId, title: "", head: 0 }) || "Untitled session";
   const place: CardPlace = { agent: summary?.agent ?? null, workspace: summary?.workspace ?? null, policy: summary?.policy ?? null, session: null };
   const since = requests[0]!.createdAt;
   return (
     <section class="pending-page__group" aria-label={visibleText(name)}>
-      <h2><a href={href}><VisibleText text={name} /></a><span>since {clock(since, now || client.now())}</span></h2>
+      <h2><a href={href}><VisibleText text={name} /></a><span>since {clock(since, now)}</span></h2>
       {requests.map((request) => {
         const props = { key: request.requestId, request, place, announce, isCurrent: request.requestId === current };
         // A change to a file can be judged by the change only, and that stands in the session.

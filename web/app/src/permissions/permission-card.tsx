@@ -1,8 +1,10 @@
 import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import type { AcpOption, PermissionAnswer, PermissionRequest, ToolItem } from "signalbox-client";
+import type { AcpOption, PermissionAnswer, PermissionRequest, SignalboxClient, ToolItem } from "signalbox-client";
 import { useClient, useConnection, useSecondsLeft, useStore } from "signalbox-client/preact";
 import { hotkeysAreOn } from "../ui/hotkeys";
+import { PencilIcon } from "../ui/icons";
+import { useAgentTitle } from "./agent-title";
 import { useAnswer } from "./answers";
 import type { Answer } from "./answers";
 import { answerOfKey, ARMED_AFTER_MS } from "./keys";
@@ -49,7 +51,7 @@ export function PermissionCard({ request, tool, place, isCurrent, aside, announc
   const isSending = answer.fields !== null;
   const canAnswer = isArmed && !isOver && !isSending;
 
-  useKeys({ request, card, isCurrent: isCurrent && !isOver && !isSending, give: answer.give });
+  useKeys({ client, request, card, isCurrent: isCurrent && !isOver && !isSending, give: answer.give });
   useWarnings(isCurrent ? left : null, announce);
 
   return (
@@ -86,11 +88,12 @@ export function PermissionCard({ request, tool, place, isCurrent, aside, announc
 }
 
 function Where({ place, request }: { place: CardPlace; request: PermissionRequest }) {
+  const agent = useAgentTitle(place.agent);
   return (
     <p class="permission-card__where">
-      {place.agent && <><b><VisibleText text={place.agent} /></b> asks{place.session ? " in " : ""}</>}
+      {agent && <><b><VisibleText text={agent} /></b> asks{place.session ? " in " : ""}</>}
       {place.session && <a href={place.session.href}><VisibleText text={place.session.name} /></a>}
-      {place.workspace && <> {place.agent || place.session ? "· " : ""}<span class="permission-card__path"><VisibleText text={place.workspace} /></span></>}
+      {place.workspace && <> {agent || place.session ? "· " : ""}<span class="permission-card__path"><VisibleText text={place.workspace} /></span></>}
       <span class="permission-card__why"> · {whyAsked(place.policy, request)}</span>
     </p>
   );
@@ -159,7 +162,9 @@ function Options({ request, isDisabled, showKeys, onAnswer }: {
     <div class="permission-card__options" role="group" aria-label="Answers">
       <div class="permission-card__yes">{options.filter(({ kind }) => !isRejection(kind)).map(button)}</div>
       <div class="permission-card__no">
-        <button type="button" class="permission-card__quiet" disabled={isDisabled} onClick={() => setNoting(true)}>Reject with a note</button>
+        <button type="button" class="permission-card__quiet permission-card__note-button" title="Reject with a note" disabled={isDisabled} onClick={() => setNoting(true)}>
+          <PencilIcon /><span class="permission-card__note-words">Reject with a note</span>
+        </button>
         {options.filter(({ kind }) => isRejection(kind)).map(button)}
         {!no && (
           <button type="button" class="permission-option" disabled={isDisabled} data-testid="permission-option" data-option-id="" data-kind="reject"
@@ -250,7 +255,8 @@ function useArmed(card: RefObject<HTMLElement>): boolean {
 
 const shownAt = new WeakMap<HTMLElement, number>();
 
-function useKeys({ request, card, isCurrent, give }: {
+function useKeys({ client, request, card, isCurrent, give }: {
+  client: SignalboxClient;
   request: PermissionRequest; card: RefObject<HTMLElement>; isCurrent: boolean; give(fields: PermissionAnswer): void;
 }): void {
   useEffect(() => {
@@ -259,7 +265,8 @@ function useKeys({ request, card, isCurrent, give }: {
     }
     const pressed = (event: KeyboardEvent) => {
       const shown = card.current && document.visibilityState === "visible" ? shownAt.get(card.current) : undefined;
-      if (!hotkeysAreOn() && !card.current?.contains(event.target as Node)) {
+      // Offline, `r` means another try to the page; and who has turned single keys off has meant these, too.
+      if ((!hotkeysAreOn() || client.connection.get().name !== "live") && !card.current?.contains(event.target as Node)) {
         return;
       }
       const shownForMs = shown === undefined ? 0 : performance.now() - shown;

@@ -17,12 +17,12 @@ export function PermissionSubject({ request: given, tool, workspace }: Props) {
   const { request, rest, fetchWhole, isFetching, problem } = useWhole(given);
   const diffs = diffsOf(request, tool);
   const said = [tool?.toolIntent, request.description].find((text) => text && text.trim() !== request.command.trim());
-  const paths = (request.locations ?? []).filter(({ path }) => path && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
+  const paths = (request.locations ?? []).filter(({ path }) => path && path !== workspace && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
   const warnings = warningsOf(request, workspace);
   return (
     <>
       {said && <p class="permission-card__said"><VisibleText text={said} /></p>}
-      <pre class="permission-card__command" tabIndex={0} aria-label="What exactly" data-kind={request.kind} dir="ltr">
+      <pre class="permission-card__command" tabIndex={0} aria-label="What exactly" data-kind={request.kind} data-slim={diffs.length > 0} dir="ltr">
         <code><VisibleText text={request.command} /></code>
       </pre>
       {warnings.map((warning) => <p key={warning} class="permission-card__warning">{warning}</p>)}
@@ -34,7 +34,7 @@ export function PermissionSubject({ request: given, tool, workspace }: Props) {
         </p>
       )}
       {typeof request.planContent === "string" && <div class="permission-card__plan" tabIndex={0}><VisibleText text={request.planContent} /></div>}
-      {diffs.map((diff, at) => <Change key={at} {...diff} />)}
+      {diffs.map((diff, at) => <Change key={at} {...diff} path={insideWorkspace(diff.path, workspace) ?? diff.path} />)}
       {paths.length > 0 && (
         <ul class="permission-card__paths">
           {paths.map(({ path, line }) => (

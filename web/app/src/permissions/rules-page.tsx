@@ -2,6 +2,8 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { HttpError } from "signalbox-client";
 import type { Rule } from "signalbox-client";
 import { useClient, useConnection, useSessions } from "signalbox-client/preact";
+import { useNames } from "../sessions/names";
+import { Page } from "../shell/page";
 import { hrefOf } from "../shell/router";
 import { RefreshIcon, ShieldCheckIcon } from "../ui/icons";
 import { ago, clock, useNow } from "../ui/time";
@@ -18,24 +20,24 @@ const PAGE = 100;
 export function RulesPage() {
   const [tab, setTab] = useState<"rules" | "audit">("rules");
   const { text, announce } = useAnnouncer();
+  const tabs = (
+    <span class="segmented" role="radiogroup" aria-label="Shown">
+      {(["rules", "audit"] as const).map((each) => (
+        <label key={each} class="segmented__item">
+          <input type="radio" name="rules-tab" checked={tab === each} onChange={() => setTab(each)} data-testid={`tab-${each}`} />
+          <span>{each === "rules" ? "Rules" : "Decisions"}</span>
+        </label>
+      ))}
+    </span>
+  );
   return (
-    <main class="rules-page" data-testid="rules-page">
-      <Announcer text={text} />
-      <div class="rules-page__frame">
-        <header class="rules-page__head">
-          <h1>Rules</h1>
-          <div class="segmented" role="radiogroup" aria-label="Shown">
-            {(["rules", "audit"] as const).map((each) => (
-              <label key={each} class="segmented__item">
-                <input type="radio" name="rules-tab" checked={tab === each} onChange={() => setTab(each)} data-testid={`tab-${each}`} />
-                <span>{each === "rules" ? "Rules" : "Decisions"}</span>
-              </label>
-            ))}
-          </div>
-        </header>
+    <Page title="Rules" testId="rules-page">
+      <div class="rules-page">
+        <Announcer text={text} />
+        {tabs}
         {tab === "rules" ? <RuleList announce={announce} /> : <AuditList />}
       </div>
-    </main>
+    </Page>
   );
 }
 
@@ -103,7 +105,8 @@ function RuleRow({ rule, announce, onGone }: { rule: Rule; announce(text: string
   const [step, setStep] = useState<"idle" | "sure" | "revoking">("idle");
   const [problem, setProblem] = useState<string | null>(null);
   const row = useRef<HTMLLIElement>(null);
-  const name = rule.sessionId ? sessions.items.get(rule.sessionId)?.title || null : null;
+  const names = useNames();
+  const name = rule.sessionId ? sessions.items.get(rule.sessionId)?.title || names.get(rule.sessionId) || null : null;
   const what = ruleWhat(rule);
   const isOver = rule.expiresAt !== null && rule.expiresAt <= now;
   const revoke = async () => {

@@ -32,7 +32,7 @@ export function duration(seconds: number): string {
   }
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) {
-    return `${minutes}:${String(seconds % 60).padStart(2, "0")} min`;
+    return `${minutes}:${String(seconds % 60).padStart(2, "0")}`;
   }
   const hours = Math.floor(minutes / 60);
   if (hours < 48) {
@@ -55,10 +55,10 @@ export function warningBetween(before: number | null, now: number | null): strin
 
 // ---- who answered ----
 
-/** Who or what, as the end of "allowed by ...". `me` is the user's own name. */
+/** Who or what, as the end of "allowed by ...". `me` is the user's own name; `local` is everybody, where nobody logs in. */
 export function byWhom(by: By | undefined, me: string | null): string {
   if (by?.user !== undefined) {
-    return by.user === me ? "you, in another window" : by.user;
+    return by.user !== me ? by.user : `${me === "local" ? me : `you (${me})`}, in another window`;
   }
   if (by?.rule !== undefined) {
     return "a rule";

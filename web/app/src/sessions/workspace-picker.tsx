@@ -1,5 +1,5 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
-import { HttpError } from "signalbox-client";
+import type { FolderList } from "signalbox-client";
 import { useClient } from "signalbox-client/preact";
 import { ClockIcon, FolderIcon } from "../ui/icons";
 import { baseName, onOneLine } from "../ui/text";
@@ -25,6 +25,7 @@ interface Choice {
 }
 
 const MOST = 60;
+const TYPING_MS = 80;
 
 /** A path that is typed, with what there is to choose: roots, recent workspaces, the folders below what is typed. */
 export function WorkspacePicker({ value, onInput, roots, recent, describedBy, isInvalid }: PickerProps) {
@@ -111,42 +112,33 @@ function choicesOf(value: string, roots: readonly string[], recent: readonly str
   return [...folders, ...shownRecent, ...shownRoots].slice(0, MOST);
 }
 
-interface FolderList {
-  folders: { name: string; path?: string }[];
-}
-
-/** The folders that begin as what is typed, where the server lists them. */
+/** The folders that begin as what is typed. */
 function useFolders(value: string, roots: readonly string[], isWanted: boolean): readonly Choice[] {
   const client = useClient();
   const { folder, begin } = typedPath(value);
   const isListed = isWanted && folder !== "" && isUnder(folder, roots);
-  const [found, setFound] = useState<{ folder: string; names: string[] }>({ folder: "", names: [] });
-  const [isThere, setThere] = useState(true); // an older server has no such list
+  const [found, setFound] = useState<{ folder: string; folders: FolderList["folders"] }>({ folder: "", folders: [] });
+  const isWaiting = isListed && found.folder !== folder;
   useEffect(() => {
-    if (!isListed || !isThere || found.folder === folder) {
+    if (!isWaiting) {
       return undefined;
     }
-    const stop = new AbortController();
+    let isLeft = false;
     const timer = setTimeout(async () => {
-      try {
-        const answer = await client.http.json<FolderList>("GET", "/v1/folders", { query: { path: folder }, signal: stop.signal });
-        setFound({ folder, names: answer.folders.map(({ name }) => name) });
-      } catch (error) {
-        if (error instanceof HttpError && error.status === 404 && error.code !== "not_found") {
-          setThere(false);
-        } else if (!stop.signal.aborted) {
-          setFound({ folder, names: [] }); // not there, or not ours: that is said when the session is made
-        }
+      // What is not there, or not ours, is said when the session is made.
+      const { folders } = await client.http.folders(folder).catch(() => ({ folders: [] }));
+      if (!isLeft) {
+        setFound({ folder, folders });
       }
-    }, 80);
+    }, TYPING_MS);
     return () => {
+      isLeft = true;
       clearTimeout(timer);
-      stop.abort();
     };
-  }, [client, folder, isListed, isThere, found.folder]);
-  if (!isListed || found.folder !== folder) {
+  }, [client, folder, isWaiting]);
+  if (!isListed || isWaiting) {
     return [];
   }
-  const shown = found.names.filter((name) => name.toLowerCase().startsWith(begin.toLowerCase()) && (begin.startsWith(".") || !name.startsWith(".")));
-  return shown.slice(0, MOST).map((name): Choice => ({ kind: "folder", path: joined(folder, name), label: onOneLine(name), hint: "" }));
+  const fits = ({ name, hidden }: FolderList["folders"][number]) => name.toLowerCase().startsWith(begin.toLowerCase()) && (!hidden || begin.startsWith("."));
+  return found.folders.filter(fits).slice(0, MOST).map(({ name }): Choice => ({ kind: "folder", path: joined(folder, name), label: onOneLine(name), hint: "" }));
 }

@@ -9,10 +9,13 @@ const SHORTCUTS: [string, string[]][] = [
   ["Everything that waits for an answer", ["g w"]],
   ["Sessions, rules, settings", ["g s", "g r", "g ,"]],
   ["Write a prompt", ["i"]],
+  ["Allow what is asked once, reject it", ["a", "r"]],
+  ["One of its options, as numbered", ["1", "2"]],
+  ["Stop what the agent does", ["Esc Esc"]],
   ["This help", ["?"]],
 ];
 
-/** The keys of the page, as a table. Those of a prompt that asks are shown on its buttons. */
+/** The keys of the page, as a table. */
 export function ShortcutTable() {
   return (
     <table class="shortcuts">

@@ -158,7 +158,7 @@ function CloseDialog({ sessionId, onClose }: { sessionId: string; onClose(): voi
   };
   return (
     <Dialog
-      title="Close this session?" onClose={onClose} testId="close-dialog"
+      title="Close this session?" onClose={onClose} testId="close-dialog" hasFocus
       actions={
         <>
           <button type="button" class="button" onClick={onClose}>Keep it open</button>

@@ -23,8 +23,8 @@ export function SettingsPage() {
   );
 }
 
-function Section({ title, children }: { title: string; children: ComponentChildren }) {
-  return <section class="settings-section"><h2>{title}</h2><div class="settings-section__body">{children}</div></section>;
+function Section({ title, children, className = "" }: { title: string; children: ComponentChildren; className?: string }) {
+  return <section class={`settings-section ${className}`}><h2>{title}</h2><div class="settings-section__body">{children}</div></section>;
 }
 
 const THEMES: [ThemeChoice, string, ComponentChildren][] = [["system", "System", <MonitorIcon />], ["light", "Light", <SunIcon />], ["dark", "Dark", <MoonIcon />]];
@@ -64,7 +64,7 @@ function Notifications() {
 function Keys() {
   const [isOn, setOn] = useState(hotkeysAreOn());
   return (
-    <Section title="Keyboard">
+    <Section title="Keyboard" className="settings-section--keys">
       <label class="settings-check">
         <input
           type="checkbox" checked={isOn}

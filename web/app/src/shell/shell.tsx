@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { useClient, useConnection, usePermissions, useSessions } from "signalbox-client/preact";
+import { useConnection, usePermissions, useSessions } from "signalbox-client/preact";
 import { PendingPage } from "../permissions/pending-page";
 import { RulesPage } from "../permissions/rules-page";
 import { NewSessionPage } from "../sessions/new-session-page";
@@ -122,7 +122,6 @@ function useFocusOnArrival(route: Route, main: { current: HTMLElement | null }):
 }
 
 function useKeys(help: () => void): void {
-  const client = useClient();
   const move = (by: 1 | -1) => {
     const rows = [...document.querySelectorAll<HTMLElement>("[data-testid=session-row]")];
     const at = rows.findIndex((row) => row === document.activeElement);
@@ -152,12 +151,5 @@ function useKeys(help: () => void): void {
     "g r": () => go({ name: "rules" }),
     "g ,": () => go({ name: "settings" }),
     "?": help,
-    r: () => {
-      if (client.connection.get().name !== "offline") {
-        return false;
-      }
-      client.retryNow();
-      return true;
-    },
   });
 }

@@ -14,8 +14,7 @@ export interface ThemeView {
   name: string;
 }
 
-const root = document.documentElement;
-const dark = matchMedia("(prefers-color-scheme: dark)");
+const systemIsDark = () => matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set<() => void>();
 let theme: ServerTheme = NO_THEME;
 let applied: string[] = [];
@@ -27,8 +26,9 @@ function storedChoice(): ThemeChoice {
 }
 
 function apply(): void {
+  const root = document.documentElement;
   const choice = view.choice;
-  const scheme = choice === "system" ? (dark.matches ? "dark" : "light") : choice;
+  const scheme = choice === "system" ? (systemIsDark().matches ? "dark" : "light") : choice;
   if (choice === "system") {
     delete root.dataset.theme;
   } else {
@@ -92,7 +92,7 @@ export function keepTheme(client: SignalboxClient): void {
       // The page looks as it does without one; it is asked for again with the next connection.
     }
   };
-  dark.addEventListener("change", apply);
+  systemIsDark().addEventListener("change", apply);
   addEventListener("storage", (event) => {
     if (event.key === null || event.key.endsWith(":theme")) {
       view = { ...view, choice: storedChoice() };

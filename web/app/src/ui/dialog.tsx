@@ -10,10 +10,12 @@ interface DialogProps {
   /** Buttons, the one that is most likely meant last. */
   actions?: ComponentChildren;
   testId?: string;
+  /** What is inside takes the focus (`autofocus`); else nothing does, and one reads. */
+  hasFocus?: boolean;
 }
 
 /** A modal dialog, open while it is there. Escape and a press beside it close it; the focus goes back to where it was. */
-export function Dialog({ title, onClose, children, actions, testId }: DialogProps) {
+export function Dialog({ title, onClose, children, actions, testId, hasFocus = false }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
@@ -28,7 +30,7 @@ export function Dialog({ title, onClose, children, actions, testId }: DialogProp
   }, []);
   return (
     <dialog
-      ref={dialog} class="dialog" aria-labelledby={heading} data-testid={testId}
+      ref={dialog} class="dialog" aria-labelledby={heading} data-testid={testId} autofocus={!hasFocus} tabIndex={-1}
       onCancel={(event) => {
         event.preventDefault();
         onClose();

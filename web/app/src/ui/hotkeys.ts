@@ -67,7 +67,8 @@ export function useHotkeys(bindings: { [name: string]: (event: KeyboardEvent) =>
         event.preventDefault();
       }
     };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
+    // Before whatever else listens: the second key of a pair is nobody else's.
+    addEventListener("keydown", pressed, { capture: true });
+    return () => removeEventListener("keydown", pressed, { capture: true });
   }, []);
 }
