@@ -55,10 +55,10 @@ export function warningBetween(before: number | null, now: number | null): strin
 
 // ---- who answered ----
 
-/** Who or what, as the end of "allowed by ...". `me` is the user's own name. */
+/** Who or what, as the end of "allowed by ...". `me` is the user's own name; `local` is everybody, where nobody logs in. */
 export function byWhom(by: By | undefined, me: string | null): string {
   if (by?.user !== undefined) {
-    return by.user === me ? "you, in another window" : by.user;
+    return by.user !== me ? by.user : `${me === "local" ? me : `you (${me})`}, in another window`;
   }
   if (by?.rule !== undefined) {
     return "a rule";
