@@ -30,7 +30,7 @@ async function open(server, options = {}) {
 /** All agent's text that the page has, as words. */
 async function textOf(page) {
   const items = await shown(page);
-  return items.filter(({ kind }) => kind === 'agent-text').map(({ parts, text }) => words(parts['agent-text'] ?? text)).join(' ');
+  return items.filter(({ kind }) => kind === 'agent-text').map(({ said }) => words(said)).join(' ');
 }
 
 async function assertSame(page, server, id) {
