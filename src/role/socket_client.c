@@ -170,7 +170,7 @@ void client_take(struct socket_thread *thread, struct client_take *take)
 
 void client_ready(struct client *client)
 {
-    if (client->ready_link || client->blocked || client->state == CLIENT_DEAD) {
+    if (client->ready_link || client->in_turn || client->blocked || client->state == CLIENT_DEAD) {
         return;
     }
     struct socket_thread *thread = client->thread;
