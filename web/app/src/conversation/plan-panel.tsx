@@ -1,13 +1,14 @@
 import type { SessionState } from "signalbox-client";
 import { useState } from "preact/hooks";
 import { CheckIcon, ChevronRightIcon } from "../ui/icons";
+import { WIDE } from "../ui/media";
 import { PlanIcon } from "./icons";
 import { oneLine, textOf } from "./visible";
 import "./plan.css";
 
 /** The agent's plan: where it is, and all its steps when it is opened. */
 export function PlanPanel({ state }: { state: SessionState }) {
-  const [isOpen, setOpen] = useState(true);
+  const [isOpen, setOpen] = useState(() => matchMedia(WIDE).matches);
   const entries = state.plan?.entries ?? [];
   if (entries.length === 0) {
     return null;
