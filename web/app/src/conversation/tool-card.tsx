@@ -169,7 +169,7 @@ function Body({ item: cut, command, isAgent }: { item: ToolItem; command: string
           <CopyButton text={() => command} label="Copy the command" />
         </div>
       )}
-      {hasMore && !diffs && <Folded id={`${item.key}/input`} name="Input" isOpenByItself={!command && pretty(rest).length < 600}><CodeBlock bare wrap code={pretty(rest)} language="json" /></Folded>}
+      {hasMore && !diffs && <Folded id={`${item.key}/input`} name="Input" isOpenByItself={!command && (field === null || Object.keys(rest).length > 1) && pretty(rest).length < 600}><CodeBlock bare wrap code={pretty(rest)} language="json" /></Folded>}
       {hasPlaces && (
         <ul class="tool-card__locations" aria-label="Files">
           {item.locations!.slice(0, 50).map((each, at) => (
