@@ -56,7 +56,7 @@ const ToolCard = memo(function ToolCard({ call }: { call: Call }) {
           <span class="tool-card__title">{title}</span>
           {about && <code class="tool-card__about">{about}</code>}
           <span class="tool-card__space" />
-          {diffs.length > 0 && <DiffStats diffs={diffs} />}
+          {diffs.length > 0 && !item.refs && <DiffStats diffs={diffs} />}
           <Status item={item} />
           <ChevronRightIcon class="chevron" />
         </button>
