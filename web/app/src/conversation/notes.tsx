@@ -74,6 +74,9 @@ export function SendingPrompt({ command }: { command: Command<any> }) {
       <header class="user-message__head">
         <span class="user-message__who">You</span>
         <span class="user-message__state" role="status">{said}</span>
+        {(state?.name === "queued" || state?.name === "waiting") && (
+          <button type="button" class="user-message__take-back" data-testid="take-back" onClick={() => command.withdraw()}>Take it back</button>
+        )}
       </header>
       <LongText id={command.id} text={text} />
       {blocks.length > 0 && <div class="user-message__attached"><ContentBlocks blocks={blocks} at="" /></div>}
