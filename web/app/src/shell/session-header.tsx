@@ -61,7 +61,7 @@ const Header = memo(function Header({ usage, ...facts }: HeaderProps) {
           <span class="session-header__phase" data-testid="session-phase" data-phase={phase} title={phaseExplanation(phase)}>
             <PhaseMark phase={phase} /> {phaseWord(phase)}
           </span>
-          <span class="session-header__agent truncate">{onOneLine(agent)}</span>
+          <span class="session-header__agent truncate" data-testid="session-agent">{onOneLine(agent)}</span>
           <span class="session-header__workspace truncate" title={onOneLine(workspace)} data-testid="session-workspace">
             <FolderIcon size={13} /> <bdi class="truncate">{onOneLine(isNarrow ? baseName(workspace) : workspace)}</bdi>
           </span>
