@@ -61,10 +61,12 @@ export const isLive = (page) => page.locator('[data-testid="connection-state"][d
 export const sessionAddress = (session) => `/#/s/${session.id ?? session}`;
 export const sessionIdOf = (page) => new URL(page.url()).hash.match(/^#\/s\/([^/?]+)/)?.[1];
 
+export const chooseAgent = (page, agent) => page.locator(`[data-testid="agent-card"][data-agent="${agent}"] label`).click();
+
 /** A session by the page's own form. -> its id */
 export async function createSession(page, { agent, workspace, title, prompt }) {
   await page.getByTestId('new-session').click();
-  await page.getByTestId('agent-select').locator(`input[value="${agent}"]`).check();
+  await chooseAgent(page, agent);
   await page.getByTestId('workspace-input').fill(workspace);
   if (title) {
     await page.getByTestId('title-input').fill(title);
@@ -110,8 +112,11 @@ export async function recorded(server, sessionId, { token } = {}) {
 /** Only words count: how they are laid out is the page's. */
 export const words = (text) => text.replace(/\s+/g, ' ').trim();
 
+/** Words of a Markdown text as they are shown, for texts with nothing in them but code in backticks. */
+export const markdownWords = (text) => words(text.replaceAll('`', ''));
+
 /**
- * The items of the conversation in their order, each {key, kind, id, status, text}: the list is scrolled through, since it holds only
+ * The items of the conversation in their order, each {key, kind, status, text, said (without what the page adds to it)}: the list is scrolled through, since it holds only
  * what is in sight. What is folded is opened where `open` says so.
  */
 export async function shown(page, { open = true } = {}) {
@@ -122,6 +127,12 @@ export async function shown(page, { open = true } = {}) {
 const COLLECT = async (open) => {
   const root = document.querySelector('[data-testid="conversation"]');
   const scroller = [root, ...root.querySelectorAll('*')].find((node) => /auto|scroll/.test(getComputedStyle(node).overflowY) && node.scrollHeight > node.clientHeight + 1) ?? root;
+  // As a reader does it: a list that follows what comes lets go of the end only for a hand.
+  const scrollTo = async (top) => {
+    scroller.dispatchEvent(new WheelEvent('wheel', { bubbles: true }));
+    scroller.scrollTop = top;
+    await settled();
+  };
   const settled = async () => {
     for (let i = 0; i < 3; i++) {
       await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 8)));
@@ -140,24 +151,18 @@ const COLLECT = async (open) => {
     for (const node of root.querySelectorAll('[data-key]')) {
       const { key } = node.dataset;
       const named = node.dataset.testid ? node : node.querySelector('[data-testid]');
-      const parts = {};
-      for (const part of node.querySelectorAll('[data-testid]')) {
-        parts[part.dataset.testid] = part.innerText;
-      }
-      found.set(key, { key, at: Number(node.dataset.index ?? found.size), kind: named?.dataset.testid ?? null, status: named?.dataset.status ?? named?.dataset.state ?? null, text: node.innerText, parts });
+      found.set(key, { key, kind: named?.dataset.testid ?? null, status: named?.dataset.status ?? named?.dataset.state ?? null, text: node.innerText, said: node.querySelector('.markdown')?.innerText ?? node.innerText });
     }
   };
-  scroller.scrollTop = 0;
-  await settled();
-  for (let last = -1; ; last = scroller.scrollTop) {
+  await scrollTo(0);
+  await scrollTo(0); // rows above may have turned out to be taller
+  for (let steps = 0; ; steps++) {
     await collect();
-    if (scroller.scrollTop === last || scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 1) {
-      scroller.scrollTop = scroller.scrollHeight;
-      await settled();
+    if (steps > 2_000 || scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 1) {
+      await scrollTo(scroller.scrollHeight);
       await collect();
       return [...found.values()];
     }
-    scroller.scrollTop += Math.max(100, scroller.clientHeight / 2);
-    await settled();
+    await scrollTo(scroller.scrollTop + Math.max(100, scroller.clientHeight / 2));
   }
 };

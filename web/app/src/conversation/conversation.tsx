@@ -1,6 +1,6 @@
 // What was said and done in a session: a list of which only what can be seen is drawn.
 import { memo } from "preact/compat";
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { SessionView, WatchedSession } from "signalbox-client";
 import { useClient, useStore } from "signalbox-client/preact";
 import { ArrowDownIcon } from "../ui/icons";
@@ -38,7 +38,7 @@ function OneConversation({ session, view }: { session: WatchedSession; view: Ses
     <Context.Provider value={context}>
       <section class="conversation" data-testid="conversation" data-sync={view.sync} aria-label="Conversation">
         <div class="conversation__scroll" ref={scroll.scroller} tabIndex={0} role="log" aria-live="off" aria-label="What was said" onKeyDown={scroll.onKeyDown}
-          onScroll={scroll.onScroll} onWheel={scroll.onWheel} onTouchMove={scroll.onWheel}>
+          onScroll={scroll.onScroll}>
           <div class="conversation__content" ref={scroll.content}>
             {isEmpty
               ? <Empty view={view} />
@@ -97,7 +97,6 @@ function useRows(view: SessionView) {
 const PATIENCE_MS = 2_500;
 
 function Empty({ view: { sync, state, error } }: { view: SessionView }) {
-  useLayoutEffect(() => {}, []);
   if (error) {
     return <p class="conversation__empty" role="alert">This session cannot be shown: {error.message}</p>;
   }

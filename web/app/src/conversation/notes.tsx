@@ -15,8 +15,8 @@ import { oneLine, pretty, textOf } from "./visible";
 import { byInWords, durationInWords, errorInWords, shortNumber, stopInWords, tokensOf } from "./words";
 import "./notes.css";
 
-const LONG_LINES = 24;
-const LONG_CHARS = 3_000;
+const LONG_LINES = 14;
+const LONG_CHARS = 1_500;
 
 export const UserMessage = memo(function UserMessage({ item: cut }: { item: UserItem }) {
   const { me } = useConversation();

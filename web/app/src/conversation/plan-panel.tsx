@@ -1,14 +1,16 @@
 import type { SessionState } from "signalbox-client";
 import { useState } from "preact/hooks";
 import { CheckIcon, ChevronRightIcon } from "../ui/icons";
-import { WIDE } from "../ui/media";
 import { PlanIcon } from "./icons";
+import { useMedia, WIDE } from "../ui/media";
 import { oneLine, textOf } from "./visible";
 import "./plan.css";
 
 /** The agent's plan: where it is, and all its steps when it is opened. */
 export function PlanPanel({ state }: { state: SessionState }) {
-  const [isOpen, setOpen] = useState(() => matchMedia(WIDE).matches);
+  const isWide = useMedia(WIDE);
+  const [chosen, setOpen] = useState<boolean | null>(null);
+  const isOpen = chosen ?? isWide; // where it takes room from the conversation, one line is enough
   const entries = state.plan?.entries ?? [];
   if (entries.length === 0) {
     return null;
@@ -16,7 +18,7 @@ export function PlanPanel({ state }: { state: SessionState }) {
   const done = entries.filter((entry) => entry.status === "completed").length;
   const current = entries.find((entry) => entry.status === "in_progress");
   return (
-    <aside class="plan" data-testid="plan" aria-label="Plan">
+    <section class="plan" data-testid="plan" aria-label="Plan">
       <button type="button" class="plan__toggle" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
         <PlanIcon />
         <span class="plan__name">Plan</span>
@@ -36,6 +38,6 @@ export function PlanPanel({ state }: { state: SessionState }) {
           ))}
         </ol>
       )}
-    </aside>
+    </section>
   );
 }

@@ -6,7 +6,6 @@ import { rowOfItem } from "./rows";
 import type { Rows } from "./rows";
 
 const NEAR = 48; // pixels from the end that count as the end
-const INTENT_MS = 400; // after a wheel's turn, a touch or a key what scrolls is the reader
 const KEEP_MS = 250;
 
 export interface Scroll {
@@ -19,7 +18,6 @@ export interface Scroll {
   /** Something has another size now. */
   settle(): void;
   onScroll(): void;
-  onWheel(): void;
   onKeyDown(event: KeyboardEvent): void;
 }
 
@@ -35,8 +33,6 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   const list = useRef<VirtualizerHandle>(null);
   const isAtEnd = useRef(true);
   const lastTop = useRef(0);
-  const intentAt = useRef(-Infinity);
-  const isHeld = useRef(false);
   const seenKey = useRef<string | null>(null); // the last row when he left the end
   const isPlaced = useRef(false);
   const keepTimer = useRef<ReturnType<typeof setTimeout>>();
@@ -90,23 +86,17 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   const onScroll = useCallback(() => {
     const box = scroller.current!;
     const top = box.scrollTop;
-    const isReader = isHeld.current || performance.now() - intentAt.current < INTENT_MS;
     if (box.scrollHeight - top - box.clientHeight < NEAR) {
-      if (!isAtEnd.current && (isReader || top > lastTop.current)) {
+      if (!isAtEnd.current && top >= lastTop.current) {
         isAtEnd.current = true;
         count();
       }
-    } else if (isReader && top < lastTop.current) {
-      leaveEnd();
-      intentAt.current = performance.now(); // it goes on by itself for a while
+    } else if (top < lastTop.current - 1) {
+      leaveEnd(); // whoever scrolls up is not at the end any more: what grows there moves nobody
     }
     lastTop.current = top;
     keep();
   }, [keep]);
-
-  const onWheel = useCallback(() => {
-    intentAt.current = performance.now();
-  }, []);
 
   const toEnd = useCallback(() => {
     isAtEnd.current = true;
@@ -119,7 +109,6 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     if (event.target !== scroller.current || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }
-    intentAt.current = performance.now();
     if (event.key === "End") {
       event.preventDefault();
       toEnd();
@@ -130,25 +119,11 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     }
   }, []);
 
-  // The scrollbar is held with the pointer.
   useEffect(() => {
-    const box = scroller.current!;
-    const down = (event: PointerEvent) => {
-      isHeld.current = event.target === box;
-    };
-    const up = () => {
-      isHeld.current = false;
-    };
-    box.addEventListener("pointerdown", down);
-    addEventListener("pointerup", up);
-    addEventListener("pointercancel", up);
     const sizes = new ResizeObserver(settle);
-    sizes.observe(box);
+    sizes.observe(scroller.current!);
     sizes.observe(content.current!);
     return () => {
-      box.removeEventListener("pointerdown", down);
-      removeEventListener("pointerup", up);
-      removeEventListener("pointercancel", up);
       sizes.disconnect();
       clearTimeout(keepTimer.current);
     };
@@ -184,7 +159,7 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
 
   useLayoutEffect(settle);
   useEffect(count, [rows]);
-  return { scroller, content, list, below, toEnd, settle, onScroll, onWheel, onKeyDown };
+  return { scroller, content, list, below, toEnd, settle, onScroll, onKeyDown };
 }
 
 /** `#/s/ID?item=KEY`. */

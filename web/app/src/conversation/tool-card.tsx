@@ -56,7 +56,7 @@ const ToolCard = memo(function ToolCard({ call }: { call: Call }) {
           <span class="tool-card__title">{title}</span>
           {about && <code class="tool-card__about">{about}</code>}
           <span class="tool-card__space" />
-          {diffs.length > 0 && <DiffStats diffs={diffs} />}
+          {diffs.length > 0 && !item.refs && <DiffStats diffs={diffs} />}
           <Status item={item} />
           <ChevronRightIcon class="chevron" />
         </button>
@@ -124,17 +124,26 @@ function diffsIn(item: ToolItem): DiffBlock[] {
 const lineCount = (text: string): number => text.split("\n").length;
 
 function DiffStats({ diffs }: { diffs: DiffBlock[] }) {
-  const stat = useMemo(() => diffs.reduce(
-    (sum, { before, after }) => {
-      // Only about right, and cheap: the difference itself is looked for when it is opened.
-      const old = new Set((before ?? "").split("\n"));
-      const now = new Set(after.split("\n"));
-      return {
-        added: sum.added + [...now].filter((line) => !old.has(line)).length,
-        removed: sum.removed + (before === null || before === "" ? 0 : [...old].filter((line) => !now.has(line)).length),
-      };
-    }, { added: 0, removed: 0 }), [diffs]);
+  const stat = useMemo(() => diffs.map(statOf).reduce((sum, each) => ({ added: sum.added + each.added, removed: sum.removed + each.removed }), { added: 0, removed: 0 }), [diffs]);
   return <DiffStat {...stat} />;
+}
+
+/** Cheap, and right but for lines that only moved; the difference itself is looked for when it is opened. */
+function statOf({ before, after }: DiffBlock): { added: number; removed: number } {
+  const lines = (text: string) => (text === "" ? [] : text.replace(/\n$/, "").split("\n"));
+  const counts = new Map<string, number>();
+  for (const line of lines(after)) {
+    counts.set(line, (counts.get(line) ?? 0) + 1);
+  }
+  for (const line of lines(before ?? "")) {
+    counts.set(line, (counts.get(line) ?? 0) - 1);
+  }
+  let [added, removed] = [0, 0];
+  for (const count of counts.values()) {
+    added += Math.max(0, count);
+    removed += Math.max(0, -count);
+  }
+  return { added, removed };
 }
 
 function isSmallEdit(item: ToolItem, diffs: DiffBlock[]): boolean {
@@ -148,6 +157,9 @@ function Body({ item: cut, command, isAgent }: { item: ToolItem; command: string
   const { field } = tellingOf(item.toolInput);
   const rest = Object.fromEntries(Object.entries(item.toolInput).filter(([name]) => !(command && name === field)));
   const hasMore = Object.keys(rest).length > 0;
+  // A path that stands in the head, or above its diff, need not stand here as well.
+  const hasPlaces = (item.locations ?? []).some((each) => typeof each.line === "number" || (each.path !== tellingOf(item.toolInput).text
+    && !item.content.some((block) => bareBlock(block).path === each.path)));
   const diffs = item.content.some((block) => bareBlock(block).type === "diff");
   return (
     <div class="tool-card__body">
@@ -157,8 +169,8 @@ function Body({ item: cut, command, isAgent }: { item: ToolItem; command: string
           <CopyButton text={() => command} label="Copy the command" />
         </div>
       )}
-      {hasMore && !diffs && <Folded id={`${item.key}/input`} name="Input" isOpenByItself={!command && pretty(rest).length < 600}><CodeBlock bare wrap code={pretty(rest)} language="json" /></Folded>}
-      {(item.locations?.length ?? 0) > 0 && (
+      {hasMore && !diffs && <Folded id={`${item.key}/input`} name="Input" isOpenByItself={!command && (field === null || Object.keys(rest).length > 1) && pretty(rest).length < 600}><CodeBlock bare wrap code={pretty(rest)} language="json" /></Folded>}
+      {hasPlaces && (
         <ul class="tool-card__locations" aria-label="Files">
           {item.locations!.slice(0, 50).map((each, at) => (
             <li key={at}><FileIcon /><bdi>{oneLine(textOf(each.path), 400)}</bdi>{typeof each.line === "number" ? `:${each.line}` : ""}</li>
