@@ -62,7 +62,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
         <div class="composer__bar">
           <AttachButton onFiles={(files) => desk.attach(files)} />
           <span class="composer__hint" aria-hidden="true">
-            {isStopNext ? "Press Esc again to stop" : isTouch ? "" : turnId ? "Esc Esc stops · Enter queues" : "Enter sends · Shift+Enter for a new line"}
+            {isStopNext ? "Press Esc again to stop" : isTouch ? "" : keysInWords(turnId !== null, state.pending.length > 0)}
           </span>
           {(turnId !== null || cancelling !== null) && (
             <button type="button" class="composer__stop" data-testid="cancel-turn" data-cancelling={cancelling !== null || undefined} disabled={cancelling !== null} onClick={cancel}>
@@ -76,6 +76,13 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
       <p class="visually-hidden" role="status">{isStopNext ? "Press Escape again to stop the turn." : cancelling !== null ? "Cancelling the turn." : ""}</p>
     </section>
   );
+}
+
+function keysInWords(isRunning: boolean, isAsked: boolean): string {
+  if (isAsked) {
+    return "Alt+A to answer by keys · Esc Esc stops";
+  }
+  return isRunning ? "Enter queues · Esc Esc stops" : "Enter sends · Shift+Enter for a new line";
 }
 
 function SendButton({ desk, isQueueing }: { desk: Desk; isQueueing: boolean }) {
