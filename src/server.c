@@ -366,6 +366,7 @@ static enum err start_http(struct server *server)
         .socket_boxes = server->socket_boxes,
         .socket_threads = server->limits.socket_threads,
         .uploads = server->uploads,
+        .files = http_page,
         .version = SIGNALBOX_VERSION,
         .context = server,
         .metrics = write_metrics,

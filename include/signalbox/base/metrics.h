@@ -29,6 +29,7 @@
     X(COUNTER, LAGGING, "signalbox_lagging_total", "Times a live watcher fell behind")             \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
+    X(GAUGE, SOCKET_URINGS, "signalbox_socket_io_uring_threads", "Socket threads that write by io_uring; the others use send") \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \
     X(COUNTER, COMMANDS_REFUSED, "signalbox_commands_refused_total", "Commands answered by a nack or a problem") \
     X(COUNTER, COMMANDS_REPEATED, "signalbox_commands_repeated_total", "Commands sent again with their id, that got the first answer") \
@@ -86,6 +87,8 @@ enum metric {
 void metric_add(enum metric metric, int64_t value);
 void metric_set(enum metric metric, int64_t value);
 void metric_observe_ns(enum metric metric, int64_t ns);
+/* `count` times the same. */
+void metric_observe_many_ns(enum metric metric, int64_t ns, int64_t count);
 int64_t metric_read(enum metric metric); /* a counter or a gauge */
 
 /* Appends all families, HELP and TYPE once a family. Families that others measure (mailboxes, descriptors) are
