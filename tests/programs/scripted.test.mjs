@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -363,11 +363,17 @@ test('sessions of one process play side by side', async () => {
 });
 
 // One process that plays many.
-async function hosted(count) {
-  const socket = path.join(folder, `host-${count}-${process.pid}`);
+let hosts = 0;
+async function hosted(t, count) {
+  hosts += 1;
+  const socket = path.join(folder, `host-${hosts}`);
   const host = spawn(program('scripted-agent'), ['--host', socket]);
-  while (!existsSync(socket)) {
-    await new Promise((done) => setImmediate(done));
+  t.after(() => host.kill());
+  // It is there when it can be connected to.
+  for (let there = false; !there;) {
+    const probe = net.connect(socket);
+    there = await new Promise((done) => probe.on('connect', () => done(true)).on('error', () => done(false)));
+    probe.destroy();
   }
   const agents = [];
   for (let i = 0; i < count; i += 1) {
@@ -376,8 +382,8 @@ async function hosted(count) {
   return { host, socket, agents };
 }
 
-test('one process plays many agents, and each ends by itself', async () => {
-  const { host, agents } = await hosted(5);
+test('one process plays many agents, and each ends by itself', async (t) => {
+  const { host, agents } = await hosted(t, 5);
   const expected = [];
   for (const [i, agent] of agents.entries()) {
     const generator = new Generator(i + 1);
@@ -401,8 +407,8 @@ test('one process plays many agents, and each ends by itself', async () => {
   }
 });
 
-test('many agents in one process: none may do what is about the process', async () => {
-  const { host, agents: [agent] } = await hosted(1);
+test('many agents in one process: none may do what is about the process', async (t) => {
+  const { host, agents: [agent] } = await hosted(t, 1);
   for (const step of [{ exit: 3 }, { kill: 'KILL' }, { spawn: 'true' }, { strain: { files: 1 } }, { splitWrites: 3 }]) {
     const { error } = await agent.prompt([step]);
     assert.match(error.message, /a process of its own/, JSON.stringify(step));
@@ -411,8 +417,8 @@ test('many agents in one process: none may do what is about the process', async 
   await agent.ended;
 });
 
-test('who connects to the host speaks with an agent of its own', async () => {
-  const { host, socket, agents } = await hosted(1);
+test('who connects to the host speaks with an agent of its own', async (t) => {
+  const { host, socket, agents } = await hosted(t, 1);
   const connection = net.connect(socket);
   connection.setEncoding('utf8').write(`${JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: 1 } })}\n`);
   const [answer] = await once(connection, 'data');
