@@ -89,7 +89,7 @@ test('the network is cut in a stream and in a question, and comes back', async (
   await page.getByTestId('retry-now').click();
   await turnsEnd(page, 2);
   const state = await assertSame(page, server, session.id);
-  assert.deepEqual(state.items.map(({ kind }) => kind), ['user', 'text', 'permission', 'text', 'end', 'user', 'text', 'end']);
+  assert.deepEqual(state.items.map(({ kind }) => kind), ['user', 'text', 'tool', 'permission', 'text', 'end', 'user', 'text', 'end']);
   assert.equal(state.items.find(({ kind }) => kind === 'permission').outcome, 'allowed');
   assert.equal(await page.getByTestId('outgoing-prompt').count(), 0);
   assert.deepEqual(page.faults, []);

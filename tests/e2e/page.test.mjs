@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import {
-  answer, createSession, isLive, markdownWords, openApp, pendingCard, recorded, send, sessionAddress, sessionIdOf, shown, turnsEnd, words,
+  answer, chooseAgent, createSession, isLive, markdownWords, openApp, pendingCard, recorded, send, sessionAddress, sessionIdOf, shown, turnsEnd, words,
 } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser, screenshot } from './lib/page.mjs';
@@ -62,7 +62,7 @@ test('a person finds a folder, creates a session, types ls -la, allows it, sees 
   mkdirSync(path.join(server.workspaces, 'other'));
   const page = await openApp(browser, server);
   await page.getByTestId('new-session').click();
-  await page.getByTestId('agent-select').locator('input[value="shell"]').check();
+  await chooseAgent(page, 'shell');
   await page.getByTestId('workspace-input').fill(`${server.workspaces}/sig`);
   await page.getByTestId('workspace-choices').getByText('signals').click();
   await page.getByTestId('first-prompt').fill('ls -la');

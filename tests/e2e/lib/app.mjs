@@ -61,10 +61,12 @@ export const isLive = (page) => page.locator('[data-testid="connection-state"][d
 export const sessionAddress = (session) => `/#/s/${session.id ?? session}`;
 export const sessionIdOf = (page) => new URL(page.url()).hash.match(/^#\/s\/([^/?]+)/)?.[1];
 
+export const chooseAgent = (page, agent) => page.locator(`[data-testid="agent-card"][data-agent="${agent}"] label`).click();
+
 /** A session by the page's own form. -> its id */
 export async function createSession(page, { agent, workspace, title, prompt }) {
   await page.getByTestId('new-session').click();
-  await page.getByTestId('agent-select').locator(`input[value="${agent}"]`).check();
+  await chooseAgent(page, agent);
   await page.getByTestId('workspace-input').fill(workspace);
   if (title) {
     await page.getByTestId('title-input').fill(title);
@@ -154,9 +156,9 @@ const COLLECT = async (open) => {
   };
   await scrollTo(0);
   await scrollTo(0); // rows above may have turned out to be taller
-  for (let last = -1; ; last = scroller.scrollTop) {
+  for (let steps = 0; ; steps++) {
     await collect();
-    if (scroller.scrollTop === last || scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 1) {
+    if (steps > 2_000 || scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 1) {
       await scrollTo(scroller.scrollHeight);
       await collect();
       return [...found.values()];
