@@ -105,7 +105,7 @@ describe('keys', () => {
 describe('words', () => {
   test('the time that is left', () => {
     assert.deepEqual([null, 0, -3, 42, 60, 185, 3600, 7500, 200_000].map(timeLeft), [
-      'Waits as long as it takes', 'Time is up', 'Time is up', '42 s left', '1:00 left', '3:05 left', '1 h left', '2 h 5 min left', '2 days left',
+      'No time limit', 'Time is up', 'Time is up', '42 s left', '1:00 left', '3:05 left', '1 h left', '2 h 5 min left', '2 days left',
     ]);
     assert.equal(duration(59), '59 s');
   });
