@@ -1,9 +1,8 @@
 // Where one writes, and the keys that answer: what was typed is never lost, and never taken for something else.
 import assert from 'node:assert/strict';
-import { after } from 'node:test';
 import { scripted } from './lib/agents.mjs';
 import { openApp, pendingCard, recorded, send, sessionAddress, turnsEnd } from './lib/app.mjs';
-import { test } from './lib/harness.mjs';
+import { test as plainTest } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
 import { ask, die, say, script, waitCancel } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
@@ -11,7 +10,6 @@ import { startServer } from './lib/server.mjs';
 const server = await startServer({ agents: { scripted: scripted() } });
 const browser = await openBrowser();
 const pages = [];
-after(() => assert.deepEqual(pages.flatMap((page) => page.faults), [], 'nothing that should not be in a page'));
 
 const options = [
   { optionId: 'always', name: 'Always', kind: 'allow_always' }, { optionId: 'once', name: 'Once', kind: 'allow_once' },
@@ -22,6 +20,17 @@ const field = (page) => page.getByTestId('prompt-input');
 const written = (page, text) =>
   page.waitForFunction((wanted) => document.querySelector('[data-testid=prompt-input]')?.value === wanted, text);
 const focused = (page) => page.evaluate(() => document.activeElement?.dataset.testid);
+
+/** A test after which nothing is in its pages that should not be. */
+function test(name, run) {
+  plainTest(name, async () => {
+    await run();
+    for (const page of pages.splice(0)) {
+      assert.deepEqual(page.faults, []);
+      await page.context().close();
+    }
+  });
+}
 
 /** A page of a new session: {page, session}. */
 async function opened({ agent = 'scripted', ...more } = {}) {
