@@ -364,7 +364,6 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct options o = scenarios[chosen].defaults;
-    o.agent = o.hosted ? "hosted" : "scripted";
     o.addresses = 100;
     o.handshakes = 32;
     o.seed = 1;
@@ -376,6 +375,9 @@ int main(int argc, char **argv)
     if (optind < argc - 1 || (o.url != NULL && o.workspace == NULL)) {
         usage(stderr);
         return EXIT_USAGE;
+    }
+    if (o.agent == NULL) {
+        o.agent = o.hosted && o.url == NULL ? "hosted" : "scripted";
     }
     o.watchers = o.watchers < o.sessions ? o.sessions : o.watchers;
     o.stalled = o.stalled < o.watchers ? o.stalled : o.watchers - 1;

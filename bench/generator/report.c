@@ -15,6 +15,9 @@ static bool json_only;
 static json_object *number(double value)
 {
     char text[32];
+    if (!isfinite(value)) {
+        return NULL; // nothing was measured that it could be made of; JSON has no word for it but null
+    }
     double rounded = round(value * 1000) / 1000;
     snprintf(text, sizeof text, "%.*f", rounded == floor(rounded) ? 0 : 3, rounded);
     return json_object_new_double_s(rounded, text);
@@ -133,7 +136,7 @@ void report_world(struct report *r, json_object *run, const struct world *w)
 void report_aim(struct report *r, const char *name, double value, double bound, bool least)
 {
     json_object *aim = json_object_new_object();
-    bool met = least ? value >= bound : value <= bound;
+    bool met = least ? value >= bound : value <= bound; // not where it is no number
     json_object_object_add(aim, "aim", json_object_new_string(name));
     report_number(aim, "value", value);
     report_number(aim, least ? "at_least" : "at_most", bound);
@@ -191,8 +194,9 @@ static void print_table(const struct report *r)
         json_object *bound = NULL;
         bool least = json_object_object_get_ex(aim, "at_least", &bound);
         bound = least ? bound : find(aim, "at_most");
+        json_object *value = find(aim, "value");
         fprintf(stderr, "aim: %s: %s (%s %s): %s\n", json_object_get_string(find(aim, "aim")),
-                json_object_get_string(find(aim, "value")), least ? "at least" : "at most",
+                value != NULL ? json_object_get_string(value) : "nothing", least ? "at least" : "at most",
                 json_object_get_string(bound),
                 json_object_get_boolean(find(aim, "met")) ? "PASS" : "aim missed");
     }

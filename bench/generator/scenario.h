@@ -51,6 +51,8 @@ void stream_play(struct world *w, double seconds, struct stream_run *run);
 void stream_offer(struct world *w, double seconds, struct stream_run *run);
 // Prompts every session to work as a model does, and measures from o->warmup seconds behind its begin on.
 void stream_work(struct world *w, double seconds, bool permissions, struct stream_run *run);
+// Measures what is due from o->warmup seconds behind `begin` on, for so many seconds.
+void stream_measure_from(struct world *w, int64_t begin, double seconds, struct stream_run *run);
 // Measures what goes on for so many seconds.
 void stream_measure(struct world *w, double seconds, struct stream_run *run);
 // Waits until everybody has everything, compares, and reports.

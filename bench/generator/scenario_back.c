@@ -131,7 +131,7 @@ int scenario_back(const struct options *o)
     come(w, &r, "running");
     w->hooks = &none;
     world_wait(w, world_finished, MAKE_SECONDS, "everybody to have everything");
-    if (w->server.ours && w->server.peer[0] == '\0') {
+    if (w->server.ours && w->options->peer == NULL) {
         miss(w);
         restart(w);
         w->hooks = &hooks;

@@ -68,19 +68,11 @@ int scenario_permissions(const struct options *o)
     world_add_watchers(w, (size_t)o->watchers, 0, &hooks);
     stream_connect(w, 0, &run);
     prompt(w, o->warmup + o->seconds + TAIL_SECONDS);
-    world_wait(w, NULL, (double)(begun - clock_us()) / 1e6 + o->warmup, NULL);
-    uint64_t before = 0;
-    uint64_t after = 0;
-    for (size_t i = 0; i < w->session_count; i++) {
-        before += w->sessions[i].record.permissions_ended;
-    }
-    stream_measure(w, o->seconds, &run);
-    for (size_t i = 0; i < w->session_count; i++) {
-        after += w->sessions[i].record.permissions_ended;
-    }
+    stream_measure_from(w, begun, o->seconds, &run);
     json_object *row = report_run(&r, "permissions");
-    report_number(row, "questions_answered_per_s", (double)(after - before) / run.streamed);
     world_wait(w, world_finished, TAIL_SECONDS * 60, "all questions to be answered");
+    report_number(row, "questions_offered_per_s", (double)o->rate * (double)w->session_count);
+    report_number(row, "outcomes_delivered_per_s", (double)round_trip.count / o->seconds);
     report_latency(row, "question", &to_person);
     report_latency(row, "round_trip", &round_trip);
     stream_finish(w, &r, row, &run);

@@ -56,33 +56,29 @@ static void find_beside(const char *name, char *path, size_t size)
 static const char *const hostile_kinds[] = {"spin", "text", "updates", "garbage",
                                             "huge", "deaf", "crash"};
 
-static void write_configuration(const struct server *s, const char *program)
+static void write_configuration(const struct server *s)
 {
     char path[PATH_MAX];
-    char *programs = strdup(program);
+    char agent[PATH_MAX];
+    char script[PATH_MAX];
     snprintf(path, sizeof path, "%s/bench.conf", s->folder);
     FILE *file = fopen(path, "w");
-    if (file == NULL || programs == NULL) {
+    if (file == NULL) {
         die("%s: %s", path, strerror(errno));
     }
-    const char *folder = dirname(programs);
-    fprintf(file, "agent scripted {\n    command = {\"%s/signalbox-scripted-agent\"}\n}\n", folder);
+    find_beside("signalbox-scripted-agent", agent, sizeof agent);
+    fprintf(file, "agent scripted {\n    command = {\"%s\"}\n}\n", agent);
     fprintf(file,
-            "agent impatient {\n    command = {\"%s/signalbox-scripted-agent\"}\n"
-            "    permission-timeout-ms = 400\n}\n",
-            folder);
-    fprintf(file,
-            "agent hosted {\n    command = {\"%s/signalbox-scripted-agent\", \"--played-by\", "
-            "\"%s/agents\"}\n}\n",
-            folder, s->folder);
-    char script[PATH_MAX + 32];
+            "agent impatient {\n    command = {\"%s\"}\n    permission-timeout-ms = 400\n}\n",
+            agent);
+    fprintf(file, "agent hosted {\n    command = {\"%s\", \"--played-by\", \"%s/agents\"}\n}\n",
+            agent, s->folder);
     find_beside("signalbox-bench-hostile.sh", script, sizeof script);
     for (size_t i = 0; i < sizeof hostile_kinds / sizeof hostile_kinds[0]; i++) {
         fprintf(file, "agent hostile-%s {\n    command = {\"/bin/sh\", \"%s\", \"%s\"}\n}\n",
                 hostile_kinds[i], script, hostile_kinds[i]);
     }
     fclose(file);
-    free(programs);
 }
 
 static bool read_address(const char *log, long begin, char *address, size_t size)
@@ -206,7 +202,7 @@ static void make_arguments(struct server *s, const struct server_options *o, con
             arguments[count++] = strdup(o->more[i]);
         }
     } else {
-        write_configuration(s, path);
+        write_configuration(s);
         arguments[count++] = strdup("serve");
         arguments[count++] = text_of("--config=%s/bench.conf", s->folder);
         arguments[count++] = text_of("--data=%s/data", s->folder);

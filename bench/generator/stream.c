@@ -74,8 +74,7 @@ void stream_play(struct world *w, double seconds, struct stream_run *run)
     stream_measure(w, seconds, run);
 }
 
-// From the warm-up's end, so many seconds.
-static void measure_from(struct world *w, int64_t begin, double seconds, struct stream_run *run)
+void stream_measure_from(struct world *w, int64_t begin, double seconds, struct stream_run *run)
 {
     double warmup = w->options->warmup;
     double lead = (double)(begin - clock_us()) / 1e6;
@@ -88,13 +87,14 @@ static void measure_from(struct world *w, int64_t begin, double seconds, struct 
 void stream_offer(struct world *w, double seconds, struct stream_run *run)
 {
     // A little more, so that turns end behind what is measured.
-    measure_from(w, world_offer(w, w->options->warmup + seconds + TAIL_SECONDS), seconds, run);
+    int64_t begin = world_offer(w, w->options->warmup + seconds + TAIL_SECONDS);
+    stream_measure_from(w, begin, seconds, run);
 }
 
 void stream_work(struct world *w, double seconds, bool permissions, struct stream_run *run)
 {
-    measure_from(w, world_work(w, w->options->warmup + seconds + TAIL_SECONDS, permissions),
-                 seconds, run);
+    int64_t begin = world_work(w, w->options->warmup + seconds + TAIL_SECONDS, permissions);
+    stream_measure_from(w, begin, seconds, run);
 }
 
 void stream_finish(struct world *w, struct report *r, json_object *row, struct stream_run *run)

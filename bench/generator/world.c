@@ -428,7 +428,7 @@ void world_audit(struct world *w)
         }
     }
     w->hooks = &none;
-    fresh = w->server.peer[0] != '\0' ? 0 : fresh; // a peer keeps no history
+    fresh = w->options->peer != NULL ? 0 : fresh; // a peer keeps no history
     for (size_t i = 0; i < fresh; i++) {           // the first ones are of different sessions
         struct watcher *watcher = &w->watchers[i];
         watcher_drop(watcher, false);

@@ -11,18 +11,18 @@
 // Of recorded sessions: their events have 190 bytes to 260 KB, the median 1.4 KB, and most of the
 // bytes are what tools say. A fifth of the tools say it piece by piece.
 enum {
-    OUTPUT_MEDIAN = 2200,
+    OUTPUT_MEDIAN = 4000,
     OUTPUT_MAX = 256 * 1024,
-    INPUT_MEDIAN = 260,
+    INPUT_MEDIAN = 700,
     INPUT_MAX = 8 * 1024,
     PIECES_MAX = 8,
     PIECE_RATE = 20,
-    TOOLS_MAX = 3,
+    TOOLS_MAX = 4,
     ASKS_ONE_OF = 8,
     PIECES_ONE_OF = 5,
 };
 
-static const double spread_output = 1.75;
+static const double spread_output = 1.6;
 static const double spread_input = 1.0;
 static const double spread_burst = 0.9;
 static const double median_thoughts = 25;

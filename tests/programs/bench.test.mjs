@@ -107,6 +107,23 @@ async function run(change, scenario = ['fanout', '--watchers', '2', '--seconds',
   return { status, report: JSON.parse(out), table: err };
 }
 
+const onFloor = ['breadth', '--peer', path.join(bin, 'signalbox-floor'), '--sessions', '2', '--watchers', '4', '--seconds', '1', '--warmup', '0',
+  '--rate', '20', '--size', '30'];
+
+/** The same beside the floor, through a proxy: a comparison is worth nothing if its other side is not checked. */
+async function runFloor(change, options = onFloor) {
+  const floor = spawn(path.join(bin, 'signalbox-floor'), [folder]);
+  const own = await new Promise((done) => {
+    floor.stderr.on('data', (chunk) => done(/address=http:\/\/127\.0\.0\.1:(\d+)/.exec(chunk)[1]));
+  });
+  const before = port;
+  port = own;
+  const result = await run(change, options);
+  port = before;
+  floor.kill();
+  return result;
+}
+
 const isDelta = (frame) => frame.includes('"type":"text_delta"');
 /** A change to the third delta that passes, in whichever connection. */
 const once = (change) => {
@@ -158,4 +175,65 @@ test('an event that is changed in a replay alone is found by the comparison at t
   });
   assert.equal(status, 1);
   assert.match(table, /after a hole|fresh watcher/);
+});
+
+test('the floor delivers the same, in frames of the same size', async () => {
+  const lengths = { ours: [], theirs: [] };
+  const runs = {};
+  const options = ['breadth', '--sessions', '2', '--watchers', '4', '--seconds', '1', '--warmup', '0', '--rate', '20', '--size', '30'];
+  for (const [who, runOne, more] of [['ours', run, []], ['theirs', runFloor, ['--peer', path.join(bin, 'signalbox-floor')]]]) {
+    const { status, report, table } = await runOne((frame) => {
+      if (isDelta(frame)) {
+        // Numbers grow by a digit as they go, and do so at different events.
+        lengths[who].push(frame.toString('latin1').replace(/"(seq|offset)":\d+/g, '').length);
+      }
+      return [frame];
+    }, [...options, ...more]);
+    assert.equal(status, 0, table);
+    runs[who] = report;
+  }
+  assert.equal(runs.theirs.side, 'floor');
+  for (const report of Object.values(runs)) {
+    assert.equal(report.runs[0].latency.count, 2 * 2 * 20, 'every chunk that was due in the measured second, for two watchers each');
+  }
+  // A chunk or two may have come together, where the machine was busy.
+  const middle = (list) => list.sort((a, b) => a - b)[list.length >> 1];
+  assert.equal(middle(lengths.theirs), middle(lengths.ours));
+});
+
+for (const [what, [change, message]] of Object.entries({
+  'an event that is missing': [once(() => []), /after a hole|with a hole/],
+  'an event that comes twice': [once((frame) => [frame, frame]), /was there before/],
+  'text that is another': [once((frame) => [replaced(frame, /(@\d{16} )./, '$1~')]), /text that/],
+})) {
+  test(`on the floor, too, ${what} is found`, async () => {
+    const { status, report, table } = await runFloor(change);
+    assert.equal(status, 1);
+    assert.ok(report.errors > 0);
+    assert.match(table, message);
+  });
+}
+
+test('agents that work as models do: what they say is checked, tools and questions included', async () => {
+  const small = ['mixed', '--sessions', '2', '--watchers', '4', '--seconds', '3', '--warmup', '0', '--agent', 'scripted'];
+  const good = await run((frame) => [frame], small);
+  assert.equal(good.status, 0, good.table);
+  assert.ok(good.report.runs[0].bytes_of_an_event_with_content.count > 0);
+  let changed = false;
+  const wrong = await run((frame) => {
+    const isResult = !changed && frame.includes('"type":"tool_result"') && /"result":"\w/.test(frame.toString('latin1'));
+    changed ||= isResult;
+    return [isResult ? replaced(frame, /"result":"./, '"result":"~') : frame];
+  }, small);
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.table, /a tool's result that is not the agent's|other events/);
+});
+
+test('questions are answered, and every watcher learns of it', async () => {
+  const { status, report, table } = await run((frame) => [frame], [
+    'permissions', '--sessions', '2', '--watchers', '4', '--seconds', '1', '--warmup', '0', '--rate', '4', '--agent', 'scripted']);
+  assert.equal(status, 0, table);
+  const [{ question, round_trip: back }] = report.runs;
+  assert.equal(question.count, 2 * 2 * 4);
+  assert.equal(back.count, 2 * 2 * 4);
 });
