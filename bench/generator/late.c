@@ -91,6 +91,14 @@ static double report_times(json_object *row, const char *name, const struct late
     return p99;
 }
 
+double late_commit_p99(const struct late *begin, const struct late *end)
+{
+    json_object *unused = json_object_new_object();
+    double p99 = report_times(unused, "commits", &begin->commits, &end->commits);
+    json_object_put(unused);
+    return p99;
+}
+
 double late_report(json_object *row, const struct late *begin, const struct late *end,
                    double seconds)
 {

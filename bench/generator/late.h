@@ -26,3 +26,5 @@ void late_read(struct world *w, struct late *out);
 // in milliseconds.
 double late_report(json_object *row, const struct late *begin, const struct late *end,
                    double seconds);
+// The p99 of the journal's commits between two readings, ms.
+double late_commit_p99(const struct late *begin, const struct late *end);

@@ -25,7 +25,38 @@ static const struct {
     {"fanout",
      "one session, many watchers",
      scenario_fanout,
-     {.watchers = 5000, .sessions = 1, .rate = 50, .size = 40, .seconds = 20}},
+     {.watchers = 5000, .sessions = 1, .rate = 50, .size = 40, .seconds = 20, .hosted = true}},
+    {"mixed",
+     "agents that work as models do; watchers that come, go, read slowly and answer",
+     scenario_mixed,
+     {.watchers = 1000,
+      .sessions = 100,
+      .rate = 150,
+      .size = 24,
+      .seconds = 20,
+      .churn = 12,
+      .permissions = 1,
+      .hosted = true}},
+    {"idle",
+     "connections that only wait, sessions that only lie in the store",
+     scenario_idle,
+     {.watchers = 15000, .sessions = 200, .rate = 1, .size = 1, .seconds = 10, .hosted = true}},
+    {"back",
+     "all come back at once, each missed a hundred events",
+     scenario_back,
+     {.watchers = 10000, .sessions = 100, .rate = 1, .size = 182, .gap = 100, .hosted = true}},
+    {"permissions",
+     "many agents ask: how long to the person, and back?",
+     scenario_permissions,
+     {.watchers = 1000, .sessions = 100, .rate = 5, .size = 1, .seconds = 10, .hosted = true}},
+    {"commit",
+     "how long a commit takes while many agents work",
+     scenario_commit,
+     {.watchers = 200, .sessions = 200, .rate = 150, .size = 24, .seconds = 20, .hosted = true}},
+    {"growth",
+     "the cost of an event and of a connection at 1, 4, 16 and 64 times of everything",
+     scenario_growth,
+     {.watchers = 100, .sessions = 10, .rate = 8, .size = 182, .seconds = 8, .hosted = true}},
     {"stalled",
      "do watchers that do not read cost the others anything?",
      scenario_stalled,
@@ -143,7 +174,7 @@ static void usage(FILE *to)
 {
     fputs("usage: signalbox-bench SCENARIO [OPTION]...\n\n", to);
     for (size_t i = 0; i < SCENARIOS; i++) {
-        fprintf(to, "  %-10s %s\n", scenarios[i].name, scenarios[i].question);
+        fprintf(to, "  %-12s %s\n", scenarios[i].name, scenarios[i].question);
     }
     fputs(
         "\n"

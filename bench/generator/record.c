@@ -11,7 +11,7 @@ enum {
     FRAME_KEPT = 16 * 1024,
     MESSAGE_ID = 48,
     STAMP_BYTES = 18,
-    CHECK_TOOL_MAX = 64 * 1024
+    CHECK_TOOL_MAX = 1024 * 1024
 };
 
 struct record_message {
@@ -240,13 +240,24 @@ static const char *permission_ends(struct record *r, const struct scan *s)
     return "a permission request ends twice, or was never asked";
 }
 
-static const char *check_result(struct record *r, const struct value *result)
+// How long the result is that was cut in the event: the `bytes` of its reference.
+static size_t whole_length(const struct value *refs, size_t length)
+{
+    static const char name[] = "\"bytes\":";
+    const char *at =
+        refs->at != NULL ? memmem(refs->at, refs->length, name, sizeof name - 1) : NULL;
+    return at != NULL ? (size_t)strtoull(at + sizeof name - 1, NULL, 10) : length;
+}
+
+static const char *check_result(struct record *r, const struct value *result,
+                                const struct value *refs)
 {
     static char expected[CHECK_TOOL_MAX];
-    if (!r->tools || result->at == NULL || result->length > sizeof expected) {
+    size_t whole = whole_length(refs, result->length);
+    if (!r->tools || result->at == NULL || whole > sizeof expected || whole < result->length) {
         return NULL;
     }
-    generator_fill(&r->generator, ALPHABET_ASCII, expected, result->length);
+    generator_fill(&r->generator, ALPHABET_ASCII, expected, whole);
     return memcmp(result->at, expected, result->length) == 0
                ? NULL
                : "a tool's result that is not the agent's";
@@ -286,13 +297,21 @@ static void count_staying(struct record *r, const struct facts *facts, const str
 }
 
 // What a number says that nobody has seen before.
-static const char *learn(struct record *r, const struct facts *facts, const struct scan *s)
+static const char *learn(struct record *r, const struct facts *facts, const struct scan *s,
+                         size_t length)
 {
     const struct value *type = &s->fields[SCAN_TYPE];
     const struct value *counted = NULL;
     const char *problem = NULL;
     r->sum += facts->sum;
     count_staying(r, facts, s);
+    r->bytes += length;
+    r->tool_bytes += begins(type, "tool_") ? length : 0;
+    if (r->sizes != NULL &&
+        (value_is(type, "text_complete") || value_is(type, "thought_complete") ||
+         value_is(type, "tool_start") || value_is(type, "tool_result"))) {
+        histogram_add(r->sizes, length);
+    }
     if (value_is(type, "status")) {
         r->idle = value_is(&s->fields[SCAN_PHASE], "idle");
     } else if (value_is(type, "turn_started")) {
@@ -310,7 +329,9 @@ static const char *learn(struct record *r, const struct facts *facts, const stru
     } else if (value_is(type, "tool_result")) {
         counted = &s->fields[SCAN_RESULT];
         // One that the agent left open was ended by the server, as an error with words of its own.
-        problem = value_is(&s->fields[SCAN_IS_ERROR], "true") ? NULL : check_result(r, counted);
+        problem = value_is(&s->fields[SCAN_IS_ERROR], "true")
+                      ? NULL
+                      : check_result(r, counted, &s->fields[SCAN_REFS]);
     } else if (value_is(type, "tool_start")) {
         counted = &s->fields[SCAN_INPUT];
     } else if (value_is(type, "user_message") && value_is(&s->fields[SCAN_STATUS], "processing")) {
@@ -454,13 +475,18 @@ bool record_take(struct record *r, const char *text, size_t length, struct facts
     if (facts->kind != KIND_OTHER && facts->kind != KIND_TEXT_DELTA) {
         facts->sum = mix(facts->seq ^ content_hash(scan));
     }
+    if (begins(&scan->fields[SCAN_TYPE], "permission_")) {
+        facts->permission = value_is(&scan->fields[SCAN_TYPE], "permission_request")
+                                ? PERMISSION_ASKED
+                                : PERMISSION_ENDED;
+    }
     *problem = NULL;
     if (facts->kind == KIND_TEXT_DELTA || facts->kind == KIND_TEXT_COMPLETE) {
         *problem = take_message(r, facts, scan);
     }
     bool first = facts->seq >= r->next;
     if (*problem == NULL && first) {
-        *problem = learn(r, facts, scan);
+        *problem = learn(r, facts, scan, length);
     }
     if (*problem == NULL && (first || facts->seq + FRAMES > r->next)) {
         keep(r, facts, text, length);

@@ -3,6 +3,7 @@
 // agent makes.
 #pragma once
 
+#include "histogram.h"
 #include "scan.h"
 #include "scripted-agent/generator.h"
 
@@ -14,6 +15,8 @@ enum kind {
     KIND_CONTROL,
 };
 
+enum permission { PERMISSION_NONE, PERMISSION_ASKED, PERMISSION_ENDED };
+
 // What one message is about.
 struct facts {
     enum kind kind;
@@ -21,6 +24,7 @@ struct facts {
     uint64_t seq;
     uint64_t begin; // of its text in all the text of the session, in bytes
     uint64_t end;
+    enum permission permission;
     uint64_t sum; // says which event it is and what is in it; 0 for what folding may leave out
 };
 
@@ -52,6 +56,11 @@ struct record {
     size_t checked; // of the text
     char *expected; // one chunk
     bool tools;     // the results of tools come from the same generator
+    // How long the events are that have an agent's content whole (texts, thoughts, tools' inputs and results), where that
+    // is asked for; else NULL. And the bytes of all events, and of those about tools.
+    struct histogram *sizes;
+    uint64_t bytes;
+    uint64_t tool_bytes;
     // What happened.
     uint64_t turns;
     uint64_t completes;

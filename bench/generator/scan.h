@@ -28,6 +28,7 @@
     X(HEAD, "head")                                                                                \
     X(MODE, "mode")                                                                                \
     X(CODE, "code")                                                                                \
+    X(REFS, "refs")                                                                                \
     X(STOP, "stopReason")
 
 #define X(name, text) SCAN_##name,

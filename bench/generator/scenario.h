@@ -3,7 +3,13 @@
 
 #include "report.h"
 
+int scenario_back(const struct options *o);
 int scenario_breadth(const struct options *o);
+int scenario_commit(const struct options *o);
+int scenario_growth(const struct options *o);
+int scenario_idle(const struct options *o);
+int scenario_mixed(const struct options *o);
+int scenario_permissions(const struct options *o);
 int scenario_fanout(const struct options *o);
 int scenario_stalled(const struct options *o);
 int scenario_join(const struct options *o);
@@ -14,6 +20,14 @@ int scenario_storm(const struct options *o);
 int scenario_agents(const struct options *o);
 int scenario_hostile(const struct options *o);
 int scenario_soak(const struct options *o);
+
+// The settings of a server that has room for so many sessions and any number of clients; `extra` is one more, or NULL.
+struct settings {
+    char agents[40];
+    char waiting[40];
+    const char *list[5];
+};
+void settings_for(struct settings *s, const struct options *o, const char *extra);
 
 // What several share: one stream of stamped chunks.
 struct stream_run {
@@ -35,6 +49,8 @@ void stream_connect(struct world *w, size_t extra, struct stream_run *run);
 void stream_play(struct world *w, double seconds, struct stream_run *run);
 // The same with a schedule that is set before (world_offer): measures from o->warmup seconds behind its begin to its end.
 void stream_offer(struct world *w, double seconds, struct stream_run *run);
+// Prompts every session to work as a model does, and measures from o->warmup seconds behind its begin on.
+void stream_work(struct world *w, double seconds, bool permissions, struct stream_run *run);
 // Measures what goes on for so many seconds.
 void stream_measure(struct world *w, double seconds, struct stream_run *run);
 // Waits until everybody has everything, compares, and reports.

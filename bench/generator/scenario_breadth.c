@@ -3,10 +3,7 @@
 #define _GNU_SOURCE
 #include "scenario.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-enum { SESSIONS_BESIDE = 16 };
 
 int scenario_breadth(const struct options *o)
 {
@@ -14,13 +11,10 @@ int scenario_breadth(const struct options *o)
     struct world *w = take(NULL, sizeof *w);
     struct report r;
     struct stream_run run;
-    char agents[40];
-    char waiting[40];
-    const char *const settings[] = {agents, waiting, "max-clients=1000000", NULL};
-    snprintf(agents, sizeof agents, "max-agents=%ld", o->sessions + SESSIONS_BESIDE);
-    snprintf(waiting, sizeof waiting, "max-waiting-agents=%ld", o->sessions + SESSIONS_BESIDE);
+    struct settings settings;
+    settings_for(&settings, o, NULL);
     report_open(&r, "breadth", o);
-    world_open(w, o, settings);
+    world_open(w, o, settings.list);
     world_add_watchers(w, (size_t)o->watchers, 0, &none);
     stream_connect(w, 0, &run);
     stream_offer(w, o->seconds, &run);

@@ -12,7 +12,7 @@ int scenario_fanout(const struct options *o)
     world_open(w, o, NULL);
     world_add_watchers(w, (size_t)o->watchers, 0, &none);
     stream_connect(w, 0, &run);
-    stream_play(w, o->seconds, &run);
+    stream_offer(w, o->seconds, &run);
     stream_finish(w, &r, report_run(&r, "fanout"), &run);
     world_close(w);
     free(w);

@@ -3,7 +3,19 @@
 
 #include <stdio.h>
 
-enum { CONNECT_SECONDS = 120, LATE_SECONDS = 60, TAIL_SECONDS = 1 };
+enum { SESSIONS_BESIDE = 16, CONNECT_SECONDS = 120, LATE_SECONDS = 60, TAIL_SECONDS = 1 };
+
+void settings_for(struct settings *s, const struct options *o, const char *extra)
+{
+    snprintf(s->agents, sizeof s->agents, "max-agents=%ld", o->sessions + SESSIONS_BESIDE);
+    snprintf(s->waiting, sizeof s->waiting, "max-waiting-agents=%ld",
+             o->sessions + SESSIONS_BESIDE);
+    s->list[0] = s->agents;
+    s->list[1] = s->waiting;
+    s->list[2] = "max-clients=1000000";
+    s->list[3] = extra;
+    s->list[4] = NULL;
+}
 
 void stream_connect(struct world *w, size_t extra, struct stream_run *run)
 {
@@ -62,16 +74,27 @@ void stream_play(struct world *w, double seconds, struct stream_run *run)
     stream_measure(w, seconds, run);
 }
 
-void stream_offer(struct world *w, double seconds, struct stream_run *run)
+// From the warm-up's end, so many seconds.
+static void measure_from(struct world *w, int64_t begin, double seconds, struct stream_run *run)
 {
     double warmup = w->options->warmup;
-    // A little more, so that turns end behind what is measured.
-    int64_t begin = world_offer(w, warmup + seconds + TAIL_SECONDS);
     double lead = (double)(begin - clock_us()) / 1e6;
     w->measure_from = begin + (int64_t)(warmup * 1e6);
     w->measure_to = w->measure_from + (int64_t)(seconds * 1e6);
     world_wait(w, NULL, lead + warmup > 0 ? lead + warmup : 0, NULL);
     measure(w, seconds, run);
+}
+
+void stream_offer(struct world *w, double seconds, struct stream_run *run)
+{
+    // A little more, so that turns end behind what is measured.
+    measure_from(w, world_offer(w, w->options->warmup + seconds + TAIL_SECONDS), seconds, run);
+}
+
+void stream_work(struct world *w, double seconds, bool permissions, struct stream_run *run)
+{
+    measure_from(w, world_work(w, w->options->warmup + seconds + TAIL_SECONDS, permissions),
+                 seconds, run);
 }
 
 void stream_finish(struct world *w, struct report *r, json_object *row, struct stream_run *run)

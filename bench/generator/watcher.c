@@ -223,7 +223,9 @@ static bool take_event(struct watcher *w, const struct facts *facts)
     if (facts->kind == KIND_TEXT_DELTA || facts->kind == KIND_TEXT_COMPLETE) {
         bool whole = facts->kind == KIND_TEXT_COMPLETE;
         uint64_t wanted = folded || !whole ? facts->begin : facts->end;
-        if (folded ? w->text < facts->begin || w->text > facts->end : w->text != wanted) {
+        // In a replay a complete text may stand for deltas that came before other events.
+        bool may_catch_up = folded || (whole && w->state == WATCHER_REPLAY);
+        if (may_catch_up ? w->text < facts->begin || w->text > facts->end : w->text != wanted) {
             problem(w, "text with a hole or a repetition");
             return false;
         }
@@ -263,6 +265,9 @@ static void message(struct connection *c, const char *text, size_t length, int64
         return;
     }
     take_stamps(w, now);
+    if (facts.permission != PERMISSION_NONE && world->hooks->permission != NULL) {
+        world->hooks->permission(w, facts.permission, now);
+    }
     if (world->hooks->event != NULL) {
         world->hooks->event(w);
     }

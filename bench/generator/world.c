@@ -17,6 +17,7 @@ enum {
     PATIENCE_US = 3000000,
     LEAD_US = 500000,
     LEAD_SESSION_US = 2000,
+    WORK_SEED = 1000000, // what is chosen is not what the text comes from
 };
 
 void world_problem(struct world *w, const char *format, ...)
@@ -305,11 +306,31 @@ void world_prompt(struct world *w, struct session *s, const char *steps, bool to
     free(script);
 }
 
+int64_t world_lead(const struct world *w)
+{
+    return clock_us() + LEAD_US + LEAD_SESSION_US * (int64_t)w->session_count;
+}
+
+int64_t world_work(struct world *w, double seconds, bool permissions)
+{
+    const struct options *o = w->options;
+    int64_t begin = world_lead(w);
+    for (size_t i = 0; i < w->session_count; i++) {
+        char steps[256];
+        snprintf(steps, sizeof steps,
+                 "[{\"work\":{\"seconds\":%g,\"at\":%lld,\"size\":%ld,\"rate\":%ld,\"seed\":%u,"
+                 "\"permissions\":%s}}]",
+                 seconds, (long long)begin, o->size, o->rate, w->sessions[i].seed + WORK_SEED,
+                 permissions ? "true" : "false");
+        world_prompt(w, &w->sessions[i], steps, true);
+    }
+    return begin;
+}
+
 int64_t world_offer(struct world *w, double seconds)
 {
     const struct options *o = w->options;
-    // The last one is prompted, and the server has started its turn, before the first chunk is due.
-    int64_t begin = clock_us() + LEAD_US + LEAD_SESSION_US * (int64_t)w->session_count;
+    int64_t begin = world_lead(w);
     long long chunks = (long long)(seconds * (double)o->rate);
     if (o->plain) {
         plain_offer(w, begin, seconds);
@@ -362,7 +383,7 @@ bool world_live(void *world)
     return w->errors > 0 || world_idle(world);
 }
 
-bool world_finished(void *world)
+bool world_level(void *world)
 {
     const struct world *w = world;
     for (size_t i = 0; i < w->watcher_count; i++) {
@@ -373,7 +394,12 @@ bool world_finished(void *world)
             return false;
         }
     }
-    return world_idle(world);
+    return true;
+}
+
+bool world_finished(void *world)
+{
+    return world_level(world) && world_idle(world);
 }
 
 // ---- The end ----
@@ -411,7 +437,7 @@ void world_audit(struct world *w)
         watcher->small = false;
         watcher_connect(watcher);
     }
-    world_wait(w, world_finished, START_SECONDS, "the fresh watchers of the audit");
+    world_wait(w, world_level, START_SECONDS, "the fresh watchers of the audit");
     for (size_t i = 0; i < fresh; i++) {
         audit_one(w, &w->watchers[i], "fresh watcher");
     }

@@ -54,6 +54,7 @@ struct watcher_hooks {
     void (*connected)(struct watcher *w); // between handshake and subscribe
     void (*subscribed)(struct watcher *w);
     void (*event)(struct watcher *w);
+    void (*permission)(struct watcher *w, enum permission what, int64_t now);
     void (*live)(struct watcher *w);
     void (*unsubscribed)(struct watcher *w);
     void (*timer)(struct watcher *w);
@@ -81,6 +82,7 @@ struct watcher {
     int64_t lived;
     long retries;
     long plan; // for the hooks
+    uint64_t asked, ended; // permission requests, for the hooks
 };
 
 enum { PROBLEMS = 12, PROBLEM_BYTES = 240 };
@@ -142,9 +144,15 @@ void world_answer(struct world *w, struct session *s);
 // is due at the moment that is returned + (k + i / sessions) / rate, whatever happens: the same on
 // every side of a comparison.
 int64_t world_offer(struct world *w, double seconds);
+// Prompts every session to work as a model does (bench/scripted-agent/work.h), with so many chunks a second in its bursts.
+// Returns when they begin.
+int64_t world_work(struct world *w, double seconds, bool permissions);
+// When prompts that are given now can begin: all of them are there before.
+int64_t world_lead(const struct world *w);
 
 bool world_idle(void *world);     // every session's agent has done its prompts
 bool world_live(void *world);     // every watcher that is not off is live
+bool world_level(void *world);    // every watcher that is not off has everything
 bool world_finished(void *world); // idle, and every watcher that is not off has everything
 
 // Compares every watcher, and a fresh one for each of at most 64 sessions, with the records.

@@ -24,7 +24,7 @@ function One({ sessionId, attachment, desk }: { sessionId: string; attachment: A
   const { key, name, bytes, kind, progress, block, problem, canRetry, file } = attachment;
   const picture = usePicture(sessionId, attachment);
   const isUploading = block === null && problem === null;
-  const isText = file !== null && kind === "resource" && typeOf(file).startsWith("text/") && bytes <= MOST_INSERTED;
+  const isText = file !== null && kind === "resource" && typeOf(file).startsWith("text/") && bytes > 0 && bytes <= MOST_INSERTED;
   const state = problem ? "failed" : isUploading ? "uploading" : "ready";
   return (
     <li class="attachment" data-testid="attachment" data-state={state} data-kind={kind}>

@@ -35,7 +35,7 @@ export function Choice({ label, value, shown, choices, onChange, icon, title, te
     <span class="choice" data-tone={tone} data-sending={isSending || undefined} data-problem={problem ? true : undefined} title={said ? visibleText(said) : undefined}>
       <span class="choice__face" aria-hidden="true">
         {icon}
-        <span class="choice__label"><VisibleText text={label} /></span>
+        <span class="choice__label" data-hidden={icon !== undefined}><VisibleText text={label} /></span>
         <span class="choice__value"><VisibleText text={shown} /></span>
         <ChevronDownIcon size={12} />
       </span>

@@ -10,7 +10,6 @@ import { AttachmentList } from "./attachment-list";
 import { deskOf } from "./desk";
 import type { Desk } from "./desk";
 import { ownPrompts } from "./history";
-import { OutgoingList } from "./outgoing-list";
 import { PromptField } from "./prompt-field";
 import { QueueList } from "./queue-list";
 import { useFileDrop } from "./file-drop";
@@ -54,7 +53,6 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
   return (
     <section ref={section} class="composer" aria-label="Composer" data-dropping={isDropping || undefined}>
       <QueueList state={state} me={me} onWithdraw={(prompt) => void desk.withdraw(prompt)} />
-      <OutgoingList sessionId={sessionId} state={state} />
       <Notices state={state} desk={desk} note={note} />
       <form class="composer__box" onSubmit={(event) => { event.preventDefault(); send(); }}>
         <AttachmentList sessionId={sessionId} attachments={attachments} desk={desk} />

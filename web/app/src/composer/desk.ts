@@ -167,18 +167,18 @@ export class Desk implements Store<DeskState> {
     const fields = { sessionId, ...(text.trim() === "" ? {} : { text }), ...(content.length > 0 ? { content } : {}) };
     this.set({ text: "", version: this.state.version + 1, attachments: [], note: null });
     const command = this.client.send("prompt", fields);
-    this.follow(command);
+    this.follow(command, attachments);
     return command;
   }
 
-  /** What could not be sent comes back into the field. */
-  follow(command: Command<"prompt">): void {
+  /** What could not be sent comes back into the field; `attachments` are its files as they were chosen. */
+  follow(command: Command<"prompt">, attachments: readonly Attachment[] = []): void {
     command.catch((error: unknown) => {
       if (!(error instanceof CommandError) || error.code === "client_closed") {
         return;
       }
       const { text = "", content = [] } = command.fields as { text?: string; content?: ContentBlock[] };
-      const back = () => this.putBack(text, content);
+      const back = () => this.putBack(text, content, attachments);
       if (error.outcome === "unknown") {
         this.set({ note: { tone: "bad", words: refusalOf(error), action: { label: "Write it again", run: back } } });
         return;
@@ -207,12 +207,14 @@ export class Desk implements Store<DeskState> {
     return !this.refusedKinds.has(kind);
   }
 
-  putBack(text: string, content: readonly ContentBlock[] = []): void {
+  putBack(text: string, content: readonly ContentBlock[] = [], attachments: readonly Attachment[] = []): void {
     const [first, ...rest] = content;
     // `text` may stand as the first block, too, as the server shows it.
     const blocks = (first?.type === "text" && first.text === text ? rest : content).filter(({ type }) => type !== "text");
     const known = new Set(this.state.attachments.map(({ block }) => block?.blob));
-    const back = blocks.filter(({ blob }) => typeof blob === "string" && !known.has(blob)).map((block) => keptAttachment({ name: nameOfBlock(block), bytes: 0, block }));
+    const back = blocks
+      .filter(({ blob }) => typeof blob === "string" && !known.has(blob))
+      .map((block) => attachments.find((each) => each.block?.blob === block.blob) ?? keptAttachment({ name: nameOfBlock(block), bytes: 0, block }));
     this.set({ text: joinTexts(text, this.state.text), version: this.state.version + 1, attachments: [...back, ...this.state.attachments] });
   }
 

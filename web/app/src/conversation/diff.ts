@@ -98,6 +98,9 @@ const numbered = (lines: string[], kind: "added" | "removed"): DiffRow[] =>
 
 /** All lines of both, or null where that would be too much work. */
 function compared(before: string, after: string): DiffRow[] | null {
+  if (before === "" || after === "") {
+    return before === "" ? numbered(linesOf(after), "added") : numbered(linesOf(before), "removed");
+  }
   if (before.length + after.length > MOST_CHARS) {
     return null;
   }

@@ -12,38 +12,81 @@ import "./markdown.css";
 /** Markdown of an agent's: hostile, and perhaps still growing. HTML in it is shown as text, and nothing is fetched. */
 export function Markdown({ text, isDone = true, class: name }: { text: string; isDone?: boolean; class?: string }) {
   const blocks = useBlocks(text, isDone);
-  return (
-    <div class={`markdown${name ? ` ${name}` : ""}`} dir="auto">
-      {blocks.map((block) => <Block key={block.key} block={block} />)}
-    </div>
-  );
+  const groups = [];
+  for (let at = 0; at < blocks.length; at += PER_GROUP) {
+    groups.push(<Group key={at} blocks={blocks.slice(at, at + PER_GROUP)} />);
+  }
+  return <div class={`markdown${name ? ` ${name}` : ""}`} dir="auto">{groups}</div>;
 }
+
+const PER_GROUP = 24; // blocks that are compared, and laid out, as one: of a text that grows the last ones change only
+
+const Group = memo(function Group({ blocks }: { blocks: MarkdownBlock[] }) {
+  return <div class="markdown__group">{blocks.map((block) => <Block key={block.key} block={block} />)}</div>;
+}, ({ blocks: before }, { blocks: after }) => before.length === after.length && before.every((block, at) => block === after[at]));
 
 const CHEAP_MS = 4; // parsing that takes longer is not done again at once
 const REST = 8; // but after so many times as long
+const SLICE = 24_000; // UTF-16 units that are parsed and drawn in one go
+const MOST_KEPT = 8;
+
+/** Long texts that were drawn once: whoever scrolls back to one sees all of it at once. */
+const kept = new Map<string, MarkdownBlock[]>();
+
+interface Parsed {
+  stream: MarkdownStream;
+  blocks: MarkdownBlock[];
+  /** How much of which text is in the blocks. */
+  text: string;
+  length: number;
+  isDone: boolean;
+  nextAt: number;
+}
 
 function useBlocks(text: string, isDone: boolean): MarkdownBlock[] {
-  const state = useRef<{ stream: MarkdownStream; blocks: MarkdownBlock[]; text: string; isDone: boolean; nextAt: number } | null>(null);
+  const state = useRef<Parsed | null>(null);
   const [, redraw] = useState({});
-  const now = state.current ??= { stream: new MarkdownStream(), blocks: [], text: "", isDone: false, nextAt: 0 };
-  const isDue = now.text !== text || now.isDone !== isDone;
+  const now = state.current ??= fresh(text, isDone);
   const startedAt = performance.now();
-  if (isDue && (isDone || startedAt >= now.nextAt || !text.startsWith(now.text))) {
-    now.blocks = now.stream.update(text, isDone);
+  if (!text.startsWith(now.text.slice(0, now.length))) {
+    now.length = 0; // another text
+  }
+  const isLong = text.length - now.length > SLICE;
+  const end = isLong ? now.length + SLICE : text.length;
+  const isEnd = isDone && end === text.length;
+  if ((end !== now.length || isEnd !== now.isDone) && (isEnd || isLong || startedAt >= now.nextAt)) {
+    now.blocks = now.stream.update(text.slice(0, end), isEnd);
     now.text = text;
-    now.isDone = isDone;
+    now.length = end;
+    now.isDone = isEnd;
     const took = performance.now() - startedAt;
     now.nextAt = took > CHEAP_MS ? startedAt + took * (1 + REST) : 0;
+    if (isEnd && text.length > SLICE) {
+      keep(text, now.blocks);
+    }
   }
-  const isLate = now.text !== text || now.isDone !== isDone;
+  const isLate = now.length !== text.length || now.isDone !== isDone;
   useEffect(() => {
     if (!isLate) {
       return undefined;
     }
-    const timer = setTimeout(() => redraw({}), Math.max(16, now.nextAt - performance.now()));
+    const timer = setTimeout(() => redraw({}), isLong ? 0 : Math.max(16, now.nextAt - performance.now()));
     return () => clearTimeout(timer);
-  }, [isLate, text]);
+  }, [isLate, text, now.length]);
   return now.blocks;
+}
+
+function fresh(text: string, isDone: boolean): Parsed {
+  const blocks = isDone && text.length > SLICE ? kept.get(text) : undefined;
+  return { stream: new MarkdownStream(), blocks: blocks ?? [], text: blocks ? text : "", length: blocks ? text.length : 0, isDone: blocks !== undefined, nextAt: 0 };
+}
+
+function keep(text: string, blocks: MarkdownBlock[]): void {
+  kept.delete(text);
+  kept.set(text, blocks);
+  if (kept.size > MOST_KEPT) {
+    kept.delete(kept.keys().next().value!);
+  }
 }
 
 const Block = memo(function Block({ block }: { block: MarkdownBlock }) {

@@ -109,7 +109,7 @@ function Entry({ entry, isOfAll }: { entry: AuditEntry; isOfAll: boolean }) {
       <div class="audit__words">
         <p class="audit__what"><Phrases of={whatOf(entry)} /></p>
         <p class="audit__by">
-          {by && <>by <VisibleText text={by} /></>}
+          {by && <VisibleText text={by} />}
           {entry.madeRuleId && " · made a rule"}
           {entry.from?.address && <> · from <VisibleText text={entry.from.address} /></>}
           {isOfAll && entry.sessionId && name && <> · <a href={hrefOf({ name: "session", sessionId: entry.sessionId })}><VisibleText text={name} /></a></>}

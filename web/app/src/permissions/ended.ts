@@ -1,6 +1,6 @@
 // Requests that ended while they were shown: for a moment the page says how, and by whom.
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { PermissionItem, PermissionRequest, SessionState } from "signalbox-client";
+import type { PermissionItem, PermissionRequest, SessionState, SessionView } from "signalbox-client";
 import { cancelledSentence, outcomeSentence } from "./words";
 
 export interface Ended {
@@ -22,6 +22,9 @@ export function endedOf(request: PermissionRequest, item: PermissionItem | null,
   if (item?.state === "cancelled") {
     return { ...ended, state: "cancelled", sentence: `${cancelledSentence(item.reason)} There is nothing to answer any more.` };
   }
+  if (item?.state === "pending") {
+    item = null;
+  }
   const outcome = (["allowed", "rejected"] as const).find((each) => each === item?.outcome) ?? null;
   return {
     ...ended, state: "resolved", outcome, message: item?.message ?? null, isOwn: item?.cause?.clientId === clientId,
@@ -41,24 +44,27 @@ function itemOf(state: SessionState, requestId: string): PermissionItem | null {
 
 export const SHOWN_MS = 7_000;
 
-/** The requests of a session that ended while this was there, newest last; each for a few seconds, or until it is dismissed. */
-export function useEnded(state: SessionState, clientId: string, me: string | null): { ended: readonly Ended[]; dismiss(requestId: string): void } {
+/**
+ * The requests of a session that ended while this was there, newest last; each for a few seconds, or until it is dismissed. After
+ * a cut `subscribed` says that one is over before the event comes that says how: until then nothing is said.
+ */
+export function useEnded({ state, sync }: SessionView, clientId: string, me: string | null): { ended: readonly Ended[]; dismiss(requestId: string): void } {
   const [ended, setEnded] = useState<readonly Ended[]>([]);
-  const before = useRef<{ sessionId: string; pending: readonly PermissionRequest[] }>({ sessionId: state.sessionId, pending: [] });
+  const open = useRef<{ sessionId: string; requests: readonly PermissionRequest[] }>({ sessionId: state.sessionId, requests: [] });
   const dismiss = (requestId: string) => setEnded((all) => all.filter((each) => each.request.requestId !== requestId));
   useEffect(() => {
-    const last = before.current;
-    before.current = { sessionId: state.sessionId, pending: state.pending };
-    if (last.sessionId !== state.sessionId) {
-      setEnded([]);
-      return;
-    }
-    const gone = last.pending.filter(({ requestId }) => !state.pending.some((each) => each.requestId === requestId));
-    if (gone.length > 0) {
-      const now = gone.map((request) => endedOf(request, itemOf(state, request.requestId), clientId, me));
+    const before = open.current.sessionId === state.sessionId ? open.current.requests : [];
+    const isPending = ({ requestId }: PermissionRequest) => state.pending.some((each) => each.requestId === requestId);
+    const over = before
+      .filter((request) => !isPending(request))
+      .map((request) => ({ request, item: itemOf(state, request.requestId) }));
+    const isTold = ({ item }: { item: PermissionItem | null }) => sync === "live" || (item !== null && item.state !== "pending");
+    open.current = { sessionId: state.sessionId, requests: [...over.filter((each) => !isTold(each)).map(({ request }) => request), ...state.pending] };
+    const now = over.filter(isTold).map(({ request, item }) => endedOf(request, item, clientId, me));
+    if (now.length > 0) {
       setEnded((all) => [...all, ...now]);
     }
-  }, [state.sessionId, state.pending]);
+  }, [state, sync]);
   useEffect(() => {
     if (ended.length === 0) {
       return undefined;

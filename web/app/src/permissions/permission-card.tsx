@@ -114,9 +114,11 @@ function Status({ answer, options, left, isExpired }: {
       {answer.fields && !isExpired && (
         <p class="permission-card__sending">
           <span class="permission-card__spinner" aria-hidden="true" />
-          {isLive || !isOnItsWay ? `Sending your answer: ${answerWord(answer.fields, options)}…`
-            : answer.state === "sent" ? "The connection broke while your answer was sent. It is asked about when the connection is back."
-              : `You are offline. Your answer (${answerWord(answer.fields, options)}) will be sent when the connection is back${inTime}.`}
+          <span class="permission-card__sending-words">
+            {isLive || !isOnItsWay ? `Sending your answer: ${answerWord(answer.fields, options)}…`
+              : answer.state === "sent" ? "The connection broke while your answer was sent. It is asked about when the connection is back."
+                : `You are offline. Your answer (${answerWord(answer.fields, options)}) will be sent when the connection is back${inTime}.`}
+          </span>
           {answer.state === "queued" && <button type="button" class="permission-card__quiet" onClick={answer.takeBack}>Take it back</button>}
         </p>
       )}

@@ -19,7 +19,7 @@ export function PermissionDock({ view }: { session: WatchedSession; view: Sessio
   const { pending } = state;
   const [chosen, setChosen] = useState<string | null>(null);
   const current = pending.find(({ requestId }) => requestId === chosen) ?? pending[0] ?? null;
-  const { ended, dismiss } = useEnded(state, client.clientId, me);
+  const { ended, dismiss } = useEnded(view, client.clientId, me);
   const { text, announce } = useAnnouncer();
   const dock = useRef<HTMLElement>(null);
   const others = ended.filter((each) => !each.isOwn);

@@ -55,10 +55,10 @@ export function warningBetween(before: number | null, now: number | null): strin
 
 // ---- who answered ----
 
-/** Who or what, as the end of "allowed by ...". `me` is the user's own name. */
+/** Who or what, as the end of "allowed by ...". `me` is the user's own name; `local` is everybody, where nobody logs in. */
 export function byWhom(by: By | undefined, me: string | null): string {
   if (by?.user !== undefined) {
-    return by.user === me ? "you, in another window" : by.user;
+    return by.user !== me ? by.user : `${me === "local" ? me : `you (${me})`}, in another window`;
   }
   if (by?.rule !== undefined) {
     return "a rule";
@@ -140,14 +140,15 @@ const LOOKS: { [kind: string]: string } = {
 };
 
 /** What a rule allows. */
-export function ruleWhat(rule: Pick<Rule, "match" | "command" | "kind" | "path" | "label">): Phrase[] {
+export function ruleWhat(rule: Pick<Rule, "match" | "command" | "kind" | "path" | "label" | "expiresAt">): Phrase[] {
+  const allow = rule.expiresAt === null ? "Always allow" : "Allow";
   if (rule.match === "command" && rule.command !== undefined) {
-    return ["Always allow the command ", { code: rule.command }];
+    return [`${allow} the command `, { code: rule.command }];
   }
   if (rule.match === "path" && rule.path !== undefined) {
     const verb = LOOKS[rule.kind ?? ""] ?? `use tools of the kind ${rule.kind ?? "?"} on`;
-    return rule.path === "." ? [`Always allow to ${verb} anything in the workspace`]
-      : [`Always allow to ${verb} what is in `, { code: `${rule.path}/` }];
+    return rule.path === "." ? [`${allow} to ${verb} anything in the workspace`]
+      : [`${allow} to ${verb} what is in `, { code: `${rule.path}/` }];
   }
   return labelPhrases(rule.label);
 }
@@ -198,7 +199,7 @@ const ACTIONS: { [action: string]: string } = {
   rule_made: "Rule made", rule_removed: "Rule removed", policy_changed: "Policy changed", service_refused: "Refused by the server",
 };
 const OUTCOMES: { [outcome: string]: string } = {
-  allowed: "Allowed", rejected: "Rejected", timeout: "Ran out", cancelled: "Ended without an answer",
+  allowed: "Allowed", rejected: "Rejected", timeout: "Ran out", cancelled: "Unanswered",
 };
 
 /** What happened, in a word or two. */
@@ -206,15 +207,15 @@ export function auditAction(entry: Pick<AuditEntry, "action" | "outcome">): stri
   return entry.action === "decision" ? (OUTCOMES[entry.outcome ?? ""] ?? "Decided") : (ACTIONS[entry.action] ?? entry.action);
 }
 
-/** Who or what was behind it. */
-export function auditBy(entry: Pick<AuditEntry, "by" | "user" | "policy" | "reason" | "action">): string {
+/** Who or what was behind it, as the end of a sentence; "": nothing is known. */
+export function auditBy(entry: Pick<AuditEntry, "by" | "user" | "policy" | "reason">): string {
   switch (entry.by) {
     case "user":
-      return entry.user ?? "a person";
+      return `by ${entry.user ?? "a person"}`;
     case "rule":
-      return entry.user ? `a rule of ${entry.user}` : "a rule";
+      return entry.user ? `by a rule of ${entry.user}` : "by a rule";
     case "policy":
-      return entry.policy === "operator" ? "the server's operator" : `the policy ${policyOf(entry.policy ?? "?").name}`;
+      return entry.policy === "operator" ? "by the server's operator" : `by the policy ${policyOf(entry.policy ?? "?").name}`;
     case "timeout":
       return "nobody answered in time";
     case "limit":
@@ -222,6 +223,6 @@ export function auditBy(entry: Pick<AuditEntry, "by" | "user" | "policy" | "reas
     case "cancellation":
       return cancelledSentence(entry.reason).replace(/\.$/, "").replace(/^[A-Z]/, (letter) => letter.toLowerCase());
     default:
-      return entry.user ?? (entry.policy === "operator" ? "the server's operator" : "");
+      return entry.user ? `by ${entry.user}` : entry.policy === "operator" ? "by the server's operator" : "";
   }
 }

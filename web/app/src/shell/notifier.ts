@@ -7,10 +7,13 @@ import { nameBookOf } from "../sessions/names";
 import { NO_NAME } from "../sessions/session-row";
 import { keep, recall } from "../ui/keep";
 import { onOneLine } from "../ui/text";
+import { workerAddress } from "../trusted";
 import { hrefOf } from "./router";
 
 /** `unsupported`: this browser has none, or none for a page without TLS. */
 export type NotifyState = "on" | "off" | "denied" | "unsupported";
+
+const MOST_SAID = 300;
 
 const listeners = new Set<() => void>();
 let state: NotifyState = stateNow();
@@ -44,6 +47,7 @@ export const useNotifyState = (): NotifyState => useStore(store);
 export async function turnOnNotifications(): Promise<void> {
   if (typeof Notification !== "undefined" && (await Notification.requestPermission()) === "granted") {
     keep("notify", "on");
+    void showerNow();
   }
   update();
 }
@@ -53,9 +57,61 @@ export function turnOffNotifications(): void {
   update();
 }
 
+/** How a notification is shown and taken back; another one with the same tag takes its place, also over tabs. */
+interface Shower {
+  show(title: string, options: { body: string; tag: string; hash: string }): Promise<void>;
+  close(tag: string): Promise<void>;
+}
+
+const ICON = "/favicon.svg";
+
+const byPage: Shower = {
+  async show(title, { body, tag, hash }) {
+    const notification = new Notification(title, { body, tag, icon: ICON });
+    notification.onclick = () => {
+      window.focus();
+      location.hash = hash;
+      notification.close();
+    };
+    notification.onclose = () => shown.delete(tag);
+    shown.set(tag, notification);
+  },
+  async close(tag) {
+    shown.get(tag)?.close();
+    shown.delete(tag);
+  },
+};
+const shown = new Map<string, Notification>();
+
+const byWorker = (worker: ServiceWorkerRegistration): Shower => ({
+  show: (title, { body, tag, hash }) => worker.showNotification(title, { body, tag, icon: ICON, data: { hash } }),
+  async close(tag) {
+    for (const notification of await worker.getNotifications({ tag })) {
+      notification.close();
+    }
+  },
+});
+
+let shower: Promise<Shower> | null = null;
+
+// Where a page may not notify by itself (Chromium on Android), its service worker does.
+function showerNow(): Promise<Shower> {
+  shower ??= (async () => {
+    if (matchMedia("(hover: hover)").matches || !("serviceWorker" in navigator)) {
+      return byPage;
+    }
+    try {
+      await navigator.serviceWorker.register(workerAddress("/sw.js"));
+      return byWorker(await navigator.serviceWorker.ready);
+    } catch {
+      return byPage;
+    }
+  })();
+  return shower;
+}
+
 /** From here on tells what happens while nobody sees the page. The lists must be watched (the shell does). */
 export function keepNotifying(client: SignalboxClient): void {
-  const shown = new Map<string, Notification>();
   const glance = (): Glance => {
     const permissions = client.permissions.get();
     return { sessions: client.sessions.get().items, requests: permissions.isLoaded ? permissions.items : null };
@@ -64,36 +120,32 @@ export function keepNotifying(client: SignalboxClient): void {
   const look = () => {
     const before = last;
     last = glance();
-    for (const requestId of overOf(before, last)) {
-      shown.get(requestId)?.close();
-      shown.delete(requestId);
-    }
-    if (state === "on" && document.hidden) {
-      newsOf(before, last).forEach(show);
+    if (state === "on") {
+      overOf(before, last).forEach((requestId) => void showerNow().then((how) => how.close(requestId)));
+      if (document.hidden) {
+        newsOf(before, last).forEach((news) => void show(news));
+      }
     }
   };
-  const show = (news: News) => {
+  const show = async (news: News) => {
     const sessionId = news.kind === "asks" ? news.request.sessionId : news.session.sessionId;
     const session = client.sessions.get().items.get(sessionId);
     const name = onOneLine(session?.title || nameBookOf(client).store.get().get(sessionId) || "") || NO_NAME;
     const [title, body] = news.kind === "asks" ? [`${name} asks`, onOneLine(news.request.command || news.request.toolName)]
       : [name, news.kind === "failed" ? "Its agent has failed." : "Finished."];
-    // The tag: several tabs of one browser say it once.
     const tag = news.kind === "asks" ? news.request.requestId : sessionId;
     try {
-      const notification = new Notification(title, { body: body.slice(0, 300), tag, icon: "/favicon.svg" });
-      notification.onclick = () => {
-        window.focus();
-        location.hash = hrefOf({ name: "session", sessionId });
-        notification.close();
-      };
-      notification.onclose = () => shown.delete(tag);
-      shown.set(tag, notification);
+      await (await showerNow()).show(title, { body: body.slice(0, MOST_SAID), tag, hash: hrefOf({ name: "session", sessionId }) });
     } catch {
-      state = "unsupported"; // Chromium on Android: only a service worker may
+      state = "unsupported";
       listeners.forEach((listener) => listener());
     }
   };
   client.sessions.subscribe(look);
   client.permissions.subscribe(look);
+  navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+    if (data?.type === "open" && typeof data.hash === "string" && data.hash.startsWith("#/")) {
+      location.hash = data.hash;
+    }
+  });
 }

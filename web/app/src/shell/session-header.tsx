@@ -10,7 +10,7 @@ import { NO_NAME } from "../sessions/session-row";
 import { copyText } from "../ui/clipboard";
 import { Dialog } from "../ui/dialog";
 import { ErrorBoundary } from "../ui/error-boundary";
-import { ChevronLeftIcon, CloseIcon, EyeIcon, FolderIcon, InfoIcon, LinkIcon, MoreIcon, ShieldCheckIcon } from "../ui/icons";
+import { ChevronLeftIcon, EyeIcon, FolderIcon, InfoIcon, LinkIcon, MoreIcon, ShieldCheckIcon } from "../ui/icons";
 import { NARROW, useMedia } from "../ui/media";
 import { baseName, onOneLine } from "../ui/text";
 import { reportRefusal } from "../ui/toast";
@@ -62,9 +62,7 @@ export function SessionHeader({ state, summary }: { state: SessionState; summary
             <button type="button" class="icon-button" aria-label="Copy a link to this session" title="Copy a link" onClick={() => void copyLink()}><LinkIcon /></button>
             <button type="button" class="icon-button" aria-label="Details" title="Details" data-testid="session-details" onClick={() => setDialog("details")}><InfoIcon /></button>
             {phase !== "closed" && (
-              <button type="button" class="icon-button" aria-label="Close this session" title="Close this session: its agent is ended" data-testid="close-session" onClick={() => setDialog("close")}>
-                <CloseIcon />
-              </button>
+              <button type="button" class="button button--quiet" title="Close this session: its agent is ended" data-testid="close-session" onClick={() => setDialog("close")}>Close</button>
             )}
           </>
         )}

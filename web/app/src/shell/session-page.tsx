@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import type { SessionState, SessionView, WatchedSession } from "signalbox-client";
+import type { SessionView, WatchedSession } from "signalbox-client";
 import { sessionName } from "signalbox-client";
 import { useClient, useSession, useStore } from "signalbox-client/preact";
 import { Composer } from "../composer/composer";
@@ -9,9 +9,8 @@ import { PlanPanel } from "../conversation/plan-panel";
 import { PermissionDock } from "../permissions/permission-dock";
 import { firstLine, nameBookOf } from "../sessions/names";
 import { ErrorBoundary } from "../ui/error-boundary";
-import { AlertIcon, InfoIcon } from "../ui/icons";
+import { AlertIcon } from "../ui/icons";
 import { NARROW, WIDE, useMedia } from "../ui/media";
-import { plainToSee } from "../ui/text";
 import { TroubleStrip } from "./connection";
 import { hrefOf } from "./router";
 import { SessionHeader } from "./session-header";
@@ -33,8 +32,9 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
     <section class="session-page" aria-label="Session">
       <SessionHeader state={state} summary={summary} />
       {isNarrow && <TroubleStrip />}
-      {error && !isMissing && <Strip kind="bad" text={`This session cannot be watched: ${error.message}`} />}
-      {isKnown && <Detail state={state} />}
+      {error && !isMissing && (
+        <div class="session-strip" role="alert" data-testid="session-trouble"><AlertIcon /> <p>This session cannot be watched at the moment: {error.message}</p></div>
+      )}
       {isMissing ? <Missing message={error.message} /> : isKnown ? <Body session={session} view={view} /> : <Loading />}
     </section>
   );
@@ -57,23 +57,6 @@ function Body({ session, view }: { session: WatchedSession; view: SessionView })
         </div>
       </div>
       {isWide && hasPlan && <aside class="session-page__side" aria-label="Plan">{plan}</aside>}
-    </div>
-  );
-}
-
-// What its agent is at, where the phase alone does not say it.
-function Detail({ state: { phase, detail } }: { state: SessionState }) {
-  if (!detail || phase === "closed") {
-    return null;
-  }
-  return <Strip kind={phase === "failed" ? "bad" : "info"} text={detail} />;
-}
-
-function Strip({ kind, text }: { kind: "bad" | "info"; text: string }) {
-  return (
-    <div class={`session-strip session-strip--${kind}`} role={kind === "bad" ? "alert" : "status"} data-testid="session-detail">
-      {kind === "bad" ? <AlertIcon /> : <InfoIcon />}
-      <p>{plainToSee(text)}</p>
     </div>
   );
 }
