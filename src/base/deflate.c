@@ -10,7 +10,7 @@
 
 enum {
     WINDOW_BITS = 15,
-    LEVEL = 1,           /* 2 and 3 cost half as much again for a twentieth of the bytes */
+    LEVEL = 3,           /* 1 takes nine tenths of the time for a twentieth more bytes */
     MEMORY_LEVEL = 8,
     OPCODE_TEXT = 0x1,
     RSV1 = 0x40,         /* beside the opcode: the message is compressed */
