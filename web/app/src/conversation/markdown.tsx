@@ -27,7 +27,7 @@ const Group = memo(function Group({ blocks }: { blocks: MarkdownBlock[] }) {
 
 const CHEAP_MS = 4; // parsing that takes longer is not done again at once
 const REST = 8; // but after so many times as long
-const SLICE = 24_000; // UTF-16 units that are parsed and drawn in one go
+const SLICE = 12_000; // UTF-16 units that are parsed and drawn in one go
 const MOST_KEPT = 8;
 
 /** Long texts that were drawn once: whoever scrolls back to one sees all of it at once. */
