@@ -284,8 +284,25 @@ static enum err make_shared(struct server *server, const struct config *config)
     return err;
 }
 
+static void forget_wirelog(void *context, const char *session_id)
+{
+    struct server *server = context;
+    if (wirelog_purge(server->wirelog, session_id)) {
+        log_error("the wire log of an erased session is left", "session", "%s", session_id, NULL);
+    }
+}
+
+/* Not being able to look is no reason not to serve. */
+static void forget_erased(struct server *server, const struct config *config)
+{
+    enum err err = recover_erased(server->store, config->data, forget_wirelog, server);
+    if (err) {
+        log_error("wire logs of erased sessions are not looked for", "reason", "%s", err_text(err), NULL);
+    }
+}
+
 /* From the end of the flow to its beginning, so that whoever starts finds its receivers there. */
-static enum err start_threads(struct server *server)
+static enum err start_threads(struct server *server, const struct config *config)
 {
     struct mailbox *inbox = dispatch_inbox(server->dispatch);
     const struct journal_wiring journal = {.store = server->store, .limits = &server->limits, .dispatch = inbox,
@@ -304,6 +321,7 @@ static enum err start_threads(struct server *server)
         err = wirelog_start(&server->wirelog, server->config, SIGNALBOX_VERSION);
     }
     if (!err) {
+        forget_erased(server, config);
         err = files_start(&server->files);
     }
     if (!err) {
@@ -337,6 +355,7 @@ static enum err start_threads(struct server *server)
             .agent = agent_stream_mailbox(server->agents),
             .history = history_mailbox(server->history),
             .maintenance = maintenance_mailbox(server->maintenance),
+            .wirelog = wirelog_mailbox(server->wirelog),
             .socket_boxes = server->socket_boxes,
             .limits = &server->limits,
             .topics = server->topics,
@@ -406,7 +425,7 @@ enum err server_start(struct server **out, struct config *config, const struct c
         err = open_store(server, running);
     }
     if (!err) {
-        err = start_threads(server);
+        err = start_threads(server, running);
     }
     if (!err) {
         err = start_http(server);

@@ -18,6 +18,7 @@ static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CREATE_SESSION] = CHANGES,
     [COMMAND_CLOSE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_PROMPT] = NEEDS_SESSION | CHANGES,
+    [COMMAND_ERASE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_STORE_BLOB] = NEEDS_SESSION | CHANGES,
     [COMMAND_WITHDRAW] = NEEDS_SESSION | CHANGES,
     [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
@@ -153,6 +154,9 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
         break;
     case COMMAND_CLOSE_SESSION:
         session_close(session, sink, now, &caller);
+        break;
+    case COMMAND_ERASE_SESSION:
+        dispatch_erase(dispatch, held, command);
         break;
     case COMMAND_STORE_BLOB:
         dispatch_store_blob(dispatch, held, command);
@@ -300,6 +304,11 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
     }
     if (!held) {
         dispatch_load(dispatch, name, command);
+        return;
+    }
+    if (held->erased) {
+        dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such session", NULL);
+        dispatch_command_free(command);
         return;
     }
     if (dispatch_prompt_waits(dispatch, held, command)) {

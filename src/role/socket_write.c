@@ -246,6 +246,10 @@ static size_t write_events(struct subscription *subscription, uint64_t to, size_
 static size_t write_subscription(struct subscription *subscription, size_t budget)
 {
     struct topic *topic = subscription->watched->topic;
+    if (atomic_load(&topic->erased)) {
+        subscription_erased(subscription);
+        return 0;
+    }
     if (subscription->read_back) {
         return write_read_back(subscription);
     }
