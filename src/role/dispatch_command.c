@@ -66,6 +66,12 @@ static struct session_words words_of(const struct config_list *list)
     return (struct session_words){.items = list->items, .count = list->count};
 }
 
+/* Without tokens everybody is `local`. */
+static bool knows_user(const void *tokens, const char *user)
+{
+    return tokens ? tokens_has_user(tokens, user) : !strcmp(user, "local");
+}
+
 static void limits_for(struct dispatch *dispatch, const struct session *session)
 {
     const struct config *config = dispatch->config;
@@ -88,6 +94,8 @@ static void limits_for(struct dispatch *dispatch, const struct session *session)
         .deny_commands = words_of(&config->deny_commands),
         .deny_kinds = words_of(&config->deny_kinds),
         .deny_paths = words_of(&config->denied_paths),
+        .knows_user = knows_user,
+        .users = config->tokens,
         .default_policy = POLICY_ASK,
     };
     /* The configuration has checked these words. */
