@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "signalbox/base/fd.h"
+#include "signalbox/base/writer.h"
 #include "signalbox/store/store.h"
 
 enum {
@@ -242,6 +243,24 @@ static void check_address(const struct config *config, struct doctor_check *chec
     }
 }
 
+/* ---- Sockets ---- */
+
+static void check_writes(const struct config *config, struct doctor_check *check)
+{
+    static const char name[] = "socket writes";
+    char why[WRITER_WHY_SIZE];
+    struct writer *writer = NULL;
+    enum config_socket_writes how = config->socket_writes;
+    if (how == SOCKET_WRITES_SEND) {
+        say(check, name, DOCTOR_OK, "one by one, as configured");
+    } else if (!writer_new(&writer, true, why)) {
+        say(check, name, DOCTOR_OK, "together, by io_uring");
+    } else {
+        say(check, name, how == SOCKET_WRITES_AUTO ? DOCTOR_NOTE : DOCTOR_FAILED, "one by one; %s", why);
+    }
+    writer_free(writer);
+}
+
 void doctor_check_system(const struct config *config, struct doctor_check checks[DOCTOR_SYSTEM_CHECKS])
 {
     char *there = first_that_is(config->data);
@@ -252,5 +271,6 @@ void doctor_check_system(const struct config *config, struct doctor_check checks
     check_store(config, &checks[4]);
     check_descriptors(config, &checks[5]);
     check_address(config, &checks[6]);
+    check_writes(config, &checks[7]);
     free(there);
 }

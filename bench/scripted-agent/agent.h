@@ -24,6 +24,8 @@ struct options {
     bool update_before_response;
     bool ignore_eof;
     bool ignore_term;
+    const char *host;      // path of the socket on which many agents are played, or NULL
+    const char *played_by; // path of the socket of who plays this one, or NULL
 };
 
 enum { AGENT_OPTIONS = 3 };

@@ -1,6 +1,7 @@
 // signalbox-scripted-agent: an ACP agent whose prompts say what it does. See README.md.
 #define _GNU_SOURCE
 #include "agent.h"
+#include "host.h"
 
 #include <getopt.h>
 #include <poll.h>
@@ -27,13 +28,15 @@ static void usage(FILE *to)
           "  --load --state FILE      session/load, resume and list, over processes\n"
           "  --load-response-first    answer session/load before the replay\n"
           "  --modes, --models, --config-options   advertise some, and honour their changes\n"
-          "  --ignore-eof, --ignore-term           do not end by these\n",
+          "  --ignore-eof, --ignore-term           do not end by these\n"
+          "  --host SOCKET            play many agents: those of --played-by, and who connects to it\n"
+          "  --played-by SOCKET       be played by that one\n",
           to);
 }
 
 static void read_options(struct options *o, int argc, char **argv)
 {
-    enum { NEW_FAILS = 1000, STATE, HELP };
+    enum { NEW_FAILS = 1000, STATE, HOST, PLAYED_BY, HELP };
     bool unused = false;
     struct {
         const char *name;
@@ -54,13 +57,15 @@ static void read_options(struct options *o, int argc, char **argv)
         {NULL, &unused},
     };
     enum { FLAGS = sizeof flags / sizeof flags[0] - 1 };
-    struct option table[FLAGS + 4] = {{0}};
+    struct option table[FLAGS + 6] = {{0}};
     for (int i = 0; i < FLAGS; i++) {
         table[i] = (struct option){flags[i].name, no_argument, NULL, i};
     }
     table[FLAGS] = (struct option){"new-fails", required_argument, NULL, NEW_FAILS};
     table[FLAGS + 1] = (struct option){"state", required_argument, NULL, STATE};
-    table[FLAGS + 2] = (struct option){"help", no_argument, NULL, HELP};
+    table[FLAGS + 2] = (struct option){"host", required_argument, NULL, HOST};
+    table[FLAGS + 3] = (struct option){"played-by", required_argument, NULL, PLAYED_BY};
+    table[FLAGS + 4] = (struct option){"help", no_argument, NULL, HELP};
     int chosen;
     while ((chosen = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (chosen >= 0 && chosen < FLAGS) {
@@ -70,6 +75,10 @@ static void read_options(struct options *o, int argc, char **argv)
             o->new_fails_code = atoi(optarg);
         } else if (chosen == STATE) {
             o->state = optarg;
+        } else if (chosen == HOST) {
+            o->host = optarg;
+        } else if (chosen == PLAYED_BY) {
+            o->played_by = optarg;
         } else {
             usage(chosen == HELP ? stdout : stderr);
             exit(chosen == HELP ? 0 : EXIT_USAGE);
@@ -129,6 +138,12 @@ int main(int argc, char **argv)
     signal(SIGCHLD, SIG_IGN); // what a script spawned is nobody's to wait for
     if (o.ignore_term) {
         signal(SIGTERM, SIG_IGN);
+    }
+    if (o.played_by != NULL) {
+        return host_play(o.played_by);
+    }
+    if (o.host != NULL) {
+        return host_serve(o.host, &o);
     }
     struct agent a = {.options = &o, .wire = wire_new(STDIN_FILENO, STDOUT_FILENO)};
     if (a.wire == NULL || (a.rpc = rpc_new(a.wire, &agent_handler, &a)) == NULL) {

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "turn.h"
+#include "work.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -228,6 +229,44 @@ static enum progress sleep_step(struct turn *t, json_object *value, json_object 
     return TURN_NEXT;
 }
 
+static enum progress until_step(struct turn *t, json_object *value, json_object *step, int64_t now)
+{
+    (void)step;
+    (void)now;
+    t->until = 1000 * json_object_get_int64(value);
+    t->activity = sleeping;
+    return TURN_NEXT;
+}
+
+static enum progress work_step(struct turn *t, json_object *value, json_object *step, int64_t now)
+{
+    (void)step;
+    json_object *rate = NULL;
+    json_object *seconds = NULL;
+    struct work w = {
+        .seed = (uint32_t)json_object_get_int64(rpc_member(value, "seed", json_type_int)),
+        .at = json_object_get_int64(rpc_member(value, "at", json_type_int)),
+        .size = (long)json_object_get_int64(rpc_member(value, "size", json_type_int)),
+        .permissions = json_object_get_boolean(rpc_member(value, "permissions", json_type_boolean)),
+        .rate = 150,
+    };
+    if (json_object_object_get_ex(value, "rate", &rate)) {
+        w.rate = json_object_get_double(rate);
+    }
+    json_object_object_get_ex(value, "seconds", &seconds);
+    w.seconds = json_object_get_double(seconds);
+    w.at = w.at != 0 ? w.at : now / 1000;
+    if (w.size < 1 || w.size > 1024 || !(w.rate > 0) || !(w.seconds >= 0) || w.seconds > 86400) {
+        return turn_bad(t, "work: a bad size, rate or time");
+    }
+    json_object_put(t->work); // one of before, which is done
+    t->work = work_steps(&w);
+    if (t->work == NULL || !turn_push(t, t->work, 1)) {
+        return turn_bad(t, "work: out of memory, or too deep");
+    }
+    return TURN_NEXT;
+}
+
 static enum progress waiting_cancel(struct turn *t, int64_t now)
 {
     (void)now;
@@ -395,6 +434,18 @@ static enum progress repeat(struct turn *t, json_object *value, json_object *ste
                                                              : turn_bad(t, "repeat: too deep");
 }
 
+// What a process that plays many agents must not do for one of them.
+static bool is_of_process(const char *name)
+{
+    static const char *const steps[] = {"exit", "kill", "spawn", "strain", "splitWrites"};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (strcmp(steps[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum progress steps_play(struct turn *t, json_object *step, int64_t now)
 {
     static const struct {
@@ -417,6 +468,8 @@ enum progress steps_play(struct turn *t, json_object *step, int64_t now)
         {"rawHex", raw_hex},
         {"stderr", standard_error},
         {"sleep", sleep_step},
+        {"until", until_step},
+        {"work", work_step},
         {"waitCancel", wait_cancel},
         {"request", request},
         {"exit", exit_step},
@@ -438,6 +491,9 @@ enum progress steps_play(struct turn *t, json_object *step, int64_t now)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         json_object *value;
         if (json_object_object_get_ex(step, kinds[i].name, &value)) {
+            if (t->session->agent->options->host != NULL && is_of_process(kinds[i].name)) {
+                return turn_bad(t, "a step for an agent with a process of its own");
+            }
             return kinds[i].play(t, value, step, now);
         }
     }

@@ -88,7 +88,7 @@ static enum progress start(struct turn *t, int64_t now)
         return turn_bad(t, "out of memory");
     }
     s->text = text;
-    s->start = now;
+    s->start = s->start != 0 ? s->start : now;
     t->activity = stream_activity;
     return TURN_NEXT;
 }
@@ -110,6 +110,7 @@ enum progress stream_step(struct turn *t, json_object *value, json_object *step,
     s->alphabet = alphabet == NULL ? ALPHABET_ASCII : generator_alphabet_named(alphabet);
     s->numbers = pattern != NULL && strcmp(pattern, "count") == 0;
     s->number = json_object_get_int64(rpc_member(step, "from", json_type_int));
+    s->start = 1000 * json_object_get_int64(rpc_member(step, "at", json_type_int));
     const char *stamp = rpc_text(step, "stamp", NULL);
     s->stamp_due = stamp != NULL && strcmp(stamp, "due") == 0;
     s->stamp = s->stamp_due || json_object_get_boolean(rpc_member(step, "stamp", json_type_boolean));

@@ -18,6 +18,7 @@ void turn_free(struct turn *t)
     json_object_put(t->blocks);
     json_object_put(t->prefix_id);
     json_object_put(t->script);
+    json_object_put(t->work);
     free(t->stream.text);
     free(t->tool.output);
     free(t->prefix);

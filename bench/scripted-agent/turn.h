@@ -78,6 +78,7 @@ struct turn {
     size_t prefix_length;
     const char *prefix_kind;
     json_object *prefix_id;
+    json_object *work; // the steps that a `work` became, or NULL
     char problem[160];
 };
 

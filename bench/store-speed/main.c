@@ -140,6 +140,7 @@ static void fill(struct store *store, int64_t from, int64_t to)
     static char ids[SESSIONS_A_GROUP][32];
     static struct session_row rows[SESSIONS_A_GROUP];
     static struct store_write pairs[2 * SESSIONS_A_GROUP];
+    static char events[SESSIONS_A_GROUP][EVENT_BYTES];
     while (from <= to) {
         size_t count = 0;
         for (; count < SESSIONS_A_GROUP && from <= to; count++, from++) {
@@ -150,9 +151,14 @@ static void fill(struct store *store, int64_t from, int64_t to)
                 .phase = (char *)(uintptr_t)(from % 10 ? "closed" : "stopped"), .epoch = (char *)(uintptr_t)"epoch",
                 .created_by = (char *)(uintptr_t)"local", .created_at = from, .updated_at = from, .head = 1,
                 .closed = from % 10 != 0};
+            /* As the server would have written it: tests start one with such a store. */
+            int length = snprintf(events[count], EVENT_BYTES,
+                                  "{\"seq\":1,\"ts\":%lld,\"type\":\"session_created\",\"sessionId\":\"%s\",\"agent\":\"shell\","
+                                  "\"workspace\":\"/srv/work\",\"policy\":\"ask\",\"by\":{\"user\":\"local\"}}",
+                                  (long long)from, ids[count]);
             pairs[2 * count] = (struct store_write){.kind = STORE_EVENT, .session_key = from, .seq = 1,
-                                                    .event_kind = "session_created", .ts = from, .json = text,
-                                                    .json_length = EVENT_BYTES, .next = &pairs[2 * count + 1]};
+                                                    .event_kind = "session_created", .ts = from, .json = events[count],
+                                                    .json_length = (size_t)length, .next = &pairs[2 * count + 1]};
             pairs[2 * count + 1] = (struct store_write){.kind = STORE_SESSION, .session_key = from, .row = &rows[count],
                                                         .next = &pairs[2 * count + 2]};
         }

@@ -3,16 +3,22 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "signalbox/base/buffer.h"
 
-enum { READ_AT_ONCE = 64 * 1024 };
+enum {
+    READ_AT_ONCE = 64 * 1024,
+    /* The kernel gives up, to be on the safe side, when something is renamed while it looks; and it may again. */
+    TRIES_MAX = 64,
+};
 
 long fd_limit_raise(void)
 {
@@ -46,6 +52,19 @@ enum err fd_nonblocking(int fd)
         return err_from_errno(errno);
     }
     return ERR_OK;
+}
+
+int fd_open_resolved(int folder, const char *path, int flags, unsigned long long resolve)
+{
+    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = resolve};
+    int fd = -1;
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+        if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) {
+            break;
+        }
+    }
+    return fd;
 }
 
 void fd_close(int fd)

@@ -55,13 +55,18 @@ void metric_set(enum metric metric, int64_t value)
 
 void metric_observe_ns(enum metric metric, int64_t ns)
 {
+    metric_observe_many_ns(metric, ns, 1);
+}
+
+void metric_observe_many_ns(enum metric metric, int64_t ns, int64_t count)
+{
     CHECK(families[metric].kind == HISTOGRAM);
     size_t bucket = 0;
     while (bucket < BOUNDS && ns > bounds[bucket].ns) {
         bucket++;
     }
-    atomic_fetch_add_explicit(&buckets[metric][bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&cells[metric].value, ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&buckets[metric][bucket], count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&cells[metric].value, ns * count, memory_order_relaxed);
 }
 
 int64_t metric_read(enum metric metric)

@@ -75,6 +75,7 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_LOGIN] = "login",
         [ROUTE_LOGOUT] = "logout",
         [ROUTE_AGENTS] = "listAgents",
+        [ROUTE_FOLDERS] = "listFolders",
         [ROUTE_SESSIONS] = "listSessions",
         [ROUTE_CREATE_SESSION] = "createSession",
         [ROUTE_SESSION] = "getSession",

@@ -12,6 +12,10 @@ static const struct route_query client_query[] = {
      "A random id of the client's own making, kept over reconnects."},
     {NULL, NULL, NULL},
 };
+static const struct route_query folders_query[] = {
+    {"path", "{\"type\":\"string\",\"pattern\":\"^/\"}", "The folders in this one; without it, the `workspace-roots`."},
+    {NULL, NULL, NULL},
+};
 static const struct route_query sessions_query[] = {
     {"after", "{\"type\":\"string\"}", "The `next` of the page before."},
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,\"default\":100}", "Sessions a page."},
@@ -71,6 +75,9 @@ static const struct route routes[] = {
      .status = 200, .summary = "End the login of the request's cookie.", .response = "loggedOut"},
     {.id = ROUTE_AGENTS, .method = "GET", .path = "/v1/agents", .command = COMMAND_AGENT_STATES, .status = 200,
      .summary = "The configured agents and their state.", .response = "agents"},
+    {.id = ROUTE_FOLDERS, .method = "GET", .path = "/v1/folders", .command = -1, .status = 200,
+     .summary = "Folders in which agents may work, to choose a workspace from.", .response = "folderList",
+     .query = folders_query},
     {.id = ROUTE_SESSIONS, .method = "GET", .path = "/v1/sessions", .command = -1, .status = 200,
      .summary = "Sessions, newest change first.", .response = "sessionList", .query = sessions_query},
     {.id = ROUTE_CREATE_SESSION, .method = "POST", .path = "/v1/sessions", .command = COMMAND_CREATE_SESSION,

@@ -67,12 +67,12 @@ static void take_failed(struct step *step, struct agent_notice *notice)
     disarm_start(step);
     bool told = session->life == AGENT_ENDING; /* by whoever is ending it: closing, stopping, the start's deadline */
     /* A program or a login that is missing is for a person to mend, who is not to wait for it to be tried. */
-    bool its_own = !session->closing && !session->stopping && !notice->auth_required &&
-                   !(notice->code && !strcmp(notice->code, "agent_unavailable"));
+    bool missing = notice->auth_required || (notice->code && !strcmp(notice->code, "agent_unavailable"));
+    enum agent_run run = session->closing || session->stopping ? RUN_OVER : missing ? RUN_MISSING : RUN_FAILED;
     session->life = AGENT_NONE;
     session->said_from = 0;
     metric_add(METRIC_AGENTS_FAILED, 1);
-    const char *note = step->sink->run(step->sink->context, session, its_own ? RUN_FAILED : RUN_OVER, notice->message);
+    const char *note = step->sink->run(step->sink->context, session, run, notice->message);
     step_settings_lost(step, ANSWER_AGENT_FAILED, notice->message);
     if (session->closing) {
         step_closed(step);

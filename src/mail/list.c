@@ -21,6 +21,8 @@ void list_request_free(struct list_request *request)
         free(request->session_id);
         free(request->workspace);
         free(request->outcome);
+        free(request->folder);
+        free(request->message);
         free(request);
     }
 }

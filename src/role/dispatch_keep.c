@@ -236,14 +236,19 @@ static void proven(struct dispatch *dispatch, struct held *held)
     held->is_try = held->is_own_try = false;
 }
 
+static void remember(const struct dispatch *dispatch, struct keeper *keeper, const char *message)
+{
+    free(keeper->last_error);
+    keeper->last_error = need_copy(message ? message : "unknown");
+    keeper->last_error_at = dispatch->now.wall_ms;
+}
+
 static void failed(struct dispatch *dispatch, struct held *held, const char *message)
 {
     const struct breaker_rules rules = rules_of(dispatch);
     const struct session *session = held->session;
     struct keeper *keeper = keeper_of(dispatch, session->agent);
-    free(keeper->last_error);
-    keeper->last_error = need_copy(message ? message : "unknown");
-    keeper->last_error_at = dispatch->now.wall_ms;
+    remember(dispatch, keeper, message);
     if (breaker_failed(&keeper->breaker, dispatch->now.at, (uint64_t)session->key, held->is_try, &rules)) {
         metric_add(METRIC_BREAKER_OPENS, 1);
         log_warn("an agent failed too often and is not started for a while", "agent", "%s", keeper->name, "pause_ms",
@@ -294,6 +299,10 @@ static const char *sink_run(void *context, struct session *session, enum agent_r
     case RUN_CRASHED:
         failed(dispatch, held, message);
         return note(dispatch, held);
+    case RUN_MISSING: /* counts for no breaker, but who chooses an agent is told */
+        remember(dispatch, keeper_of(dispatch, held->session->agent), message);
+        dispatch_breakers_leave(dispatch, held);
+        break;
     case RUN_OVER:
         dispatch_breakers_leave(dispatch, held);
     }

@@ -6,35 +6,17 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-enum {
-    /* The kernel gives up, to be on the safe side, when something is renamed while it looks; and it may again. */
-    TRIES_MAX = 64,
-};
-
-static int open_how(int folder, const char *path, int flags, unsigned long long resolve)
-{
-    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = resolve};
-    int fd = -1;
-    for (int tries = 0; tries < TRIES_MAX; tries++) {
-        fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
-        if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) {
-            break;
-        }
-    }
-    return fd;
-}
+#include "signalbox/base/fd.h"
 
 int files_open_workspace(const char *path)
 {
-    return open_how(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    return fd_open_resolved(AT_FDCWD, path, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
 int files_open_beneath(int workspace, const char *path, int flags)
 {
-    return open_how(workspace, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+    return fd_open_resolved(workspace, path, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
 }
 
 int files_reopen(int fd, int flags)

@@ -222,6 +222,9 @@ static void serve_route(struct http_request *request, struct http_response *resp
     case ROUTE_SESSIONS:
         http_sessions(request, response);
         break;
+    case ROUTE_FOLDERS:
+        http_folders(request, response);
+        break;
     case ROUTE_STORE_BLOB:
         http_store_blob(request, response);
         break;

@@ -70,23 +70,9 @@ static bool read_after(struct http_request *request, struct http_response *respo
     return true;
 }
 
-/* Asks for the page that the request describes. It comes back, whatever became of it; NULL: nobody answers, and it is
- * freed when it comes. */
-static struct list_request *ask(struct http_request *request, struct list_request *list)
-{
-    struct http_handler *handler = request->handler;
-    list->mail.kind = MAINTENANCE_LIST;
-    list->reply_to = handler->box;
-    list->reply_kind = HTTP_MAIL_LIST;
-    list->cookie[0] = ++handler->serial;
-    mailbox_push(request->http->wiring.maintenance, &list->mail);
-    struct mail *mail = http_wait(handler, handler->serial);
-    return mail ? container_of(mail, struct list_request, mail) : NULL;
-}
-
 static void serve_page(struct http_request *request, struct http_response *response, struct list_request *list)
 {
-    list = ask(request, list);
+    list = http_ask_list(request, list);
     if (!list) {
         http_no_answer(request, response);
         return;
@@ -162,7 +148,7 @@ static bool next_lines(struct http_request *request, struct http_response *respo
     }
     memcpy(list->after, list->next, sizeof(list->after));
     list->limit = lines->bounded && lines->rest < ENTRIES_MAX ? (size_t)lines->rest : ENTRIES_MAX;
-    lines->list = ask(request, list);
+    lines->list = http_ask_list(request, list);
     if (!lines->list || lines->list->result) {
         return false;
     }
@@ -183,7 +169,7 @@ static void serve_lines(struct http_request *request, struct http_response *resp
     *lines = (struct lines){.bounded = limit > 0, .rest = limit};
     list->lines = true;
     list->limit = limit > 0 && limit < ENTRIES_MAX ? (size_t)limit : ENTRIES_MAX;
-    lines->list = ask(request, list);
+    lines->list = http_ask_list(request, list);
     if (!lines->list || lines->list->result) {
         if (lines->list) {
             http_store_problem(response, lines->list->result);

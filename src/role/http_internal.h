@@ -11,6 +11,7 @@
 #include "signalbox/core/command.h"
 #include "signalbox/core/route.h"
 #include "signalbox/mail/history.h"
+#include "signalbox/mail/list.h"
 #include "signalbox/role/http.h"
 #include "signalbox/share/credit.h"
 
@@ -175,6 +176,8 @@ bool http_json_body(struct http_request *request, struct http_response *response
                     struct json_object **body);
 void http_agents(struct http_request *request, struct http_response *response);
 void http_sessions(struct http_request *request, struct http_response *response);
+/* http_folders.c */
+void http_folders(struct http_request *request, struct http_response *response);
 void http_events(struct http_request *request, struct http_response *response);
 /* `limit` of the query: `fallback` without one, `most` at most. false: the response says what is wrong with it. */
 bool http_read_limit(struct http_request *request, struct http_response *response, int64_t fallback,
@@ -198,6 +201,9 @@ void http_hand_over(struct http *http, struct client_take *take);
 void http_blob(struct http_request *request, struct http_response *response);
 void http_store_blob(struct http_request *request, struct http_response *response);
 
+/* http_lists.c: asks maintenance for the page that `list` describes (takes it). It comes back, whatever became of it; NULL:
+ * nobody answers, and it is freed when it comes. */
+struct list_request *http_ask_list(struct http_request *request, struct list_request *list);
 /* http_lists.c: asks history (takes `question`); NULL: the response is a problem. */
 struct history_request *http_ask_history(struct http_request *request, struct http_response *response,
                                          struct history_request *question);

@@ -133,10 +133,20 @@ void http_agents(struct http_request *request, struct http_response *response)
 
 /* ---- Sessions ---- */
 
-void http_sessions(struct http_request *request, struct http_response *response)
+struct list_request *http_ask_list(struct http_request *request, struct list_request *list)
 {
     struct http_handler *handler = request->handler;
-    struct http *http = request->http;
+    list->mail.kind = MAINTENANCE_LIST;
+    list->reply_to = handler->box;
+    list->reply_kind = HTTP_MAIL_LIST;
+    list->cookie[0] = ++handler->serial;
+    mailbox_push(request->http->wiring.maintenance, &list->mail);
+    struct mail *mail = http_wait(handler, handler->serial);
+    return mail ? container_of(mail, struct list_request, mail) : NULL;
+}
+
+void http_sessions(struct http_request *request, struct http_response *response)
+{
     struct list_request *list;
     int64_t limit;
     if (!http_read_limit(request, response, SESSIONS_DEFAULT, SESSIONS_MAX, &limit)) {
@@ -151,18 +161,12 @@ void http_sessions(struct http_request *request, struct http_response *response)
         list_request_free(list);
         return;
     }
-    list->mail.kind = MAINTENANCE_LIST;
-    list->reply_to = handler->box;
-    list->reply_kind = HTTP_MAIL_LIST;
-    list->cookie[0] = ++handler->serial;
     list->limit = (size_t)limit;
-    mailbox_push(http->wiring.maintenance, &list->mail);
-    struct mail *mail = http_wait(handler, handler->serial);
-    if (!mail) {
+    list = http_ask_list(request, list);
+    if (!list) {
         http_no_answer(request, response);
         return;
     }
-    list = container_of(mail, struct list_request, mail);
     if (list->result) {
         http_store_problem(response, list->result);
     } else {

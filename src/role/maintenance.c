@@ -7,6 +7,7 @@
 
 #include "maintenance_audit.h"
 #include "maintenance_create.h"
+#include "maintenance_folders.h"
 #include "maintenance_fold.h"
 #include "maintenance_look.h"
 #include "signalbox/base/check.h"
@@ -132,11 +133,23 @@ static enum err list_sessions(struct maintenance *maintenance, struct list_reque
     return err;
 }
 
+/* Not of the store; what is wrong with a folder is the asker's to know. */
+static enum err list_folders(struct maintenance *maintenance, struct list_request *request)
+{
+    const struct config *config = config_current_get(maintenance->config);
+    enum err err = maintenance_list_folders(config, request);
+    config_put(config);
+    return err == ERR_OK && !buffer_ok(&request->items) ? ERR_NOMEM : err;
+}
+
 static enum err list(struct maintenance *maintenance, struct list_request *request)
 {
     buffer_reset(&request->items);
     request->next[0] = '\0';
     request->count = 0;
+    if (request->kind == LIST_FOLDERS) {
+        return list_folders(maintenance, request);
+    }
     enum err err = request->kind == LIST_SESSIONS ? list_sessions(maintenance, request)
                                                   : maintenance_list_audit(maintenance->reader, request);
     if (err == ERR_OK && !buffer_ok(&request->items)) {

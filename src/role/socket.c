@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "signalbox/base/check.h"
+#include "signalbox/base/deflate.h"
 #include "signalbox/base/fd.h"
 #include "signalbox/base/log.h"
 #include "socket_internal.h"
@@ -173,23 +174,6 @@ static void take_event(struct socket_thread *thread, const struct epoll_event *e
     }
 }
 
-static void write_round(struct socket_thread *thread)
-{
-    /* Who becomes ready again in its turn is served in the next round, behind everybody else. */
-    struct client *round = thread->ready;
-    thread->ready = NULL;
-    thread->ready_last = &thread->ready;
-    while (round) {
-        struct client *client = round;
-        round = client->ready_next;
-        client->ready_link = NULL;
-        client->ready_next = NULL;
-        if (client->state != CLIENT_DEAD) {
-            client_write(client);
-        }
-    }
-}
-
 /* The clients that are left: told to come back, then waited for until the deadline. */
 static void stop_step(struct socket_thread *thread)
 {
@@ -281,6 +265,22 @@ struct mailbox *socket_mailbox(struct socket_thread *thread)
     return thread->box;
 }
 
+static enum err writer_start(struct socket_thread *thread, enum config_socket_writes how)
+{
+    char why[WRITER_WHY_SIZE];
+    enum err err = writer_new(&thread->writer, how != SOCKET_WRITES_SEND, why);
+    if (err == ERR_UNSUPPORTED && how == SOCKET_WRITES_AUTO) {
+        if (thread->wiring.index == 0) { /* once, not for each thread */
+            log_info("sockets are written one by one", "reason", "%s", why, NULL);
+        }
+        err = writer_new(&thread->writer, false, why);
+    }
+    if (err) {
+        log_error("sockets cannot be written as `socket-writes` says", "reason", "%s", why, NULL);
+    }
+    return err;
+}
+
 enum err socket_start(struct socket_thread *thread, const struct socket_wiring *wiring)
 {
     uint32_t index = thread->wiring.index;
@@ -288,8 +288,13 @@ enum err socket_start(struct socket_thread *thread, const struct socket_wiring *
     thread->wiring.index = index;
     const struct config *config = config_current_get(wiring->config);
     int depth = (int)config->max_json_depth;
+    enum config_socket_writes how = config->socket_writes;
     config_put(config);
     enum err err = json_parser_new(&thread->parser, depth);
+    if (err) {
+        return err;
+    }
+    err = writer_start(thread, how);
     if (err) {
         return err;
     }
@@ -376,6 +381,9 @@ void socket_free(struct socket_thread *thread)
     }
     fd_close(thread->epoll);
     json_parser_free(thread->parser);
+    reader_free(thread->spare_reader);
+    inflater_free(thread->inflater);
+    writer_free(thread->writer);
     free(thread->clients);
     free(thread->generations);
     free(thread->free_slots);

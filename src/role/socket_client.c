@@ -111,16 +111,14 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     client->keeps_id = take->keeps_id;
     client->arrived = take->arrived;
     client->stream = take->stream;
+    client->deflates = take->deflates;
     client->seen = client->progress = clock_now();
     client->close_deadline = INSTANT_NEVER;
     client->due_last = &client->due;
     client->waiting_last = &client->waiting;
-    enum err err = client->stream ? ERR_OK : client_frames_new(client);
-    if (!err) {
-        err = slot_take(thread, client);
-    }
+    client->max_message_bytes = (uint64_t)thread->config->max_message_bytes;
+    enum err err = slot_take(thread, client);
     if (err) {
-        client_frames_free(client);
         free(client);
         return err;
     }
@@ -134,12 +132,12 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, client->fd, &event)) {
         err = err_from_errno(errno);
         slot_give(thread, client);
-        client_frames_free(client);
         free(client);
         return err;
     }
     metric_add(METRIC_CONNECTIONS_OPENED, 1);
     metric_add(METRIC_CONNECTIONS, 1);
+    metric_add(METRIC_DEFLATE_CLIENTS, client->deflates);
     note_to_dispatch(client, false);
     if (client->stream) {
         stream_begin(client, take);
@@ -174,7 +172,7 @@ void client_take(struct socket_thread *thread, struct client_take *take)
 
 void client_ready(struct client *client)
 {
-    if (client->ready_link || client->blocked || client->state == CLIENT_DEAD) {
+    if (client->ready_link || client->in_turn || client->blocked || client->state == CLIENT_DEAD) {
         return;
     }
     struct socket_thread *thread = client->thread;
@@ -231,6 +229,7 @@ void client_drop(struct client *client)
     note_to_dispatch(client, true);
     metric_add(METRIC_CONNECTIONS_CLOSED, 1);
     metric_add(METRIC_CONNECTIONS, -1);
+    metric_add(METRIC_DEFLATE_CLIENTS, -client->deflates);
     slot_give(client->thread, client);
     client->dead_next = client->thread->dead;
     client->thread->dead = client;
@@ -247,7 +246,7 @@ static void client_free(struct client *client)
         client->expected = expected->next;
         free(expected);
     }
-    client_frames_free(client);
+    reader_free(client->reader);
     buffer_free(&client->control);
     free(client);
 }
@@ -329,8 +328,10 @@ void client_tick(struct client *client, struct instant now)
         return;
     }
     client->pings++;
-    const struct wslay_event_msg ping = {.opcode = WSLAY_PING};
-    if (wslay_event_queue_msg(client->frames, &ping) || wslay_event_send(client->frames)) {
+    char ping[FRAME_HEADER_MAX]; /* it has no payload */
+    size_t length = frame_header(ping + sizeof(ping), WSLAY_PING, 0);
+    buffer_append(&client->control, ping + sizeof(ping) - length, length);
+    if (!buffer_ok(&client->control)) {
         client_drop(client);
         return;
     }

@@ -4,6 +4,7 @@
 
 #include "signalbox/base/json.h"
 #include "signalbox/base/thread.h"
+#include "signalbox/base/writer.h"
 #include "signalbox/core/command.h"
 #include "signalbox/mail/dispatch.h"
 #include "signalbox/mail/history.h"
@@ -26,6 +27,7 @@ enum {
 };
 
 struct client;
+struct reader;
 
 /* A topic that this thread has watchers of. */
 struct watched {
@@ -51,6 +53,7 @@ struct subscription {
     bool began_whole;
     bool level;        /* it has been near the head since it subscribed: from here on it may be told that it lags */
     bool lagging;      /* it was told */
+    uint64_t squeezed; /* what the tail has up to here was asked to be compressed */
     uint32_t stalls;   /* the client's, when it was near the head last */
     bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
     bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
@@ -92,13 +95,17 @@ struct client {
     struct identity identity;
     bool history_none, keeps_id;
     uint64_t arrived;      /* as in struct client_take */
-    bool stream;           /* server-sent events: only written to, and `frames` is NULL */
+    bool stream;           /* server-sent events: only written to, and never has a reader */
+    bool deflates;         /* longer events are sent compressed, and it may send such messages */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
+    bool in_turn;          /* it is ready again when its turn is over, if it has more then */
     uint32_t stalls;       /* how often that was so */
     uint32_t interest;     /* what epoll was told */
-    wslay_event_context_ptr frames;
+    struct reader *reader; /* of frames, while something is half read or the connection closes; else NULL */
+    uint64_t max_message_bytes; /* as `connected` said */
     size_t read_left;      /* of this round */
     bool read_failed;      /* end-of-file or an error of the socket, not of what came over it */
+    bool close_received;   /* its close frame */
     struct partial partial;
     struct buffer control; /* whole frames, sent in order, between those of events */
     size_t control_sent;
@@ -114,6 +121,25 @@ struct client {
     int pings;
     struct client *ready_next, **ready_link; /* has something to send */
     struct client *dead_next;
+};
+
+/* A client's turn in a round, and the write of it that has been gathered: a run of a subscription's events, or of the
+ * client's control messages, or its partial. */
+struct client_turn {
+    struct client *client;
+    size_t budget; /* bytes of events that it may still be sent */
+    struct subscription *subscription;
+    struct topic_run run;   /* of it: what is written, */
+    const char *bytes;      /* as these bytes, */
+    size_t length;
+    bool form;              /* which are another form of one event */
+    bool control;
+};
+
+/* Counted here, and added to the metrics now and then: a write costs less than two atomics of all threads. */
+struct written {
+    int64_t bytes, events, saved;
+    int64_t latency_ns, latency_count; /* so many times the same */
 };
 
 struct socket_thread {
@@ -133,6 +159,14 @@ struct socket_thread {
     uint32_t *free_slots;
     size_t free_count;
     struct client *ready, **ready_last, *dead;
+    struct reader *spare_reader; /* NULL, or between two messages */
+    struct inflater *inflater;   /* NULL until a client sends a compressed message */
+    struct writer *writer;
+    struct write_io writes[WRITES_MAX];
+    struct client_turn turns[WRITES_MAX]; /* of these writes */
+    size_t gathered;
+    struct instant written_at; /* the last of them */
+    struct written written;
     uint64_t next_subscription;
     struct frame *lasting[BROADCAST_SLOTS]; /* what new clients are told after `connected`; NULL: nothing */
     struct instant next_tick, stop_deadline;
@@ -155,17 +189,25 @@ void client_update_interest(struct client *client);
 void client_tick(struct client *client, struct instant now);
 
 /* socket_read.c */
-enum err client_frames_new(struct client *client);
-void client_frames_free(struct client *client);
 void client_read(struct client *client);
+void reader_free(struct reader *reader); /* NULL is fine */
 
 /* socket_write.c */
 /* A control message: a whole JSON text. */
 void client_send(struct client *client, const struct buffer *text);
 void client_send_frame(struct client *client, const struct frame *frame);
-/* One turn: sends until the turn is used up, the socket is full, or there is nothing more. */
-void client_write(struct client *client);
+/* A turn for everybody who is ready: sends until the turn is used up, the socket is full, or there is nothing more. */
+void write_round(struct socket_thread *thread);
 void partial_release(struct partial *partial);
+
+/* socket_deflate.c: clients with permessage-deflate */
+/* What is written of the run to one of them: as much as goes as it is, or one event compressed. False: what follows is being
+ * compressed, and the run was let go. */
+must_check bool deflate_next(struct subscription *subscription, struct client_turn *turn);
+/* Whether the piece has gone to be compressed first; it comes back the way that it came from history. */
+must_check bool deflate_piece(struct client *client, struct history_request *request);
+/* The message behind a compressed one; false: it was none, and the client is closed. Until the next one of the thread. */
+must_check bool inflate_for(struct client *client, const void *payload, size_t length, struct buffer *out);
 
 /* socket_stream.c: server-sent events */
 /* Subscribes to the one session of a stream. */

@@ -128,6 +128,20 @@ static enum err build_durability(struct config_build *build, enum config_option_
     return ERR_OK;
 }
 
+static enum err build_writes(struct config_build *build, enum config_option_index index,
+                             const char *text, enum config_socket_writes *out)
+{
+    static const char *const names[] = {"auto", "io_uring", "send"};
+    for (size_t i = 0; i < array_size(names); i++) {
+        if (strcmp(names[i], text) == 0) {
+            *out = (enum config_socket_writes)i;
+            return ERR_OK;
+        }
+    }
+    return config_build_fail(build, index, ERR_INVAL, "%s: \"%s\" is none of auto, io_uring, send",
+                             config_options[index].key, text);
+}
+
 static enum err build_policy(struct config_build *build, enum config_option_index index,
                              const char *text, enum config_policy *out)
 {
@@ -214,6 +228,8 @@ static enum err build_option(struct config_build *build, enum config_option_inde
         return build_level(build, index, text, field);
     case CONFIG_DURABILITY:
         return build_durability(build, index, text, field);
+    case CONFIG_WRITES:
+        return build_writes(build, index, text, field);
     case CONFIG_ACTION:
         return build_action(build, index, text, field);
     case CONFIG_POLICY:

@@ -95,6 +95,7 @@ static const char *type_name(enum config_type type)
         [CONFIG_BYTES] = "bytes",
         [CONFIG_LEVEL] = "level",
         [CONFIG_DURABILITY] = "process or power",
+        [CONFIG_WRITES] = "auto, io_uring or send",
         [CONFIG_ACTION] = "reject or cancel",
         [CONFIG_POLICY] = "ask, read-only or trust",
         [CONFIG_ADDRESS] = "address",

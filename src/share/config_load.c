@@ -154,6 +154,9 @@ static bool same_value(const struct config_option *option, const void *a, const 
     if (option->type == CONFIG_DURABILITY) {
         return *(const enum config_durability *)a == *(const enum config_durability *)b;
     }
+    if (option->type == CONFIG_WRITES) {
+        return *(const enum config_socket_writes *)a == *(const enum config_socket_writes *)b;
+    }
     CHECK(option->type == CONFIG_ADDRESS || option->type == CONFIG_PATH);
     const char *x = *(char *const *)a;
     const char *y = *(char *const *)b;
@@ -168,6 +171,8 @@ static enum err keep_value(const struct config_option *option, void *to, const v
         *(int64_t *)to = *(const int64_t *)from;
     } else if (option->type == CONFIG_DURABILITY) {
         *(enum config_durability *)to = *(const enum config_durability *)from;
+    } else if (option->type == CONFIG_WRITES) {
+        *(enum config_socket_writes *)to = *(const enum config_socket_writes *)from;
     } else {
         const char *text = *(char *const *)from;
         char *copy = text != NULL ? strdup(text) : NULL;

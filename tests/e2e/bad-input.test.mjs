@@ -96,8 +96,8 @@ test('invalid UTF-8 closes with 1007', () =>
   }));
 
 /** A WebSocket by hand, for frames that no library sends, once it is open. */
-async function rawSocket() {
-  const socket = net.connect(server.port, '127.0.0.1');
+async function rawSocket(to = server) {
+  const socket = net.connect(to.port, '127.0.0.1');
   const parts = [];
   const ended = new Promise((done) => {
     socket.on('data', (part) => parts.push(part));
@@ -105,7 +105,7 @@ async function rawSocket() {
     socket.on('error', done);
   });
   socket.write(
-    `GET /ws HTTP/1.1\r\nHost: 127.0.0.1:${server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `GET /ws HTTP/1.1\r\nHost: 127.0.0.1:${to.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
   );
   await until(() => Buffer.concat(parts).includes('"connected"'), 'connected');
@@ -194,6 +194,42 @@ test('a command in many fragments, with a ping between them, is one command', as
     }
   }
   await client.control('pong', (message) => message.id === 'pieces');
+});
+
+/** Yields what is in `pieces`, one of each in turn. */
+function* inTurn(pieces) {
+  for (let i = 0; pieces.some((of) => i < of.length); i++) {
+    yield* pieces.flatMap((of, who) => (i < of.length ? [[who, of[i]]] : []));
+  }
+}
+
+test('frames of many clients that arrive byte by byte, in turn, stay apart', async () => {
+  // One thread for all, which hands its reader of frames from client to client.
+  const alone = await startServer({ settings: { 'socket-threads': 1 } });
+  const sockets = await Promise.all(Array.from({ length: 12 }, () => rawSocket(alone)));
+  const pieces = sockets.map((_, i) => {
+    const text = JSON.stringify({ type: 'ping', id: `of-${i}`, filler: 'x'.repeat(i * 3) });
+    const cut = 5 + i;
+    return [...Buffer.concat([
+      masked(0x81, JSON.stringify({ type: 'ping', id: `first-${i}` })),
+      masked(0x01, text.slice(0, cut)), // the message ends in another frame; a client's ping may come between
+      masked(0x89, `between-${i}`),
+      masked(0x80, text.slice(cut)),
+    ])].map((byte) => Buffer.from([byte]));
+  });
+  for (const [who, piece] of inTurn(pieces)) {
+    await new Promise((done) => sockets[who].socket.write(piece, done));
+  }
+  for (const [i, { socket, parts, ended }] of sockets.entries()) {
+    const answered = () => Buffer.concat(parts).toString('latin1');
+    await until(() => answered().includes(`"of-${i}"`), () => `the answer to client ${i}: ${answered()}`);
+    assert.ok(answered().includes(`"first-${i}"`));
+    assert.ok(answered().includes(`between-${i}`), 'its ping was answered');
+    assert.ok(!sockets.some((_, other) => other !== i && answered().includes(`of-${other}"`)), 'and nobody else\'s');
+    socket.end(masked(0x88, Buffer.from([3, 0xe8])));
+    await ended('after its goodbye');
+    assert.equal(Buffer.concat(parts).readUInt16BE(Buffer.concat(parts).lastIndexOf(0x88) + 2), 1000);
+  }
 });
 
 test('broken HTTP does not disturb anybody', () =>

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
+import { bin, isSanitized } from './lib/paths.mjs';
 import { exit, say, script, stream } from './lib/script.mjs';
-import { startServer } from './lib/server.mjs';
+import { prepareServer, startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
@@ -68,4 +72,46 @@ test('tails have a bound together: who was quiet is read from the store, and nob
     const whole = await late.follow(session.id);
     assert.deepEqual(whole.watch.state().turns, session.watch.state().turns);
   }
+});
+
+/** A server whose store has `count` sessions of long ago. */
+async function withSessions(count) {
+  const server = await prepareServer({ agents, settings: { 'session-idle-ms': 100 } });
+  execFileSync(path.join(bin, 'signalbox-store-speed'), ['sessions', server.data, String(count)]);
+  await server.start();
+  return server;
+}
+const bytesOf = (server) =>
+  Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${server.pid}/status`, 'latin1'))[1]) * 1024;
+
+// Sanitizers take memory of their own.
+test('a session in the store costs no memory, before it was looked at and after', { skip: isSanitized }, async () => {
+  const few = await withSessions(1000);
+  const many = await withSessions(20_000);
+  assert.ok(bytesOf(many) - bytesOf(few) < 512 * 1024, `${bytesOf(few)} with 1,000, ${bytesOf(many)} with 20,000`);
+
+  const client = await many.connect();
+  const ids = [];
+  for (let next = ''; ids.length < 3000; ) {
+    const { json } = await many.rest('GET', `/v1/sessions?limit=200${next && `&after=${next}`}`);
+    ids.push(...json.items.map((item) => item.sessionId));
+    next = json.next;
+  }
+  const look = async (some) => {
+    for (let i = 0; i < some.length; i += 50) {
+      const part = some.slice(i, i + 50);
+      // Without ids: answers to those are kept, for a day.
+      part.forEach((sessionId) => client.socket.send(JSON.stringify({ type: 'subscribe', sessionId })));
+      await Promise.all(part.map((sessionId) => client.control('subscribed', (m) => m.sessionId === sessionId)));
+      part.forEach((sessionId) => client.socket.send(JSON.stringify({ type: 'unsubscribe', sessionId })));
+    }
+    await until(async () => (await inMemory(many)) === 0, 'all to leave memory');
+  };
+  for (let i = 0; i < 3; i++) {
+    await look(ids); // what is kept of them for a while has a bound: SQLite's pages, pieces of replays, malloc's room
+  }
+  const before = bytesOf(many);
+  await look(ids);
+  const each = (bytesOf(many) - before) / ids.length;
+  assert.ok(each < 400, `${each} bytes stay of each`);
 });

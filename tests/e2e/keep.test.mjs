@@ -175,6 +175,7 @@ test('what a person has to mend is no failure of the agent', async () => {
     await client.create(agent).then((session) => session.status('failed'), () => {});
     assert.equal((await agentState(server, agent)).state, 'closed');
   }
+  assert.match((await agentState(server, 'login')).lastError.message, /needs a login/, 'who chooses an agent is told');
 });
 
 // ---- Idle agents ----

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
-import { isLong } from './lib/paths.mjs';
+import { isLong, isSanitized } from './lib/paths.mjs';
 import { script, stream, streamed } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 import { textOf } from './lib/watch.mjs';
@@ -53,4 +54,23 @@ test('who does not read is not waited for', async () => {
   });
   assert.equal(theirs.stopReason, 'end_turn');
   assert.equal(textOf(lazy.watches.get(session.id).turns.get(turn.id)), textOf(end));
+});
+
+test('a client that watches and says nothing costs the server less than 4 KB', { skip: isSanitized }, async () => {
+  const watched = await startServer({ agents: { scripted: scripted() } });
+  const session = await (await watched.connect()).create('scripted');
+  const status = () => readFileSync(`/proc/${watched.pid}/status`, 'latin1');
+  const number = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status())[1]);
+  // What the first ones cost is the threads' own: stacks, tables, the handlers that took them.
+  const join = async (count) => {
+    for (let i = 0; i < count; i += 50) {
+      await Promise.all(Array.from({ length: 50 }, async () => (await watched.connect()).follow(session.id)));
+    }
+  };
+  await join(200);
+  const [memory, threads] = [number('VmRSS'), number('Threads')];
+  await join(1000);
+  const each = ((number('VmRSS') - memory) * 1024) / 1000;
+  assert.ok(each < 4096, `${each} bytes each`);
+  assert.equal(number('Threads'), threads);
 });

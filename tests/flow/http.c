@@ -19,10 +19,45 @@ static void paths_and_methods(void)
     struct reply head = ask(f, "HEAD", "/", NULL, NULL);
     expect(head, 200, "Content-Type: text/html; charset=utf-8");
     TEST_TEXT(strstr(head.text, "\r\n\r\n"), "\r\n\r\n");
-    expect(ask(f, "POST", "/app.js", NULL, NULL), 405, "Allow: GET, HEAD\r\n");
+    expect(ask(f, "POST", "/index.html", NULL, NULL), 405, "Allow: GET, HEAD\r\n");
     expect(ask(f, "GET", "/nothing", NULL, NULL), 404, "\"code\":\"not_found\"");
     expect(ask(f, "PATCH", "/v1/sessions", NULL, NULL), 405, "Allow: GET, HEAD, POST\r\n");
     expect(ask(f, "GET", "/healthz?a=1&token=x", NULL, NULL), 400, "\"field\":\"token\"");
+    finish(f);
+}
+
+static void the_page_is_sent_as_it_is_wanted(void)
+{
+    struct fixture fixture, *f = &fixture;
+    begin(f, NULL);
+    static const struct {
+        const char *accepted, *tag, *coding, *body;
+    } cases[] = {
+        {"", "\"abc\"", NULL, "<p>page"},
+        {"Accept-Encoding: gzip\r\nAccept-Encoding: br\r\n", "\"abc-br\"", "br", "as brotli"},
+        {"Accept-Encoding: gzip, br;q=0.5\r\n", "\"abc-gzip\"", "gzip", "with gzip"},
+    };
+    for (size_t i = 0; i < array_size(cases); i++) {
+        char headers[256], line[64];
+        struct reply reply = ask(f, "GET", "/", cases[i].accepted, NULL);
+        snprintf(line, sizeof(line), "ETag: %s\r\n", cases[i].tag);
+        expect(reply, 200, line);
+        expect(reply, 200, "Vary: Accept-Encoding\r\n");
+        expect(reply, 200, "Cache-Control: no-cache\r\n");
+        snprintf(line, sizeof(line), "\r\n\r\n%s", cases[i].body);
+        expect(reply, 200, line);
+        snprintf(line, sizeof(line), "Content-Length: %zu\r\n", strlen(cases[i].body));
+        expect(reply, 200, line);
+        snprintf(line, sizeof(line), "Content-Encoding: %s\r\n", cases[i].coding ? cases[i].coding : "");
+        CU_ASSERT_EQUAL(strstr(reply.text, line) != NULL, cases[i].coding != NULL);
+        snprintf(headers, sizeof(headers), "%sIf-None-Match: W/%s\r\n", cases[i].accepted, cases[i].tag);
+        expect(ask(f, "GET", "/index.html", headers, NULL), 304, NULL);
+        snprintf(headers, sizeof(headers), "%sIf-None-Match: \"ab\"\r\n", cases[i].accepted);
+        expect(ask(f, "GET", "/index.html", headers, NULL), 200, NULL);
+    }
+    expect(ask(f, "GET", "/assets/x-12345678.png", "Accept-Encoding: br\r\n", NULL), 200, "\r\n\r\npicture");
+    expect(ask(f, "GET", "/assets/x-12345678.png", NULL, NULL), 200, "Cache-Control: public, max-age=31536000, immutable\r\n");
+    expect(ask(f, "GET", "/assets/x-12345678.png", "Accept-Encoding: br, identity;q=0\r\n", NULL), 406, "\"status\":406");
     finish(f);
 }
 
@@ -320,7 +355,7 @@ static void what_is_too_much_is_refused_and_a_stop_waits_for_nobody(void)
     receive(second, &reply);
 }
 
-TEST_MAIN("http", TEST(paths_and_methods), TEST(commands_are_asked_and_answered),
+TEST_MAIN("http", TEST(paths_and_methods), TEST(the_page_is_sent_as_it_is_wanted), TEST(commands_are_asked_and_answered),
           TEST(lists_have_pages), TEST(without_tokens_only_loopback_names_count),
           TEST(tokens_and_logins), TEST(a_login_ends_with_its_token), TEST(guessing_is_slowed_down),
           TEST(sockets_are_handed_over),

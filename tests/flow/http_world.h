@@ -186,6 +186,14 @@ static void more_metrics(void *context, struct buffer *out)
 
 /* ---- Life ---- */
 
+#define BYTES(text) {(text), (text) + sizeof(text) - 1}
+static const char page[] = "<p>page", page_br[] = "as brotli", page_gz[] = "with gzip", picture[] = "picture";
+static const struct http_file files[] = {
+    {"/index.html", "abc", {BYTES(page_br), BYTES(page_gz), BYTES(page)}},
+    {"/assets/x-12345678.png", "def", {{NULL, NULL}, {NULL, NULL}, BYTES(picture)}},
+    {NULL, NULL, {{NULL, NULL}}},
+};
+
 static void serve(struct fixture *fixture)
 {
     const struct http_wiring wiring = {
@@ -196,6 +204,7 @@ static void serve(struct fixture *fixture)
         .socket_boxes = &fixture->socket_box,
         .socket_threads = 1,
         .uploads = fixture->uploads,
+        .files = files,
         .version = "1.2.3",
         .metrics = more_metrics,
         .ready = is_ready,

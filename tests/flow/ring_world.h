@@ -51,7 +51,8 @@ static inline void ring_config(const char *more)
 {
     char path[128];
     struct buffer text = {0};
-    buffer_format(&text, "workspace-roots = {'%s'}\n%s\n", ring.folder, more);
+    const char *writes = getenv("SIGNALBOX_TEST_SOCKET_WRITES");
+    buffer_format(&text, "workspace-roots = {'%s'}\nsocket-writes = %s\n%s\n", ring.folder, writes ? writes : "auto", more);
     buffer_format(&text, "agent scripted { command = {'%s/signalbox-scripted-agent'} }\n", TEST_BINARY_DIR);
     snprintf(path, sizeof(path), "%s/signalbox.conf", ring.folder);
     CU_ASSERT_EQUAL_FATAL(file_write_atomic(path, text.data, text.length, 0600), ERR_OK);

@@ -1,10 +1,13 @@
 // signalbox-scripted-agent: it streams exactly what the prompt says.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Agent, isAlive, isRequest, isUpdate, outcome } from './support/acp.mjs';
+import { Agent, isAlive, isRequest, isUpdate, outcome, program } from './support/acp.mjs';
 import { Generator } from './support/generator.mjs';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'signalbox-scripted-'));
@@ -357,4 +360,95 @@ test('sessions of one process play side by side', async () => {
   await agent.call('session/close', { sessionId: second });
   assert.deepEqual((await closed).result, { stopReason: 'cancelled' });
   await agent.end();
+});
+
+// One process that plays many.
+let hosts = 0;
+async function hosted(t, count) {
+  hosts += 1;
+  const socket = path.join(folder, `host-${hosts}`);
+  const host = spawn(program('scripted-agent'), ['--host', socket]);
+  t.after(() => host.kill());
+  // It is there when it can be connected to.
+  for (let there = false; !there;) {
+    const probe = net.connect(socket);
+    there = await new Promise((done) => probe.on('connect', () => done(true)).on('error', () => done(false)));
+    probe.destroy();
+  }
+  const agents = [];
+  for (let i = 0; i < count; i += 1) {
+    agents.push(await start(['--played-by', socket]));
+  }
+  return { host, socket, agents };
+}
+
+test('one process plays many agents, and each ends by itself', async (t) => {
+  const { host, agents } = await hosted(t, 5);
+  const expected = [];
+  for (const [i, agent] of agents.entries()) {
+    const generator = new Generator(i + 1);
+    expected.push([generator.chunk(20, 'ascii'), generator.chunk(20, 'ascii')]);
+    agent.answered = agent.prompt({ seed: i + 1, steps: [{ chunks: 2, size: 20 }] });
+  }
+  for (const [i, agent] of agents.entries()) {
+    assert.deepEqual((await agent.answered).result, endTurn);
+    assert.deepEqual(chunks(agent), expected[i]);
+  }
+  const [first, ...others] = agents;
+  assert.deepEqual(await first.end(), { code: 0, signal: null });
+  assert.deepEqual((await others[0].prompt([{ text: 'still there' }])).result, endTurn);
+  // A client that has to kill the process of an agent ends only that one.
+  others[0].child.kill('SIGKILL');
+  await others[0].ended;
+  assert.deepEqual((await others[1].prompt([{ text: 'and there' }])).result, endTurn);
+  host.kill();
+  for (const agent of others.slice(1)) {
+    assert.equal((await agent.ended).code, 0);
+  }
+});
+
+test('many agents in one process: none may do what is about the process', async (t) => {
+  const { host, agents: [agent] } = await hosted(t, 1);
+  for (const step of [{ exit: 3 }, { kill: 'KILL' }, { spawn: 'true' }, { strain: { files: 1 } }, { splitWrites: 3 }]) {
+    const { error } = await agent.prompt([step]);
+    assert.match(error.message, /a process of its own/, JSON.stringify(step));
+  }
+  host.kill();
+  await agent.ended;
+});
+
+test('who connects to the host speaks with an agent of its own', async (t) => {
+  const { host, socket, agents } = await hosted(t, 1);
+  const connection = net.connect(socket);
+  connection.setEncoding('utf8').write(`${JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: 1 } })}\n`);
+  const [answer] = await once(connection, 'data');
+  assert.equal(JSON.parse(answer).result.protocolVersion, 1);
+  connection.destroy();
+  assert.deepEqual((await agents[0].prompt([{ text: 'x' }])).result, endTurn);
+  host.kill();
+  await agents[0].ended;
+});
+
+test('chunks and tools have their time, which does not move when they are late', async () => {
+  const now = Number(process.hrtime.bigint() / 1000n);
+  const agent = await play([{ chunks: 3, size: 1, rate: 1000, at: now - 5_000_000, stamp: 'due' }, { until: now - 1_000_000 }, { text: 'end' }]);
+  assert.deepEqual(chunks(agent).slice(0, 3).map((text) => Number(text.slice(1, 17)) - now), [-5_000_000, -4_999_000, -4_998_000]);
+  assert.equal(last(chunks(agent)), 'end');
+});
+
+test('work: thoughts, text and tools, of which some ask', async () => {
+  const at = Number(process.hrtime.bigint() / 1000n) - 60_000_000; // long due, so nothing is waited for
+  let asked = 0;
+  const agent = await play([{ work: { seconds: 20, at, size: 24, seed: 3, permissions: true } }], [], () => {
+    asked += 1;
+    return { outcome: { outcome: 'selected', optionId: 'allow_once' } };
+  });
+  assert.deepEqual(agent.answered.result, endTurn);
+  const tools = agent.updates('tool_call_update').filter((update) => update.status === 'completed');
+  assert.ok(tools.length > 2 && asked > 0, `${tools.length} tools, ${asked} questions`);
+  assert.ok(chunks(agent, 'agent_thought_chunk').length > 10);
+  assert.ok(chunks(agent).filter((text) => /^@\d{16} .{24}$/.test(text)).length > 50);
+  for (const bad of [{ size: 0 }, { size: 24, rate: 0 }, { size: 24, seconds: -1 }]) {
+    assert.match((await play([{ work: bad }])).answered.error.message, /work: a bad size, rate or time/);
+  }
 });

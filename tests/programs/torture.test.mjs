@@ -1,4 +1,4 @@
-// The torture, the storm and the soak of signalbox-load, in small (docs/benchmarks.md has the large ones), and that a torture finds
+// The torture, the storm and the soak of signalbox-bench, in small (docs/benchmarks.md has the large ones), and that a torture finds
 // what is wrong.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -11,7 +11,7 @@ const paused = path.join(path.resolve(process.env.SIGNALBOX_PAUSES_BIN ?? path.j
 const isLong = Boolean(process.env.SIGNALBOX_TEST_LONG);
 
 async function load(...args) {
-  const program = spawn(path.join(bin, 'signalbox-load'), args);
+  const program = spawn(path.join(bin, 'signalbox-bench'), args);
   let out = '';
   let err = '';
   program.stdout.on('data', (chunk) => (out += chunk));

@@ -209,7 +209,7 @@ static const char *sink_run(void *context, struct session *session, enum agent_r
     /* Exactly one word of each run's end. */
     RULE(fixture->running && session->life == AGENT_NONE);
     fixture->running = false;
-    return what == RUN_OVER ? NULL : fixture->note;
+    return what == RUN_OVER || what == RUN_MISSING ? NULL : fixture->note;
 }
 
 static void answered(struct fixture *fixture, struct called *call, enum answer_code code, const char *message,
@@ -810,7 +810,8 @@ static const char *const arm_names[] = {[ARM_PERMISSION] = "permission", [ARM_CA
                                         [ARM_START] = "start", [ARM_AGENT_IDLE] = "idle",
                                         [ARM_PROOF] = "proof", [ARM_LOOK] = "look", [ARM_SETTING] = "setting"};
 static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = "failed",
-                                        [RUN_CRASHED] = "crashed", [RUN_OVER] = "over"};
+                                        [RUN_CRASHED] = "crashed", [RUN_MISSING] = "missing",
+                                        [RUN_OVER] = "over"};
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
                                           [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",

@@ -153,8 +153,8 @@ static void what_counts_as_what(void)
         const char *told;
     } rows[] = {
         {STARTS, NOTICE_FAILED, "agent_failed", false, "run:failed"},
-        {STARTS, NOTICE_FAILED, "agent_failed", true, "run:over"},       /* a person must log in */
-        {STARTS, NOTICE_FAILED, "agent_unavailable", false, "run:over"}, /* a person must install it */
+        {STARTS, NOTICE_FAILED, "agent_failed", true, "run:missing"},       /* a person must log in */
+        {STARTS, NOTICE_FAILED, "agent_unavailable", false, "run:missing"}, /* a person must install it */
         {TOO_LATE, NOTICE_FAILED, "agent_failed", false, "run:failed"},
         {READY_TOO_LATE, NOTICE_EXITED, NULL, false, "run:failed"},
         {IS_READY, NOTICE_EXITED, NULL, false, "run:crashed"},

@@ -15,6 +15,8 @@ long fd_limit_raise(void);
  * (and `fd` closed) on failure. */
 int fd_lift(int fd);
 must_check enum err fd_nonblocking(int fd);
+/* As openat2(2) with O_CLOEXEC, again where the kernel could not tell; -1 with errno set. `resolve` has its RESOLVE_ flags. */
+int fd_open_resolved(int folder, const char *path, int flags, unsigned long long resolve);
 void fd_close(int fd); /* negative is fine; keeps errno */
 /* Opens a file, whole, into a malloc'd NUL-terminated text of at most `limit` bytes (ERR_TOOBIG). */
 must_check enum err file_read(const char *path, size_t limit, char **text, size_t *length);

@@ -58,11 +58,12 @@ enum agent_life {
 };
 
 /* What became of a run, for who decides whether the agent may be started again. Of each start exactly one of the last
- * three is told; before it, RUN_PROVEN at most once. */
+ * four is told; before it, RUN_PROVEN at most once. */
 enum agent_run {
     RUN_PROVEN,  /* it works: it has ended a turn, or was ready for proof_ms */
     RUN_FAILED,  /* it did not become ready */
     RUN_CRASHED, /* it ended by itself in a turn, or before it had proved anything */
+    RUN_MISSING, /* what it needs is not there: its program, a login */
     RUN_OVER,    /* it was ended, or never started, for reasons that are not its own */
 };
 

@@ -24,13 +24,14 @@ enum maintenance_mail_kind {
  *                  policy, createdBy}` each, newest change first
  *   LIST_RULES     as stored_rule_json writes them, in the order in which they were made
  *   LIST_AUDIT     as audit_entry_json writes them, by number
+ *   LIST_FOLDERS   no page: the tail of the whole answer, `path?, parent?, folders, more` (docs/protocol.md)
  *
- * A page of the last two ends early where it would grow long; `next` says whether there is more. So the same request,
+ * A page of rules or of the audit ends early where it would grow long; `next` says whether there is more. So the same request,
  * with `next` as its new `after`, reads a list of any length in bounded memory.
  */
 struct list_request {
     struct mail mail;
-    enum list_kind { LIST_SESSIONS, LIST_RULES, LIST_AUDIT } kind;
+    enum list_kind { LIST_SESSIONS, LIST_RULES, LIST_AUDIT, LIST_FOLDERS } kind;
     struct mailbox *reply_to;
     uint32_t reply_kind;
     uint64_t cookie[3];
@@ -41,9 +42,11 @@ struct list_request {
     char *user, *session_id, *workspace, *outcome; /* what is wanted, as in store/audit.h; owned, NULL for any */
     int64_t since, until;                          /* LIST_AUDIT: wall ms; 0 for any */
     bool newest_first;                             /* LIST_AUDIT: the highest number first */
+    char *folder;    /* LIST_FOLDERS: beneath it; owned, NULL for the roots */
     bool lines;      /* each ends with a line feed, instead of the commas */
 
     enum err result; /* ERR_INVAL: `after` is no position of ours */
+    char *message;   /* LIST_FOLDERS: why not, for people; NULL where the result says enough */
     struct buffer items;
     size_t count;    /* of rules, or entries, in it */
     char next[48];   /* empty when there is no more */

@@ -9,9 +9,20 @@
 
 #include "signalbox/base/buffer.h"
 #include "signalbox/base/mailbox.h"
+#include "signalbox/core/coding.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/share/config.h"
 #include "signalbox/share/credit.h"
+
+/* A file of the page, inside the program (cmake/web.cmake). */
+struct http_file {
+    const char *path; /* "/assets/index-1a2b3c4d.js"; NULL ends a table */
+    const char *tag;  /* of its plain bytes, hexadecimal */
+    struct {
+        const char *begin, *end; /* NULL: it is not there in that coding */
+    } bytes[CODING_COUNT];
+};
+extern const struct http_file http_page[]; /* the program's; the tests have none */
 
 struct http_wiring {
     struct config_store *config;
@@ -22,6 +33,7 @@ struct http_wiring {
     struct mailbox *const *socket_boxes; /* CLIENT_MAIL_TAKE, in turn */
     uint32_t socket_threads;
     struct credit_pool *uploads; /* of the content that is sent up and not committed yet */
+    const struct http_file *files; /* what is served beside the routes */
     const char *version;
     /* The wiring's, called by handler threads with `context`: */
     void *context;

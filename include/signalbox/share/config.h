@@ -27,6 +27,7 @@
  *   BYTES      int64_t              bytes; written with K, M or G (powers of 1024) if wanted
  *   LEVEL      enum log_level       debug, info, warn, error
  *   DURABILITY enum config_durability   process, power
+ *   WRITES     enum config_socket_writes  auto, io_uring, send
  *   ACTION     enum config_action   reject, cancel
  *   POLICY     enum config_policy   ask, read-only, trust
  *   ADDRESS    char *               HOST:PORT, an IPv4 address or an IPv6 address in brackets
@@ -55,7 +56,8 @@
     X(BOOL, behind_tls, "behind-tls", "false", 0, 0, RELOAD,                                       \
       "Set when a reverse proxy serves Signalbox over TLS: cookies are marked Secure.")            \
     X(PATH, theme_file, "theme-file", "", 0, 0, RELOAD,                                            \
-      "A JSON object that is served as /theme.json. Changes reach every browser at once.")         \
+      "A JSON object with the page's colours and name, served as /theme.json "                     \
+      "(docs/operation.md says what may be in it). Changes reach every browser at once.")          \
     X(LEVEL, log_level, "log-level", "info", 0, 0, RELOAD,                                         \
       "What is logged: debug, info, warn or error.")                                               \
     X(DURABILITY, durability, "durability", "process", 0, 0, RESTART,                              \
@@ -64,10 +66,19 @@
       "the disk with each commit (docs/operation.md has what it costs).")                          \
     X(COUNT, socket_threads, "socket-threads", "0", 0, 256, RESTART,                               \
       "Threads that serve WebSockets and event streams; 0 for one per core.")                      \
+    X(WRITES, socket_writes, "socket-writes", "auto", 0, 0, RESTART,                               \
+      "How they write: `io_uring` hands the writes of many clients to the kernel in one call, "    \
+      "`send` makes a call for each. `auto` is `io_uring` where the kernel has it and allows it "  \
+      "(many containers do not), else `send`.")                                                    \
     X(COUNT, http_threads, "http-threads", "64", 2, 1024, RESTART,                                 \
       "Threads that handle HTTP requests, one request each at a time.")                            \
     X(MS, http_request_timeout_ms, "http-request-timeout-ms", "10000", 100, 600000, RESTART,       \
       "How long an HTTP connection may take to send its request before it is closed.")             \
+    X(BOOL, compression, "compression", "true", 0, 0, RELOAD,                                      \
+      "Whether clients that ask for it (permessage-deflate) get longer messages compressed: once " \
+      "for all who watch a session. Who is connected keeps what was agreed on.")                   \
+    X(BYTES, compression_min_bytes, "compression-min-bytes", "512", 128, 1048576, RESTART,         \
+      "Shorter messages are sent as they are.")                                                    \
     X(MS, delta_window_ms, "delta-window-ms", "50", 0, 10000, RELOAD,                              \
       "Text of an agent that arrives within this time is sent as one event; the first after a "    \
       "quiet time goes out at once. 0 sends each chunk by itself.")                                \
@@ -259,6 +270,8 @@
 
 /* What a commit survives: any death of the process, or the loss of power too. */
 enum config_durability { DURABILITY_PROCESS, DURABILITY_POWER };
+/* How socket threads write; the names of the option are in this order. */
+enum config_socket_writes { SOCKET_WRITES_AUTO, SOCKET_WRITES_IO_URING, SOCKET_WRITES_SEND };
 /* What an agent is told when nobody answered in time. */
 enum config_action { ACTION_REJECT, ACTION_CANCEL };
 enum config_policy { CONFIG_POLICY_ASK, CONFIG_POLICY_READ_ONLY, CONFIG_POLICY_TRUST };
@@ -307,6 +320,7 @@ struct config {
 #define CONFIG_TYPE_BYTES                                           int64_t
 #define CONFIG_TYPE_LEVEL                                           enum log_level
 #define CONFIG_TYPE_DURABILITY                                      enum config_durability
+#define CONFIG_TYPE_WRITES                                          enum config_socket_writes
 #define CONFIG_TYPE_ACTION                                          enum config_action
 #define CONFIG_TYPE_POLICY                                          enum config_policy
 #define CONFIG_TYPE_ADDRESS                                         char *

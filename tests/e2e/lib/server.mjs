@@ -48,6 +48,11 @@ function environmentOf(run, home, extra) {
   };
 }
 
+/** SIGNALBOX_TEST_SETTINGS, `KEY=VALUE KEY=VALUE`, lies under the settings of all tests. */
+const everywhere = Object.fromEntries(
+  (process.env.SIGNALBOX_TEST_SETTINGS ?? '').split(' ').filter(Boolean).map((pair) => pair.split('=')),
+);
+
 /**
  * options: settings {key: value}, agents {name: {command, environment, ...}}, env, args, listen.
  * The server is stopped when the test (or the file) is over, and must then end in order.
@@ -119,7 +124,7 @@ export class Server {
 
   configText(changes = {}) {
     const { settings = {}, agents = {} } = this.options;
-    const all = { 'workspace-roots': [this.workspaces], ...settings, ...changes };
+    const all = { 'workspace-roots': [this.workspaces], ...everywhere, ...settings, ...changes };
     return configText(all, { shell: { command: ['signalbox-shell'] }, ...agents });
   }
 

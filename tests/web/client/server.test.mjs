@@ -229,6 +229,17 @@ test('the list of sessions follows', async () => {
   await wait(client.sessions, ({ isLive: live, items }) => live && items.size === 1, 'the list again');
 });
 
+test('folders to choose a workspace from', async () => {
+  const server = await startServer({ agents });
+  const client = clientOf(server);
+  const { folders: roots } = await client.http.folders();
+  assert.deepEqual(roots.map(({ path }) => path), [server.workspaces]);
+  const workspace = server.newWorkspace('one & two');
+  const { folders, path, more } = await client.http.folders(roots[0].path);
+  assert.deepEqual([path, folders, more], [server.workspaces, [{ name: 'one & two', path: workspace, hidden: false }], false]);
+  await assert.rejects(async () => client.http.folders('/'), (error) => error instanceof library.HttpError && error.status === 403);
+});
+
 test('commands that the server answers by what their result is', async () => {
   const server = await startServer({ agents });
   const client = clientOf(server);

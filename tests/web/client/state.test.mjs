@@ -132,6 +132,19 @@ test('a replay says again what `subscribed` has told: phases and requests of bef
   assert.deepEqual([state.phase, state.detail, state.pending.length], ['waiting', null, 0]);
 });
 
+test('who chose the policy is known as long as it is the policy that holds', () => {
+  const by = (user) => ({ user });
+  const state = run({ type: 'policy', policy: 'trust', by: by('ada') }, { type: 'policy', policy: 'ask', by: by('bob') });
+  assert.deepEqual([state.policy, state.policyBy], ['ask', { user: 'bob' }]);
+  assert.deepEqual(subscribed(state, answer({ head: 2, epoch: 'e1' }), { after: positionOf(state) }).policyBy, { user: 'bob' });
+  assert.equal(subscribed(state, answer({ head: 3, epoch: 'e1', policy: 'trust' }), { after: positionOf(state) }).policyBy, null);
+  // A replay of what was before does not name who chose another one.
+  const told = subscribed(emptySession('s1'), answer({ head: 2, mode: 'replay' }), {});
+  const [first, second] = numbered([{ type: 'policy', policy: 'trust', by: by('ada') }, { type: 'policy', policy: 'ask', by: by('bob') }]);
+  assert.equal(reduce(told, first).policyBy, null);
+  assert.deepEqual(reduceAll(told, [first, second]).policyBy, { user: 'bob' });
+});
+
 test('the answer to a subscribe: what is kept, what is forgotten, where counting begins', () => {
   const known = run(delta(0, 'abc'));
   const after = { epoch: 'e1', seq: 1 };

@@ -1,7 +1,7 @@
 // What a client asks for over HTTP: who it is, lists, pages of events, large content.
 import { HttpError } from "./errors.js";
 import type {
-  AgentList, AuditPage, EventPage, LoggedIn, PermissionList, Problem, Ref, RuleList, SessionInfo, SessionList, StoredBlob,
+  AgentList, AuditPage, EventPage, FolderList, LoggedIn, PermissionList, Problem, Ref, RuleList, SessionInfo, SessionList, StoredBlob,
 } from "./protocol.js";
 import type { Platform } from "./platform.js";
 import { Backoff } from "./backoff.js";
@@ -89,6 +89,11 @@ export class Http {
 
   agents(): Promise<AgentList> {
     return this.json("GET", "/v1/agents");
+  }
+
+  /** The folders in one in which agents may work; without a path, those that are configured. */
+  folders(path?: string): Promise<FolderList> {
+    return this.json("GET", "/v1/folders", { query: { path } });
   }
 
   sessions(query: { after?: string; limit?: number } = {}): Promise<SessionList> {

@@ -1410,6 +1410,28 @@ export interface AgentError {
   at: number;
 }
 
+/** The folders in one in which agents may work, or those that are configured. */
+export interface FolderList {
+  /** The folder, with links resolved; without it the list is that of the `workspace-roots`. */
+  path?: string;
+  /** The folder above, if agents may work there as well. */
+  parent?: string;
+  /** By name, without regard to case; hidden ones last. */
+  folders: Folder[];
+  /** There are more than one answer has. */
+  more: boolean;
+}
+
+/** A folder in which agents may work. */
+export interface Folder {
+  /** In the folder above; of a root, its path. */
+  name: string;
+  /** For create_session; with links resolved. */
+  path: string;
+  /** Its name begins with a dot. */
+  hidden: boolean;
+}
+
 /** A page of sessions, newest change first. */
 export interface SessionList {
   /** The sessions. */

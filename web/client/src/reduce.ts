@@ -106,6 +106,7 @@ export function subscribed(
     workspace: message.workspace,
     title: message.title || null,
     policy: message.policy,
+    policyBy: message.policy === base.policy ? base.policyBy : null,
     pending: message.pending,
   };
 }
@@ -359,6 +360,9 @@ const handlers: Handlers = {
   policy(draft, event) {
     if (!isTold(draft, event)) {
       draft.now.policy = event.policy;
+    }
+    if (event.policy === draft.now.policy) {
+      draft.now.policyBy = event.by;
     }
   },
   plan(draft, event) {

@@ -176,6 +176,8 @@ export interface SessionState {
   createdBy: string | null;
   title: string | null;
   policy: Policy | null;
+  /** Who chose the policy; null: nobody did, or it is not known yet. */
+  policyBy: By | null;
   /**
    * The conversation, in the order in which it happened. Items are appended, or replaced in their place; only a prompt that
    * was accepted twice, and a text in which a notice came, move to the end. `key` is theirs for good.
@@ -208,6 +210,7 @@ export function emptySession(sessionId: string, epoch: string | null = null): Se
     createdBy: null,
     title: null,
     policy: null,
+    policyBy: null,
     items: [],
     queue: [],
     pending: [],

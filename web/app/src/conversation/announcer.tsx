@@ -1,0 +1,55 @@
+// What a screen reader is told: messages that are whole, and ends of turns. Not every delta.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { SessionView } from "signalbox-client";
+import type { Item, SessionState } from "signalbox-client/state";
+import { oneLine } from "./visible";
+import { errorInWords, stopInWords, titleOf } from "./words";
+
+const MOST_SAID = 600;
+
+export function Announcer({ state, sync }: { state: SessionState; sync: SessionView["sync"] }) {
+  const [said, say] = useState("");
+  const known = useRef<{ items: readonly Item[]; told: Set<string> } | null>(null);
+  useEffect(() => {
+    if (sync !== "live") {
+      return;
+    }
+    if (known.current === null) {
+      known.current = { items: state.items, told: new Set(state.items.slice(-50).filter(isOver).map((item) => item.key)) };
+      return;
+    }
+    if (known.current.items === state.items) {
+      return;
+    }
+    known.current.items = state.items;
+    const { told } = known.current;
+    const fresh = state.items.slice(-20).filter((item) => isOver(item) && !told.has(item.key));
+    fresh.forEach((item) => told.add(item.key));
+    const words = fresh.map(inWords).filter((each) => each !== "");
+    if (words.length > 0) {
+      say(words.join(". "));
+    }
+  }, [state.items, sync]);
+  return <div class="visually-hidden" role="status" aria-live="polite">{said}</div>;
+}
+
+function isOver(item: Item): boolean {
+  return item.kind === "text" || item.kind === "tool" ? item.done : item.kind === "end" || item.kind === "error" || item.kind === "closed";
+}
+
+function inWords(item: Item): string {
+  switch (item.kind) {
+    case "text":
+      return item.parentToolUseId ? "" : `Agent: ${item.text.slice(0, MOST_SAID)}${item.text.length > MOST_SAID ? " …" : ""}`;
+    case "tool":
+      return item.isError ? `${titleOf(item).title} failed` : "";
+    case "end":
+      return stopInWords(item.stopReason);
+    case "error":
+      return `${errorInWords(item.code).title}: ${oneLine(item.error, MOST_SAID)}`;
+    case "closed":
+      return "The session was closed";
+    default:
+      return "";
+  }
+}
