@@ -335,10 +335,8 @@ static enum err start_threads(struct server *server, const struct config *config
         err = agent_stream_start(&server->agents, &agents);
     }
     if (!err) {
-        const struct config *config = config_current_get(server->config);
         const struct deflate_wiring deflate = {.min_bytes = (size_t)config->compression_min_bytes,
                                                .socket_boxes = server->socket_boxes};
-        config_put(config);
         err = deflate_start(&server->deflate, &deflate);
     }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
