@@ -141,8 +141,9 @@ void subscription_poked(struct socket_thread *thread, struct topic_poke *poke)
     }
     uint64_t head = atomic_load(&poke->topic->head);
     uint32_t version = atomic_load(&poke->topic->pending_version);
+    bool erased = atomic_load(&poke->topic->erased);
     for (struct subscription *s = watched->first; s; s = s->watched_next) {
-        if (!s->asked && (s->cursor <= head || s->pending_version != version)) {
+        if (!s->asked && (s->cursor <= head || s->pending_version != version || erased)) {
             subscription_due(s);
         }
     }

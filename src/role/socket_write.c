@@ -348,7 +348,7 @@ static bool next_of(struct subscription *subscription, struct client_turn *turn)
     struct topic *topic = subscription->watched->topic;
     if (atomic_load(&topic->erased)) {
         subscription_erased(subscription);
-        return 0;
+        return false;
     }
     if (subscription->read_back) {
         take_read_back(subscription, turn);
