@@ -250,8 +250,8 @@ static enum err look_for_erased(struct store_reader *reader, DIR *folder,
     enum err err = ERR_OK;
     for (struct dirent *entry; !err && (entry = readdir(folder));) {
         struct session_row row;
-        if (entry->d_name[0] == '.') {
-            continue;
+        if (entry->d_name[0] == '.' || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)) {
+            continue; /* none of ours */
         }
         err = reader->operations->read_session(reader, entry->d_name, &row);
         if (!err) {
