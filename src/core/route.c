@@ -21,6 +21,11 @@ static const struct route_query sessions_query[] = {
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,\"default\":100}", "Sessions a page."},
     {NULL, NULL, NULL},
 };
+static const struct route_query close_query[] = {
+    {"purge", "{\"enum\":[\"0\",\"1\"],\"default\":\"0\"}",
+     "`1`: the session is erased, too, with its events and its content; the audit stays."},
+    {NULL, NULL, NULL},
+};
 static const struct route_query events_query[] = {
     {"after", "{\"type\":\"string\"}", "EPOCH:SEQ: only what comes behind it. An epoch of another history is left out."},
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":256}", "Events a page."},
@@ -81,7 +86,8 @@ static const struct route routes[] = {
     {.id = ROUTE_SESSION, .method = "GET", .path = SESSION, .command = COMMAND_GET_SESSION, .status = 200,
      .summary = "A session.", .response = "session"},
     {.id = ROUTE_CLOSE_SESSION, .method = "DELETE", .path = SESSION, .command = COMMAND_CLOSE_SESSION,
-     .changes = true, .status = 200, .summary = "Close a session; its log stays.", .response = "done"},
+     .changes = true, .status = 200, .summary = "Close a session; its log stays, or is erased with it.",
+     .response = "done", .query = close_query},
     {.id = ROUTE_EVENTS, .method = "GET", .path = SESSION "/events", .command = COMMAND_GET_SESSION, .status = 200,
      .summary = "A page of a session's events.", .response = "eventPage", .query = events_query},
     {.id = ROUTE_PROMPT, .method = "POST", .path = SESSION "/messages", .command = COMMAND_PROMPT, .changes = true,

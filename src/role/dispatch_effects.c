@@ -121,6 +121,15 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
     held->feed_deadline = sink_arm(dispatch, held->session, DEADLINE_FEED, FEED_PERIOD_MS, NULL);
 }
 
+void dispatch_feed_removed(struct dispatch *dispatch, struct held *held)
+{
+    struct buffer text = {0};
+    buffer_text(&text, "{\"type\":\"session_removed\"");
+    json_field_string(&text, "sessionId", held->session->id);
+    buffer_byte(&text, '}');
+    feed(dispatch, &text);
+}
+
 void dispatch_feed(struct dispatch *dispatch, struct held *held)
 {
     held->feed_deadline = NULL;

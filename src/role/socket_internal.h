@@ -230,6 +230,8 @@ void client_answer(struct client *client, const struct answer *answer, const cha
 /* socket_subscription.c */
 void subscription_begin(struct socket_thread *thread, struct subscribed_mail *mail);
 void subscription_end(struct subscription *subscription);
+/* Its session is gone: the client is told, and it ends. The client may be gone after it. */
+void subscription_erased(struct subscription *subscription);
 /* The dispatcher refused one: it is no longer expected. */
 void subscription_refused(struct client *client, const char *session_id);
 struct subscription *subscription_find(struct client *client, const char *session_id);

@@ -1,5 +1,6 @@
 /* Subscriptions: a client's cursor in a topic, and how one that is behind the tail catches up. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,6 +207,25 @@ void subscription_end(struct subscription *subscription)
     free(subscription);
 }
 
+void subscription_erased(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    char session_id[SESSION_ID_MAX + 1];
+    snprintf(session_id, sizeof(session_id), "%s", subscription->watched->topic->session_id);
+    subscription_end(subscription);
+    if (client->stream) {
+        client_close(client, 1000, "the session was erased");
+        return;
+    }
+    struct buffer *text = &client->thread->scratch;
+    buffer_reset(text);
+    buffer_text(text, "{\"type\":\"unsubscribed\"");
+    json_field_string(text, "sessionId", session_id);
+    json_field_string(text, "reason", "erased");
+    buffer_byte(text, '}');
+    client_send(client, text);
+}
+
 /* Whether the client still wants the session that its oldest unanswered subscribe of this name was for. */
 static bool still_expected(struct client *client, const char *session_id)
 {
@@ -343,6 +363,12 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         return;
     }
     subscription->asked = false;
+    if (atomic_load(&subscription->watched->topic->erased)) { /* so there was nothing to be read, perhaps */
+        history_request_free(request);
+        subscription_read_over(client);
+        subscription_due(subscription);
+        return;
+    }
     if (request->result || request->last < request->from) {
         /* What is numbered and visible is in the store, so this is a store that cannot be read. The client comes back
          * with its position, and finds out whether that helped. */

@@ -346,6 +346,10 @@ static bool next_events(struct subscription *subscription, uint64_t to, struct c
 static bool next_of(struct subscription *subscription, struct client_turn *turn)
 {
     struct topic *topic = subscription->watched->topic;
+    if (atomic_load(&topic->erased)) {
+        subscription_erased(subscription);
+        return 0;
+    }
     if (subscription->read_back) {
         take_read_back(subscription, turn);
         return false;

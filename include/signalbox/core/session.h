@@ -197,6 +197,8 @@ struct session_limits {
     size_t max_queued, max_pending, max_rules, max_event_bytes;
     /* What is rejected, whoever says yes: patterns of commands, kinds of tool, folders. */
     struct session_words deny_commands, deny_kinds, deny_paths;
+    bool (*knows_user)(const void *users, const char *user); /* as in struct rule_place */
+    const void *users;
     bool policy_forbidden[POLICY_COUNT];
     enum session_policy default_policy;
 };

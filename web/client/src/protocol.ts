@@ -323,7 +323,7 @@ export interface UnsubscribedMessage {
   id?: string;
   /** The session. */
   sessionId: string;
-  /** `requested`, or why the server ended it. */
+  /** `requested`, or why the server ended it: `erased`. */
   reason: string;
 }
 
