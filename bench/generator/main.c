@@ -40,7 +40,7 @@ static const struct {
     {"idle",
      "connections that only wait, sessions that only lie in the store",
      scenario_idle,
-     {.watchers = 15000, .sessions = 200, .rate = 1, .size = 1, .seconds = 10, .hosted = true}},
+     {.watchers = 15000, .sessions = 400, .rate = 1, .size = 1, .seconds = 10, .hosted = true}},
     {"back",
      "all come back at once, each missed a hundred events",
      scenario_back,
