@@ -61,10 +61,10 @@ static void *maintain(void *context)
     struct store_reader *reader = NULL;
     check(store->operations->reader_open(store, &reader), "reader");
     for (int ticks = 0; !atomic_load(&done); ticks++) {
-        if (ticks % 20 == 19) {
+        if (ticks % 200 == 199 || atomic_exchange(&store->keeper_called, false)) {
             check(reader->operations->maintain(reader), "maintenance");
         }
-        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     reader->operations->reader_close(reader);
     return NULL;

@@ -1,5 +1,6 @@
 #include "signalbox/base/clock.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -47,6 +48,13 @@ int clock_poll_timeout(struct instant deadline)
     }
     int64_t ms = (deadline.ns - now.ns - 1) / 1000000 + 1;
     return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+void clock_pause_until(struct instant at)
+{
+    const struct timespec until = {.tv_sec = (time_t)(at.ns / 1000000000), .tv_nsec = (long)(at.ns % 1000000000)};
+    while (!clock_is_fake() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    }
 }
 
 /* Under the lock, so that a hook that was removed is not running any more. */

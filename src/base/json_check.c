@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "json_plain.h"
+
 struct scan {
     const uint8_t *at, *end;
     const char *what;
@@ -95,6 +97,11 @@ static bool string(struct scan *scan)
 {
     scan->at++;
     while (scan->at < scan->end && *scan->at != '"') {
+        size_t plain = json_plain_prefix((const char *)scan->at, (size_t)(scan->end - scan->at), false);
+        if (plain > 0) {
+            scan->at += plain;
+            continue;
+        }
         if (*scan->at < 0x20) {
             return refuse(scan);
         }

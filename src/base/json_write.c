@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "json_plain.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/utf8.h"
 
@@ -60,7 +61,7 @@ void json_put_string(struct buffer *out, const char *text, size_t length)
     buffer_byte(out, '"');
     size_t at = 0;
     while (at < length) {
-        size_t run = at;
+        size_t run = at + json_plain_prefix(text + at, length - at, true);
         while (run < length && is_plain((uint8_t)text[run])) {
             run++;
         }

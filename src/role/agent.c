@@ -16,6 +16,8 @@
 
 enum {
     EVENTS_AT_ONCE = 32, /* so that mail and ticks do not wait long behind many busy agents */
+    REST_EVERY_MS = 9,   /* so long it may be at work without a rest while some say more than their slice */
+    REST_MS = 1,
     STOP_MS = 3500,      /* then the thread ends without those guards that are left */
 };
 
@@ -415,14 +417,31 @@ static void take_line_turn(struct agent_stream *stream)
     }
 }
 
+/*
+ * How long it may wait for what happens next. While some stand in line it need not wait at all; but a thread that takes a
+ * processor whole is stopped by the kernel sooner or later (for 50 ms of a second where it has a real-time priority), and
+ * who has little to say then waits for that. A rest now and then, which ends when anything happens, comes first.
+ */
+static int wait_ms(struct agent_stream *stream)
+{
+    struct instant now = clock_now();
+    int ms = timeout(stream);
+    if (stream->line_first && ms != 0) {
+        ms = instant_reached(stream->rest_at, now) ? REST_MS : 0;
+    }
+    if (ms != 0) {
+        stream->rest_at = instant_after_ms(now, REST_EVERY_MS + REST_MS);
+    }
+    return ms;
+}
+
 static void agent_stream_run(void *context)
 {
     struct agent_stream *stream = context;
     thread_check(THREAD_AGENT);
     while (!is_over(stream)) {
         struct epoll_event events[EVENTS_AT_ONCE];
-        int wait_ms = stream->line_first ? 0 : timeout(stream);
-        int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, wait_ms);
+        int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, wait_ms(stream));
         stream->config = config_current_get(stream->wiring.config);
         for (int i = 0; i < count; i++) {
             take_event(stream, events[i].data.ptr);

@@ -85,6 +85,7 @@ struct agent_stream {
     struct agent_terminal *dead_terminals; /* as `dead` */
     size_t count, terminal_count, paused;
     struct agent *line_first, *line_last; /* agents that have more to say than their slice */
+    struct instant rest_at;               /* when the thread is to rest, if it was at work till then */
     bool stopping;
     struct instant stop_by;
     char scratch[AGENT_READ_BYTES];

@@ -15,8 +15,14 @@
 #include "signalbox/mail/dispatch.h"
 #include "journal_tails.h"
 
-/* A group is what waits, up to here: past it a commit takes longer than its share of the latency. */
-enum { GROUP_ITEMS_MAX = 4096, RETRY_MS = 500 };
+enum {
+    GROUP_ITEMS_MAX = 4096, /* a group is what waits, up to here: past it a commit takes longer than its share of the latency */
+    BUSY_ITEMS = 32,        /* from so many on it shows that more come than one by one */
+    BUSY_MS = 2,            /* and the next group begins so long after it, so that it is a larger one */
+    HELD_MS = 1000,         /* so long credit is held back at most, while the store is behind */
+    HELD_LOOK_MS = 20,
+    RETRY_MS = 500,
+};
 
 struct journal {
     struct journal_wiring wiring;
@@ -25,6 +31,9 @@ struct journal {
     struct mail stop;
     /* Owned by the journal thread: */
     struct journal_batch *waiting, **waiting_last;
+    struct journal_batch *held; /* released; their credit is held back */
+    struct instant held_until;
+    struct instant next_at; /* when the next group may begin */
     size_t group; /* how many of the waiting batches the group in work has; kept over retries */
     struct instant retry_at; /* of a group that failed; else long ago */
     struct store_write *writes;
@@ -254,6 +263,9 @@ static enum err collect(struct journal *journal)
             }
         }
     }
+    if (items >= BUSY_ITEMS) {
+        journal->next_at = instant_after_ms(clock_now(), BUSY_MS);
+    }
     journal->group = batches;
     journal->list = last ? journal->writes : NULL;
     return ERR_OK;
@@ -267,6 +279,47 @@ static struct journal_batch *take_waiting(struct journal *journal)
         journal->waiting_last = &journal->waiting;
     }
     return batch;
+}
+
+/*
+ * What was written to the log is to be moved into the database, and a flood can write more than the disk moves meanwhile.
+ * Then those who flood are to wait, and not a commit for all: so the credit comes back later, and who has little on its way
+ * notices nothing.
+ */
+static bool is_behind(struct journal *journal)
+{
+    struct store *store = journal->wiring.store;
+    return store->operations->is_behind && store->operations->is_behind(store);
+}
+
+static void let_go(struct journal *journal, struct journal_batch *done)
+{
+    bool hold = !journal->stopping && done && is_behind(journal);
+    if (hold && !journal->held) {
+        journal->held_until = instant_after_ms(clock_now(), HELD_MS);
+    }
+    while (done) {
+        struct journal_batch *batch = done;
+        done = batch->next;
+        if (hold) {
+            batch->next = journal->held;
+            journal->held = batch;
+        } else {
+            journal_batch_free(batch); /* gives the credit back */
+        }
+    }
+}
+
+static void look_at_held(struct journal *journal)
+{
+    if (journal->held &&
+        (journal->stopping || instant_reached(journal->held_until, clock_now()) || !is_behind(journal))) {
+        while (journal->held) {
+            struct journal_batch *batch = journal->held;
+            journal->held = batch->next;
+            journal_batch_free(batch);
+        }
+    }
 }
 
 static void release_group(struct journal *journal)
@@ -284,11 +337,7 @@ static void release_group(struct journal *journal)
     }
     publish(journal);
     atomic_store_explicit(&journal->released, last, memory_order_release);
-    while (done) {
-        struct journal_batch *batch = done;
-        done = batch->next;
-        journal_batch_free(batch); /* gives the credit back */
-    }
+    let_go(journal, done);
 }
 
 /* false: the store fails; the group stays first in line and is tried again unchanged. */
@@ -321,6 +370,17 @@ static void write_fold(struct journal *journal)
     mailbox_push(note->reply_to, &note->mail);
 }
 
+/*
+ * Each commit writes the pages again that it adds a row to: one of events, one of the index for each session. So under a
+ * flood many small groups make the log many times longer than a few large ones do, and all of it is moved by checkpoints.
+ */
+static void gather(struct journal *journal)
+{
+    if (!journal->stopping && !instant_reached(journal->next_at, clock_now())) {
+        clock_pause_until(journal->next_at);
+    }
+}
+
 static void take_mail(struct journal *journal)
 {
     for (struct mail *mail; (mail = mailbox_take(journal->box));) {
@@ -339,11 +399,19 @@ static void take_mail(struct journal *journal)
     }
 }
 
+static struct instant wake_at(const struct journal *journal)
+{
+    struct instant retry = journal->waiting ? journal->retry_at : INSTANT_NEVER;
+    return journal->held ? instant_earlier(retry, instant_after_ms(clock_now(), HELD_LOOK_MS)) : retry;
+}
+
 static void journal_run(void *context)
 {
     struct journal *journal = context;
     thread_check(THREAD_JOURNAL);
     while (!journal->stopping || journal->waiting) {
+        look_at_held(journal);
+        gather(journal);
         take_mail(journal);
         bool again = journal->stopping || instant_reached(journal->retry_at, clock_now());
         if (journal->waiting && again) {
@@ -356,9 +424,10 @@ static void journal_run(void *context)
         } else if (journal->waiting && again) {
             continue;
         } else if (!journal->stopping) {
-            mailbox_wait(journal->box, journal->waiting ? journal->retry_at : INSTANT_NEVER);
+            mailbox_wait(journal->box, wake_at(journal));
         }
     }
+    look_at_held(journal);
     if (journal->waiting) {
         log_error("the store still fails at the end: what was not recorded did not happen", NULL);
     }

@@ -26,6 +26,7 @@ struct maintenance {
     struct mailbox *dispatch;
 
     /* the maintenance thread's; main's before it starts and after it has ended */
+    struct store *store;
     struct store_reader *reader;
     bool failing; /* the last maintenance of the store failed: said once */
     struct log_limit failures;
@@ -263,6 +264,9 @@ static void run(void *context)
     while (!atomic_load(&maintenance->stopping)) {
         answer_all(maintenance);
         struct instant now = clock_now();
+        if (atomic_exchange(&maintenance->store->keeper_called, false)) {
+            maintain_store(maintenance);
+        }
         if (instant_reached(due, now)) {
             maintain_store(maintenance);
             expire_answers(maintenance);
@@ -298,6 +302,7 @@ enum err maintenance_start(struct maintenance **out, struct store *store, struct
     if (!maintenance) {
         return ERR_NOMEM;
     }
+    maintenance->store = store;
     maintenance->config = config;
     maintenance->dispatch = dispatch;
     enum err err = mailbox_new(&maintenance->box, "maintenance", 0);
@@ -314,6 +319,7 @@ enum err maintenance_start(struct maintenance **out, struct store *store, struct
         maintenance_free(maintenance);
         return err;
     }
+    atomic_store(&store->keeper, maintenance->box);
     *out = maintenance;
     return ERR_OK;
 }
@@ -330,6 +336,7 @@ void maintenance_stop(struct maintenance *maintenance)
     if (!maintenance) {
         return;
     }
+    atomic_store(&maintenance->store->keeper, NULL); /* nobody appends any more */
     atomic_store(&maintenance->stopping, true);
     mailbox_poke(maintenance->box);
     thread_join(&maintenance->thread);

@@ -54,12 +54,14 @@ struct sqlite_store {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     int log_pages;     /* pages in the write-ahead log after the last commit */
-    int log_pages_max; /* how many it may have before a RESTART */
-    int restart_pages; /* at how many the next RESTART is tried */
+    int log_pages_max; /* from how many on it is to begin anew */
+    int restart_pages; /* at how many the next RESTART is tried, for one that failed */
     struct log_limit restart_limit;
 
     /* Shared: counts commits, so that a checkpoint is tried only when there is something new. */
     _Atomic(uint64_t) commits;
+    /* Shared: how many pages of the log the last checkpoint of maintenance has moved. */
+    _Atomic(int) moved;
     /* Shared: one checkpoint at a time. Both are seq_cst: of two that begin at once, one sees the
      * other. */
     _Atomic(bool) restart_due;   /* by the appender: maintenance begins no checkpoint of its own */
@@ -151,6 +153,7 @@ must_check enum err sqlite_schema_end(sqlite3 *db);
 must_check enum err sqlite_append_prepare(struct sqlite_store *store);
 void sqlite_append_finish(struct sqlite_store *store);
 enum err sqlite_append(struct store *store, const struct store_write *writes);
+bool sqlite_is_behind(struct store *store);
 enum err sqlite_fold(struct store *store, const struct store_fold *fold);
 
 /* sqlite_blob.c */

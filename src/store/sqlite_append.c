@@ -3,9 +3,15 @@
 #include "signalbox/base/check.h"
 #include "sqlite.h"
 
-/* 64 MiB of log, in pages of 4 KiB, and how much more before a RESTART that found readers is tried
- * again. */
-enum { LOG_PAGES_MAX = 64 << 8, LOG_PAGES_STEP = 4 << 8 };
+/* Of the write-ahead log, in pages of 4 KiB: */
+enum {
+    LOG_PAGES_MAX = 128 << 8,  /* from here on it is begun anew when little of it is left to be moved */
+    LOG_LITTLE = 32,           /* "little" is such a part of the log; more than that is for maintenance, at once */
+    LOG_LEFT_MAX = 16 << 8,    /* more than that is for maintenance, too, however long the log is */
+    LOG_BEHIND = 4,            /* such a part more than LOG_PAGES_MAX: it does not come to little by itself */
+    LOG_PAGES_FORCED = 2,      /* times LOG_PAGES_MAX: it is begun anew however much is left */
+    LOG_PAGES_STEP = 4 << 8,   /* how much more before a RESTART that found readers is tried again */
+};
 
 #define SESSION_COLUMNS                                                                            \
     "id, agent, workspace, title, policy, phase, epoch, created_by, created_at, updated_at, "      \
@@ -285,6 +291,8 @@ static void restart_log(struct sqlite_store *store)
     atomic_store(&store->restart_due, false);
     if (code == SQLITE_OK) {
         store->restart_pages = store->log_pages_max;
+        store->log_pages = 0; /* the next commit is its first */
+        atomic_store(&store->moved, 0);
         return;
     }
     store->restart_pages = store->log_pages + LOG_PAGES_STEP;
@@ -293,6 +301,27 @@ static void restart_log(struct sqlite_store *store)
         log_warn("store log not restarted", "pages", "%d", store->log_pages, "reason", "%s",
                  sqlite_why(store->db), NULL);
     }
+}
+
+static bool keep_log_short(struct sqlite_store *store)
+{
+    if (store->log_pages < store->log_pages_max) {
+        store->restart_pages = store->log_pages_max; /* it began anew by itself */
+    }
+    /* What maintenance says may be of the log before this one, which only puts its next turn off. */
+    int moved = atomic_load(&store->moved);
+    int left = store->log_pages - (moved <= store->log_pages ? moved : 0);
+    bool is_long = store->log_pages >= store->restart_pages;
+    bool is_little = left <= store->log_pages / LOG_LITTLE;
+    if (left > LOG_LEFT_MAX || (is_long && !is_little)) {
+        store_call_keeper(&store->store);
+    }
+    if (is_long && (is_little || store->log_pages >= LOG_PAGES_FORCED * store->log_pages_max)) {
+        restart_log(store);
+    } else {
+        atomic_store(&store->restart_due, false);
+    }
+    return !is_little && store->log_pages >= store->log_pages_max + store->log_pages_max / LOG_BEHIND;
 }
 
 static int write_all(struct sqlite_store *store, const struct store_write *writes)
@@ -318,13 +347,7 @@ static enum err commit(struct sqlite_store *store, int code)
         return err;
     }
     atomic_fetch_add_explicit(&store->commits, 1, memory_order_relaxed);
-    if (store->log_pages < store->log_pages_max) {
-        store->restart_pages = store->log_pages_max; /* it began anew by itself */
-        atomic_store(&store->restart_due, false);
-    }
-    if (store->log_pages >= store->restart_pages) {
-        restart_log(store);
-    }
+    (void)keep_log_short(store);
     return ERR_OK;
 }
 
@@ -336,6 +359,11 @@ enum err sqlite_append(struct store *base, const struct store_write *writes)
         return sqlite_err(store->db, code);
     }
     return commit(store, write_all(store, writes));
+}
+
+bool sqlite_is_behind(struct store *base)
+{
+    return keep_log_short(container_of(base, struct sqlite_store, store));
 }
 
 /* Rows keep their place (rowid), so that events stay in the order of their commit. */

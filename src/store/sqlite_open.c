@@ -289,7 +289,7 @@ static enum err begin(struct sqlite_store *store, off_t bytes, char *cause, size
     free(mode);
     if (err == ERR_OK) {
         err = sqlite_run(db, "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;"
-                             "PRAGMA journal_size_limit = 67108864;");
+                             "PRAGMA journal_size_limit = 134217728;");
     }
     if (err == ERR_OK && is_new) {
         err = sqlite_schema_create(db);
@@ -435,6 +435,7 @@ const struct store_operations sqlite_operations = {
     .name = "sqlite",
     .append = sqlite_append,
     .fold = sqlite_fold,
+    .is_behind = sqlite_is_behind,
     .reader_open = sqlite_reader_open,
     .close = sqlite_close,
     .reader_close = sqlite_reader_close,

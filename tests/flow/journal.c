@@ -25,6 +25,7 @@ struct spy {
     struct buffer tries[TRIES_MAX]; /* each append as text: "e3:1 e3:2 r3" */
     size_t count, largest;
     _Atomic(bool) held;      /* appends wait until it is false */
+    _Atomic(bool) behind;    /* what is_behind answers */
     _Atomic(size_t) waiting; /* how many do */
 };
 
@@ -79,7 +80,13 @@ static enum err spy_fold(struct store *store, const struct store_fold *fold)
     return spy->memory->operations->fold(spy->memory, fold);
 }
 
-static const struct store_operations spy_operations = {.name = "spy", .append = spy_append, .fold = spy_fold};
+static bool spy_is_behind(struct store *store)
+{
+    return atomic_load(&container_of(store, struct spy, store)->behind);
+}
+
+static const struct store_operations spy_operations = {
+    .name = "spy", .append = spy_append, .fold = spy_fold, .is_behind = spy_is_behind};
 
 static size_t tries(struct spy *spy)
 {
@@ -736,6 +743,87 @@ static void credit_comes_back_after_the_commit(void)
     mailbox_free(wake);
 }
 
+struct lender {
+    struct credit_pool *pool;
+    struct credit *credit;
+    struct mailbox *wake;
+};
+
+static void lender_begin(struct lender *lender)
+{
+    CHECK(credit_pool_new(&lender->pool, 1000) == ERR_OK && mailbox_new(&lender->wake, "agent", 0) == ERR_OK);
+    CHECK(credit_new(&lender->credit, lender->pool, 100, lender->wake) == ERR_OK);
+}
+
+static void lender_end(struct lender *lender)
+{
+    credit_put(lender->credit);
+    credit_pool_free(lender->pool);
+    mailbox_free(lender->wake);
+}
+
+/* It is shown, and when the letter behind it is there, the journal has done with its group. */
+static void push_on_credit(struct world *world, struct lender *lender)
+{
+    struct journal_batch *batch = journal_batch_new();
+    struct journal_item *item = add_event(world, batch);
+    credit_take(lender->credit, 150);
+    item->event.credit = credit_get(lender->credit);
+    item->event.credit_bytes = 150;
+    add_letter(world, batch, world->head);
+    push(world, batch);
+    expect_letter(world, world->head, false);
+    CU_ASSERT_EQUAL(atomic_load(&world->topic->head), world->head);
+    CU_ASSERT_TRUE(credit_exhausted(lender->credit, 0));
+}
+
+static void expect_nothing_back(struct world *world, struct lender *lender)
+{
+    for (int i = 0; i < 3; i++) {
+        push_one(world);
+        expect_letter(world, world->head, false);
+    }
+    CU_ASSERT_EQUAL(credit_pool_used(lender->pool), 150);
+}
+
+static void expect_back(struct lender *lender)
+{
+    while (credit_exhausted(lender->credit, 0)) { /* the clock wakes as well */
+        mailbox_wait(lender->wake, INSTANT_NEVER);
+    }
+    CU_ASSERT_EQUAL(credit_pool_used(lender->pool), 0);
+}
+
+/* Nobody's event waits then, but who floods has no credit. */
+static void credit_is_held_back_while_the_store_is_behind(void)
+{
+    struct world world;
+    struct lender lender;
+    world_begin(&world);
+    lender_begin(&lender);
+    atomic_store(&world.spy.behind, true);
+    push_on_credit(&world, &lender);
+    expect_nothing_back(&world, &lender);
+    atomic_store(&world.spy.behind, false);
+    clock_fake_advance(20); /* it looks by itself */
+    expect_back(&lender);
+
+    atomic_store(&world.spy.behind, true); /* and stays so: then it is a second */
+    push_on_credit(&world, &lender);
+    expect_nothing_back(&world, &lender);
+    clock_fake_advance(999);
+    expect_nothing_back(&world, &lender);
+    clock_fake_advance(1);
+    expect_back(&lender);
+
+    push_on_credit(&world, &lender);
+    expect_nothing_back(&world, &lender);
+    stop(&world);
+    CU_ASSERT_EQUAL(credit_pool_used(lender.pool), 0);
+    world_end(&world);
+    lender_end(&lender);
+}
+
 static void pending_requests_are_told_as_of_the_head(void)
 {
     struct world world;
@@ -965,7 +1053,8 @@ TEST_MAIN("journal", TEST(what_is_visible_is_recorded), TEST(nobody_ever_sees_mo
           TEST(a_group_that_fails_is_tried_again_unchanged), TEST(a_part_of_a_turn_is_folded_between_groups),
           TEST(new_batches_do_not_hurry_a_retry),
           TEST(stopping_while_the_store_fails_refuses), TEST(stopping_tries_once_more),
-          TEST(credit_comes_back_after_the_commit), TEST(pending_requests_are_told_as_of_the_head),
+          TEST(credit_comes_back_after_the_commit), TEST(credit_is_held_back_while_the_store_is_behind),
+          TEST(pending_requests_are_told_as_of_the_head),
           TEST(rows_and_purges_are_recorded_in_their_place),
           TEST(rules_and_the_audit_are_recorded_with_their_event), TEST(the_feed_is_sent_and_not_recorded),
           TEST(many_sessions_keep_their_order))

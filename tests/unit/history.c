@@ -595,6 +595,40 @@ static void the_store_is_maintained_every_second(void)
     mailbox_free(box);
 }
 
+/* The thread that appends calls, and no second goes by. */
+static void the_store_is_maintained_when_it_asks_for_it(void)
+{
+    CU_ASSERT_EQUAL_FATAL(mailbox_new(&box, "test", 0), ERR_OK);
+    broken_operations = (struct store_operations){
+        .name = "counting",
+        .reader_open = broken_open,
+        .reader_close = broken_close,
+        .maintain = count_maintain,
+        .list_sessions = empty_list,
+    };
+    struct store counting = {.operations = &broken_operations};
+    store_call_keeper(&counting); /* nobody is there yet */
+    clock_fake_start();
+    maintained = 0;
+    CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, &counting, NULL, NULL), ERR_OK);
+    CU_ASSERT_PTR_EQUAL(next_mail(), &maintained_mail); /* the first thing that it does */
+    for (int round = 2; round <= 4; round++) {
+        store_call_keeper(&counting);
+        CU_ASSERT_PTR_EQUAL(next_mail(), &maintained_mail);
+        CU_ASSERT_EQUAL(maintained, round);
+    }
+    struct list_request *page = new_list("", 1, false);
+    ask_list(page); /* which is no reason for it */
+    ask_list(page);
+    list_request_free(page);
+    CU_ASSERT_EQUAL(maintained, 4);
+    maintenance_stop(maintenance);
+    store_call_keeper(&counting);
+    maintenance_free(maintenance);
+    clock_fake_stop();
+    mailbox_free(box);
+}
+
 static void append_answer(uint8_t name, int64_t at)
 {
     struct stored_answer answer = {.name = {.bytes = {name}}, .at = at, .code = (char *)(uintptr_t) "ok"};
@@ -663,4 +697,5 @@ TEST_MAIN("history", TEST(events_come_as_an_array_of_json), TEST(events_come_as_
           TEST(what_is_left_at_the_stop_is_answered), TEST(a_store_that_cannot_be_read_is_an_error),
           TEST(lists_come_in_pages), TEST(a_position_that_is_none_is_refused), TEST(pages_of_rules_and_of_the_audit),
           TEST(a_page_of_the_audit_has_a_bound_in_bytes),
-          TEST(the_store_is_maintained_every_second), TEST(answers_of_yesterday_are_to_go))
+          TEST(the_store_is_maintained_every_second), TEST(the_store_is_maintained_when_it_asks_for_it),
+          TEST(answers_of_yesterday_are_to_go))

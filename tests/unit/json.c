@@ -257,6 +257,39 @@ static void strings_are_escaped_and_mended(void)
     free(written);
 }
 
+/* Strings are looked at in words of eight bytes: each byte at each place of two words, in both directions. */
+static void a_byte_is_seen_wherever_it_stands(void)
+{
+    for (size_t length = 1; length <= 20; length++) {
+        for (size_t at = 0; at < length; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                char text[24], quoted[40], message[96];
+                struct buffer out = {0};
+                memset(text, 'a', length);
+                text[at] = (char)byte;
+                json_put_string(&out, text, length);
+                size_t grown = byte == '"' || byte == '\\' || (byte >= 8 && byte <= 13 && byte != 11) ? 1
+                               : byte < 0x20                                                           ? 5
+                               : byte > 0x7f                                                           ? 2
+                                                                                                       : 0;
+                CU_ASSERT_EQUAL(out.length, length + 2 + grown);
+                buffer_free(&out);
+
+                quoted[0] = '"';
+                memcpy(quoted + 1, text, length);
+                quoted[length + 1] = '"';
+                struct json_object *object = NULL;
+                enum err err = parse(quoted, length + 2, &object, message);
+                bool fine = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+                if (byte < 0x80) {
+                    CU_ASSERT_EQUAL(err == ERR_OK, fine);
+                }
+                json_object_put(object);
+            }
+        }
+    }
+}
+
 static void every_byte_comes_back(void)
 {
     char all[256 * 3];
@@ -315,5 +348,6 @@ static void a_tail_begins_with_a_comma(void)
 TEST_MAIN("json", TEST(what_the_rfc_allows_is_parsed), TEST(what_it_forbids_is_refused),
           TEST(messages_say_what_and_where), TEST(nesting_is_bounded),
           TEST(one_parser_serves_many_texts), TEST(readers_tell_missing_from_there),
-          TEST(strings_are_escaped_and_mended), TEST(every_byte_comes_back),
+          TEST(strings_are_escaped_and_mended), TEST(a_byte_is_seen_wherever_it_stands),
+          TEST(every_byte_comes_back),
           TEST(objects_are_written_field_by_field), TEST(a_tail_begins_with_a_comma))

@@ -49,6 +49,10 @@ static inline struct instant instant_earlier(struct instant a, struct instant b)
  */
 int clock_poll_timeout(struct instant deadline);
 
+/* Blocks until then, whatever happens meanwhile: for milliseconds, and for who has nobody to hear. At once while the clock
+ * is a fake one. */
+void clock_pause_until(struct instant at);
+
 /* Tests only. Stops the clock at this monotonic and wall time; advance moves both and calls all hooks. */
 void clock_fake_start(void);
 void clock_fake_advance(int64_t ms);

@@ -3,6 +3,7 @@
  * Durability behind one table of functions. One writer (the journal thread), any number of readers, each with a
  * handle of its own (history, maintenance). A group is appended whole or not at all.
  */
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include "signalbox/base/buffer.h"
 #include "signalbox/base/digest.h"
 #include "signalbox/base/err.h"
+#include "signalbox/base/mailbox.h"
 #include "signalbox/store/audit.h"
 
 /* A session's row: what must be known without reading its log. Texts are borrowed when writing, malloc'd when read. */
@@ -157,6 +159,9 @@ struct store_operations {
     enum err (*append)(struct store *store, const struct store_write *writes);
     /* Applies it as one transaction, by the thread that appends. On any error nothing of it was stored. */
     enum err (*fold)(struct store *store, const struct store_fold *fold);
+    /* By the thread that appends, between two appends; brief. Whether more is appended than can be kept up with, so that
+     * who floods should be slowed down. May be NULL. */
+    bool (*is_behind)(struct store *store);
     /* Any thread. */
     enum err (*reader_open)(struct store *store, struct store_reader **out);
     /* A clean stop: marks it and frees the store. All readers are closed before. */
@@ -201,6 +206,9 @@ struct store_operations {
 
 struct store {
     const struct store_operations *operations;
+    /* Shared: who calls `maintain` is woken by a poke when that should not wait for the next second. NULL: nobody. */
+    _Atomic(struct mailbox *) keeper;
+    _Atomic(bool) keeper_called; /* until the keeper takes it back */
     int64_t next_key;        /* the first free session key, at open */
     int64_t open_sessions;   /* not closed, at open */
     char *generation;        /* changes when the newest commits may be gone (see docs/architecture.md) */
@@ -209,6 +217,8 @@ struct store_reader {
     const struct store_operations *operations;
 };
 
+/* The store's own, by the thread that appends: `maintain` is to be called at once. */
+void store_call_keeper(struct store *store);
 /*
  * Opens DATA/signalbox.db, makes what is missing (the folder with mode 0700), and holds an exclusive lock on DATA/lock
  * until close: a second server on the same folder gets ERR_AGAIN. A torn or foreign database is ERR_CORRUPT, one of a

@@ -5,7 +5,7 @@ import { load } from './lib.mjs';
 
 const {
   DraftStore, EMPTY_DRAFT, joinTexts, ownPrompts, browse, NOT_BROWSING, slashQuery, matchingCommands, completed, hintOf, kindOf, typeOf, blockOf,
-  nameOfBlock, refusedKind, asText, sizeWords, settingsOf, shownValue, isPaused, agentNotice, placeholderOf, refusalOf, deskOf, CommandError,
+  nameOfBlock, refusedKind, asText, sizeWords, settingsOf, shownValue, isPaused, placeholderOf, refusalOf, deskOf, CommandError,
 } = await load(
   'composer/draft.ts', 'composer/history.ts', 'composer/slash.ts', 'composer/attachments.ts', 'composer/settings.ts', 'composer/words.ts',
   'composer/desk.ts', 'signalbox-client',
@@ -193,9 +193,6 @@ describe('settings', () => {
 
 test('what the composer says of the session', () => {
   const state = { phase: 'idle', turn: null, queue: [], agent: 'Shell', detail: null };
-  assert.equal(agentNotice(state), null);
-  assert.match(agentNotice({ ...state, phase: 'stopped' }), /Shell is not running.*starts it again/);
-  assert.match(agentNotice({ ...state, phase: 'failed' }), /failed.*tries/);
   assert.equal(isPaused({ ...state, phase: 'stopped', queue: [{}] }), true);
   assert.equal(isPaused({ ...state, phase: 'running', turn: {}, queue: [{}] }), false);
   assert.equal(isPaused({ ...state, phase: 'stopped' }), false);

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { load } from './lib.mjs';
 
 const {
-  visiblePieces, visibleText, hiddenCount, orderedOptions, allowOnce, rejection, answerOfKey, takesLetters, ARMED_AFTER_MS, timeLeft,
+  visiblePieces, visibleText, hiddenCount, orderedOptions, contradiction, allowOnce, rejection, answerOfKey, takesLetters, ARMED_AFTER_MS, timeLeft,
   duration, warningBetween, byWhom, outcomeSentence, cancelledSentence, failureOf, labelPhrases, ruleWhat, ruleWhere, policyOf, whyAsked,
   auditAction, auditBy, diffsOf, insideWorkspace, rememberPhrases, expiryOf, endedOf, endedByAudit, groupsOf,
 } = await load(
@@ -54,6 +54,17 @@ describe('options', () => {
     assert.equal(rejection(OPTIONS.filter(({ kind }) => kind !== 'reject_once')).optionId, 'never');
     assert.equal(rejection([]), null);
   });
+
+  test('a name that says the opposite of what the option does is found out', () => {
+    const of = (name, kind) => contradiction({ optionId: 'x', name, kind });
+    assert.equal(of('Reject', 'allow_once'), 'allows');
+    assert.equal(of('No, thanks', 'allow_always'), 'allows for ever');
+    assert.equal(of('Just this once', 'allow_always'), 'allows for ever');
+    assert.equal(of('Yes', 'reject_once'), 'rejects');
+    for (const [name, kind] of [['Allow', 'allow_once'], ['Yes, and do not ask again', 'allow_always'], ['No, and tell it what to do', 'reject_once'], ['Never allow edits', 'reject_always'], ['Weiter', 'allow_once'], ['Always allow `npm test`', 'allow_always']]) {
+      assert.equal(of(name, kind), null, name);
+    }
+  });
 });
 
 describe('keys', () => {
@@ -94,7 +105,7 @@ describe('keys', () => {
 describe('words', () => {
   test('the time that is left', () => {
     assert.deepEqual([null, 0, -3, 42, 60, 185, 3600, 7500, 200_000].map(timeLeft), [
-      'Waits as long as it takes', 'Time is up', 'Time is up', '42 s left', '1:00 left', '3:05 left', '1 h left', '2 h 5 min left', '2 days left',
+      'No time limit', 'Time is up', 'Time is up', '42 s left', '1:00 left', '3:05 left', '1 h left', '2 h 5 min left', '2 days left',
     ]);
     assert.equal(duration(59), '59 s');
   });

@@ -2,7 +2,6 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { SessionView, WatchedSession } from "signalbox-client";
 import { useClient, useConnection, useStore } from "signalbox-client/preact";
 import { useAgentTitle } from "../permissions/agent-title";
-import { VisibleText } from "../permissions/visible-text";
 import { hrefOf } from "../shell/router";
 import { CloseIcon, PaperclipIcon, PlayIcon, SendIcon, StopIcon } from "../ui/icons";
 import { useMedia } from "../ui/media";
@@ -14,7 +13,7 @@ import { PromptField } from "./prompt-field";
 import { QueueList } from "./queue-list";
 import { useFileDrop } from "./file-drop";
 import { useStopKey } from "./stop-key";
-import { agentNotice, isPaused, placeholderOf } from "./words";
+import { isPaused, placeholderOf } from "./words";
 import "./composer.css";
 
 /** Where one writes: the prompt, what waits before it, and the way to stop what runs. */
@@ -63,7 +62,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
         <div class="composer__bar">
           <AttachButton onFiles={(files) => desk.attach(files)} />
           <span class="composer__hint" aria-hidden="true">
-            {isStopNext ? "Press Esc again to stop" : isTouch ? "" : turnId ? "Esc Esc stops · Enter queues" : "Enter sends · Shift+Enter for a new line"}
+            {isStopNext ? "Press Esc again to stop" : isTouch ? "" : keysInWords(turnId !== null, state.pending.length > 0)}
           </span>
           {(turnId !== null || cancelling !== null) && (
             <button type="button" class="composer__stop" data-testid="cancel-turn" data-cancelling={cancelling !== null || undefined} disabled={cancelling !== null} onClick={cancel}>
@@ -77,6 +76,13 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
       <p class="visually-hidden" role="status">{isStopNext ? "Press Escape again to stop the turn." : cancelling !== null ? "Cancelling the turn." : ""}</p>
     </section>
   );
+}
+
+function keysInWords(isRunning: boolean, isAsked: boolean): string {
+  if (isAsked) {
+    return "Alt+A to answer by keys · Esc Esc stops";
+  }
+  return isRunning ? "Enter queues · Esc Esc stops" : "Enter sends · Shift+Enter for a new line";
 }
 
 function SendButton({ desk, isQueueing }: { desk: Desk; isQueueing: boolean }) {
@@ -111,12 +117,9 @@ function AttachButton({ onFiles }: { onFiles(files: Iterable<File>): void }) {
   );
 }
 
-/** What stands in the way, most urgent first: what went wrong, the paused queue, the agent's state, the store's. */
+/** What stands in the way, most urgent first: what went wrong, the paused queue. */
 function Notices({ state, desk, note }: { state: SessionView["state"]; desk: Desk; note: ReturnType<Desk["get"]>["note"] }) {
-  const client = useClient();
-  const health = useStore(client.storeHealth);
   const paused = isPaused(state);
-  const agent = agentNotice({ ...state, agent: useAgentTitle(state.agent) });
   return (
     <>
       {note && (
@@ -131,12 +134,6 @@ function Notices({ state, desk, note }: { state: SessionView["state"]; desk: Des
           <p>The queue is paused, since the agent ended. It goes on with your next prompt, or now:</p>
           <button type="button" class="composer__notice-action" data-testid="resume-queue" onClick={() => void desk.resume()}><PlayIcon size={12} />Resume</button>
         </div>
-      )}
-      {!health.ok && (
-        <div class="composer__notice" data-tone="warn" role="status"><p>The server cannot record anything at the moment{health.reason ? <>: <VisibleText text={health.reason} /></> : ""}. What you send waits.</p></div>
-      )}
-      {agent && (
-        <div class="composer__notice" role="status" data-testid="agent-notice"><p><VisibleText text={agent} /></p></div>
       )}
     </>
   );

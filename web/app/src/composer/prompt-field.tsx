@@ -1,6 +1,7 @@
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { AgentCommand } from "signalbox-client";
 import { useStore } from "signalbox-client/preact";
+import { VisibleText } from "../permissions/visible-text";
 import type { Desk } from "./desk";
 import { browse, NOT_BROWSING } from "./history";
 import { completed, hintOf, matchingCommands, slashQuery } from "./slash";
@@ -133,7 +134,7 @@ export function PromptField({ desk, version, commands, prompts, placeholder, isT
           }
         }}
       />
-      {hint && <p class="prompt-field__hint">{hint}</p>}
+      {hint && <p class="prompt-field__hint"><VisibleText text={hint} /></p>}
     </div>
   );
 }

@@ -7,19 +7,6 @@ export const isPaused = ({ queue, turn, phase }: Pick<SessionState, "queue" | "t
 
 const withDot = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`);
 
-/** What the next prompt does where no agent runs; null: one does. Why none does stands above the conversation (`detail`). */
-export function agentNotice({ phase, agent }: Pick<SessionState, "phase" | "agent">): string | null {
-  const name = agent ?? "The agent";
-  switch (phase) {
-    case "stopped":
-      return `${name} is not running. Your next prompt starts it again.`;
-    case "failed":
-      return `${name} has failed. Your next prompt tries to start it again.`;
-    default:
-      return null;
-  }
-}
-
 /** What the field invites to. */
 export function placeholderOf({ phase, turn, agent, queue }: Pick<SessionState, "phase" | "turn" | "agent" | "queue">): string {
   if (turn !== null || queue.length > 0) {

@@ -7,6 +7,7 @@ import type { Rows } from "./rows";
 
 const NEAR = 48; // pixels from the end that count as the end
 const KEEP_MS = 250;
+const PLACE_FRAMES = 12;
 
 export interface Scroll {
   scroller: RefObject<HTMLDivElement>;
@@ -35,6 +36,7 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   const lastTop = useRef(0);
   const seenKey = useRef<string | null>(null); // the last row when he left the end
   const isPlaced = useRef(false);
+  const isPlacing = useRef(false);
   const keepTimer = useRef<ReturnType<typeof setTimeout>>();
   const current = useRef(rows);
   current.current = rows;
@@ -72,14 +74,10 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   const keep = useCallback(() => {
     clearTimeout(keepTimer.current);
     keepTimer.current = setTimeout(() => {
-      const { rows: all } = current.current;
-      const virtual = list.current;
-      if (isAtEnd.current || !virtual || all.length === 0) {
-        remember(sessionId, null);
-        return;
-      }
-      const at = Math.min(virtual.findItemIndex(virtual.scrollOffset), all.length - 1);
-      remember(sessionId, { key: all[at]!.key, offset: virtual.scrollOffset - virtual.getItemOffset(at) });
+      const box = scroller.current;
+      const top = box?.getBoundingClientRect().top ?? 0;
+      const row = isAtEnd.current ? undefined : rowsIn(box).find((each) => each.getBoundingClientRect().bottom > top);
+      remember(sessionId, row ? { key: row.dataset.row!, offset: top - row.getBoundingClientRect().top } : null);
     }, KEEP_MS);
   }, [sessionId]);
 
@@ -87,7 +85,7 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     const box = scroller.current!;
     const top = box.scrollTop;
     if (box.scrollHeight - top - box.clientHeight < NEAR) {
-      if (!isAtEnd.current && top >= lastTop.current) {
+      if (!isAtEnd.current && !isPlacing.current && top >= lastTop.current) {
         isAtEnd.current = true;
         count();
       }
@@ -140,11 +138,29 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     const at = place ? rowOfItem(rows, place.key) : -1;
     if (place && at >= 0) {
       isAtEnd.current = false;
+      isPlacing.current = true;
       seenKey.current = rows.rows.at(-1)!.key;
-      queueMicrotask(() => requestAnimationFrame(() => {
-        list.current?.scrollToIndex(at, { align: "start", offset: place.offset });
-        count();
-      }));
+      // Where a row stands is known when it, and what is around it, was measured.
+      const adjust = (left: number) => requestAnimationFrame(() => {
+        const box = scroller.current;
+        if (!box || isAtEnd.current) {
+          return;
+        }
+        const row = rowsIn(box).find((each) => each.dataset.row === rows.rows[at]!.key);
+        const off = row ? row.getBoundingClientRect().top - box.getBoundingClientRect().top + place.offset : null;
+        if (off === null) {
+          list.current?.scrollToIndex(at, { align: "start" });
+        } else if (Math.abs(off) > 1) {
+          box.scrollTop += off;
+        }
+        if (left > 0) {
+          adjust(left - 1);
+        } else {
+          isPlacing.current = false;
+          count();
+        }
+      });
+      adjust(PLACE_FRAMES);
     }
   }, [rows]);
 
@@ -161,6 +177,9 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   useEffect(count, [rows]);
   return { scroller, content, list, below, toEnd, settle, onScroll, onKeyDown };
 }
+
+/** Those that are drawn, from the top down; one that is kept for its focus may stand among them. */
+const rowsIn = (box: HTMLElement | null): HTMLElement[] => [...(box?.querySelectorAll<HTMLElement>("[data-row]") ?? [])];
 
 /** `#/s/ID?item=KEY`. */
 function linkedItem(): string | null {

@@ -9,14 +9,15 @@ export function WorkNote({ state }: { state: SessionState }) {
   const last = items.at(-1);
   const isTalking = (last?.kind === "text" || last?.kind === "thought") && !last.done;
   const said = phase === "starting" ? "Starting the agent" : phase === "running" && !isTalking ? "Working"
-    : phase === "failed" ? "The agent failed" : phase === "stopped" && detail ? "The agent is not running" : "";
+    : phase === "failed" ? "The agent failed" : phase === "stopped" ? "The agent is not running" : "";
+  const next = phase === "failed" ? "Your next prompt tries to start it again." : phase === "stopped" ? "Your next prompt starts it again." : "";
   const isMoving = phase === "starting" || phase === "running";
   return (
     <div class="work-note" data-phase={phase}>
       {said && (
         <>
           {isMoving && <span class="spinner" data-moving="true" />}
-          <span>{said}{phase === "running" && turn ? <Since at={turn.ts} /> : null}{detail ? `: ${oneLine(detail, 400)}` : ""}</span>
+          <span>{said}{phase === "running" && turn ? <Since at={turn.ts} /> : null}{detail ? `: ${oneLine(detail, 400)}` : ""}{next && `${/[.!?]$/.test(detail ?? "") ? "" : "."} ${next}`}</span>
         </>
       )}
     </div>

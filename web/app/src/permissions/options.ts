@@ -26,5 +26,15 @@ export const allowOnce = (options: readonly AcpOption[]): AcpOption | null => op
 export const rejection = (options: readonly AcpOption[]): AcpOption | null =>
   options.find(({ kind }) => kind === "reject_once") ?? options.find(({ kind }) => isRejection(kind)) ?? null;
 
-/** What is done cannot be undone, or not by the one who asks. */
-export const isDestructive = (kind: string): boolean => ["delete", "move", "edit", "execute", "other"].includes(kind);
+/** What an option does, where its name, which is the agent's, says something else; null: it does not. */
+export function contradiction({ name, kind }: AcpOption): string | null {
+  const saysNo = /\b(reject|deny|decline|refuse|cancel|block|never|no|don'?t)\b/i.test(name);
+  const saysYes = /\b(allow|accept|approve|grant|permit|always|yes|ok)\b/i.test(name);
+  if (isRejection(kind)) {
+    return saysYes && !saysNo ? "rejects" : null;
+  }
+  if (saysNo && !saysYes) {
+    return isLasting(kind) ? "allows for ever" : "allows";
+  }
+  return isLasting(kind) && /\bonce\b/i.test(name) ? "allows for ever" : null;
+}

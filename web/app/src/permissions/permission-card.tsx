@@ -9,7 +9,7 @@ import { useAnswer } from "./answers";
 import type { Answer } from "./answers";
 import { answerOfKey, ARMED_AFTER_MS } from "./keys";
 import { KindIcon } from "./kind-icon";
-import { allowOnce, isLasting, isRejection, orderedOptions, rejection } from "./options";
+import { allowOnce, contradiction, isLasting, isRejection, orderedOptions, rejection } from "./options";
 import { PermissionSubject } from "./permission-subject";
 import { RememberScopes } from "./remember-scopes";
 import { duration, questionOf, timeLeft, warningBetween, whyAsked } from "./words";
@@ -154,6 +154,7 @@ function Options({ request, isDisabled, showKeys, onAnswer }: {
       onClick={() => onAnswer({ optionId: option.optionId })}
     >
       <span class="permission-option__name"><VisibleText text={option.name || option.optionId} /></span>
+      {contradiction(option) && <strong class="permission-option__does">{contradiction(option)}</strong>}
       {showKeys && <kbd class="permission-option__key" aria-hidden="true">{keyOf(option)}</kbd>}
     </button>
   );

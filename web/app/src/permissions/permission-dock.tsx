@@ -30,11 +30,12 @@ export function PermissionDock({ view }: { session: WatchedSession; view: Sessio
       announce(last.isOwn ? (last.outcome === "rejected" ? "Rejected." : "Allowed.") : last.sentence);
     }
   }, [ended]);
-  useKeptFocus(dock, current);
+  useKeptFocus(dock, current, state.turn !== null);
+  useWayIn(dock);
 
   const at = current ? pending.indexOf(current) : -1;
   return (
-    <section ref={dock} class="permission-dock" aria-label="Waiting for your answer" data-testid="permission-dock" data-count={pending.length}>
+    <section ref={dock} tabIndex={-1} class="permission-dock" aria-label="Waiting for your answer" data-testid="permission-dock" data-count={pending.length}>
       <Announcer text={text} />
       {others.map((each) => <EndedNote key={each.request.requestId} ended={each} onClose={() => dismiss(each.request.requestId)} />)}
       {current && (
@@ -83,6 +84,22 @@ export function toolOf(state: SessionState, request: PermissionRequest): ToolIte
   return null;
 }
 
+/** From where one writes to the card, where single keys answer. */
+function useWayIn(dock: { current: HTMLElement | null }): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      const card = dock.current?.querySelector<HTMLElement>("article.permission-card");
+      // By its place: with Alt the key may write another letter.
+      if (card && event.altKey && !event.ctrlKey && !event.metaKey && !event.shiftKey && event.code === "KeyA" && !document.querySelector("dialog:modal")) {
+        event.preventDefault();
+        card.focus();
+      }
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
+}
+
 /** Says a new question aloud; nothing takes the keyboard from where it is. */
 function useAsked(state: SessionState, announce: (text: string) => void): void {
   const known = useRef(new Set<string>());
@@ -98,8 +115,8 @@ function useAsked(state: SessionState, announce: (text: string) => void): void {
 }
 
 // Where the keyboard goes when the card that had it is gone: to the next card (not to a button of it: nobody shall allow
-// what they have not read), else to where one writes.
-function useKeptFocus(dock: { current: HTMLElement | null }, current: PermissionRequest | null): void {
+// what they have not read). While the turn goes on another one may come, so it stays here; then it goes to where one writes.
+function useKeptFocus(dock: { current: HTMLElement | null }, current: PermissionRequest | null, isRunning: boolean): void {
   const had = useRef(false);
   useEffect(() => {
     const node = dock.current!;
@@ -118,10 +135,11 @@ function useKeptFocus(dock: { current: HTMLElement | null }, current: Permission
   }, []);
   useEffect(() => {
     const active = document.activeElement;
-    if (had.current && (active === document.body || active === null)) {
-      const card = dock.current!.querySelector<HTMLElement>(".permission-card");
-      had.current = card !== null;
-      (card ?? document.querySelector<HTMLElement>("[data-testid=prompt-input]"))?.focus({ preventScroll: true });
+    if (had.current && (active === document.body || active === null || active === dock.current)) {
+      const card = dock.current!.querySelector<HTMLElement>("article.permission-card");
+      const place = card ?? (isRunning ? dock.current : document.querySelector<HTMLElement>("[data-testid=prompt-input]"));
+      had.current = card !== null || isRunning;
+      place?.focus({ preventScroll: true });
     }
-  }, [current?.requestId]);
+  }, [current?.requestId, isRunning]);
 }

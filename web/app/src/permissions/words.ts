@@ -21,7 +21,7 @@ export function questionOf({ kind, planContent }: Pick<PermissionRequest, "kind"
 /** The time that is left, as it is shown. */
 export function timeLeft(seconds: number | null): string {
   if (seconds === null) {
-    return "Waits as long as it takes";
+    return "No time limit";
   }
   return seconds <= 0 ? "Time is up" : `${duration(seconds)} left`;
 }

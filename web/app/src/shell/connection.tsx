@@ -73,7 +73,7 @@ export function TroubleStrip() {
         <div class="trouble trouble--bad" data-testid="store-trouble">
           <AlertIcon />
           <p>
-            The server cannot record anything at the moment, so agents are held back and nothing new is taken.
+            The server cannot record anything at the moment, so agents are held back. What you send waits.
             {health.reason && <span class="trouble__more"> {health.reason}</span>}
           </p>
         </div>

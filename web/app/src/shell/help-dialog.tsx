@@ -9,6 +9,7 @@ const SHORTCUTS: [string, string[]][] = [
   ["Everything that waits for an answer", ["g w"]],
   ["Sessions, rules, settings", ["g s", "g r", "g ,"]],
   ["Write a prompt", ["i"]],
+  ["From where one writes to what is asked", ["Alt+a"]],
   ["Allow what is asked once, reject it", ["a", "r"]],
   ["One of its options, as numbered", ["1", "2"]],
   ["Stop what the agent does", ["Esc Esc"]],

@@ -1,4 +1,5 @@
-import { useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useMemo, useState } from "preact/hooks";
 import type { SessionState, SessionSummary } from "signalbox-client";
 import { sessionName } from "signalbox-client";
 import { useClient, useStore } from "signalbox-client/preact";
@@ -12,6 +13,7 @@ import { Dialog } from "../ui/dialog";
 import { ErrorBoundary } from "../ui/error-boundary";
 import { ChevronLeftIcon, EyeIcon, FolderIcon, InfoIcon, LinkIcon, MoreIcon, ShieldCheckIcon } from "../ui/icons";
 import { NARROW, useMedia } from "../ui/media";
+import { memo } from "../ui/memo";
 import { baseName, onOneLine } from "../ui/text";
 import { reportRefusal } from "../ui/toast";
 import { ConnectionIndicator } from "./connection";
@@ -32,10 +34,22 @@ interface Facts {
 }
 
 /** Which session this is and how it does. Until it has come, what the list knows of it. */
-export function SessionHeader({ state, summary }: { state: SessionState; summary: SessionSummary | null }) {
+export function SessionHeader({ state }: { state: SessionState }) {
+  const client = useClient();
+  const summary = useStore(client.sessions, ({ items }) => items.get(state.sessionId) ?? null);
+  const facts = useFacts(state, summary);
+  const usage = useMemo(() => <ErrorBoundary name="The usage"><UsageMeter state={state} /></ErrorBoundary>, [state.usage]);
+  return <Header {...facts} usage={usage} />;
+}
+
+interface HeaderProps extends Facts {
+  usage: ComponentChildren;
+}
+
+// With each word that the agent says there is another state, but seldom another header.
+const Header = memo(function Header({ usage, ...facts }: HeaderProps) {
   const isNarrow = useMedia(NARROW);
   const [dialog, setDialog] = useState<"none" | "details" | "close">("none");
-  const facts = useFacts(state, summary);
   const { sessionId, name, agent, workspace, phase, policy } = facts;
   const close = () => setDialog("none");
   return (
@@ -47,7 +61,7 @@ export function SessionHeader({ state, summary }: { state: SessionState; summary
           <span class="session-header__phase" data-testid="session-phase" data-phase={phase} title={phaseExplanation(phase)}>
             <PhaseMark phase={phase} /> {phaseWord(phase)}
           </span>
-          <span class="session-header__agent truncate">{onOneLine(agent)}</span>
+          <span class="session-header__agent truncate" data-testid="session-agent">{onOneLine(agent)}</span>
           <span class="session-header__workspace truncate" title={onOneLine(workspace)} data-testid="session-workspace">
             <FolderIcon size={13} /> <bdi class="truncate">{onOneLine(isNarrow ? baseName(workspace) : workspace)}</bdi>
           </span>
@@ -55,26 +69,27 @@ export function SessionHeader({ state, summary }: { state: SessionState; summary
         </p>
       </div>
       <div class="session-header__tools">
-        {isNarrow && <ConnectionIndicator sessionId={sessionId} short />}
-        {!isNarrow && <ErrorBoundary name="The usage"><UsageMeter state={state} /></ErrorBoundary>}
-        {!isNarrow && (
+        {isNarrow ? (
           <>
+            <ConnectionIndicator sessionId={sessionId} short />
+            <button type="button" class="icon-button" aria-label="More" aria-haspopup="dialog" data-testid="session-details" onClick={() => setDialog("details")}><MoreIcon size={20} /></button>
+          </>
+        ) : (
+          <>
+            {usage}
             <button type="button" class="icon-button" aria-label="Copy a link to this session" title="Copy a link" onClick={() => void copyLink()}><LinkIcon /></button>
-            <button type="button" class="icon-button" aria-label="Details" title="Details" data-testid="session-details" onClick={() => setDialog("details")}><InfoIcon /></button>
+            <button type="button" class="icon-button" aria-label="Details" title="Details" aria-haspopup="dialog" data-testid="session-details" onClick={() => setDialog("details")}><InfoIcon /></button>
             {phase !== "closed" && (
               <button type="button" class="button button--quiet" title="Close this session: its agent is ended" data-testid="close-session" onClick={() => setDialog("close")}>Close</button>
             )}
           </>
         )}
-        {isNarrow && (
-          <button type="button" class="icon-button" aria-label="More" aria-haspopup="dialog" data-testid="session-details" onClick={() => setDialog("details")}><MoreIcon size={20} /></button>
-        )}
       </div>
-      {dialog === "details" && <DetailsDialog facts={facts} state={state} isNarrow={isNarrow} onClose={close} onCloseSession={() => setDialog("close")} />}
+      {dialog === "details" && <DetailsDialog facts={facts} usage={isNarrow ? usage : null} isNarrow={isNarrow} onClose={close} onCloseSession={() => setDialog("close")} />}
       {dialog === "close" && <CloseDialog sessionId={sessionId} onClose={close} />}
     </header>
   );
-}
+});
 
 function useFacts(state: SessionState, summary: SessionSummary | null): Facts {
   const { list } = useAgents();
@@ -118,13 +133,13 @@ function PolicyMark({ policy }: { policy: string | null }) {
 
 interface DetailsProps {
   facts: Facts;
-  state: SessionState;
+  usage: ComponentChildren;
   isNarrow: boolean;
   onClose(): void;
   onCloseSession(): void;
 }
 
-function DetailsDialog({ facts, state, isNarrow, onClose, onCloseSession }: DetailsProps) {
+function DetailsDialog({ facts, usage, isNarrow, onClose, onCloseSession }: DetailsProps) {
   return (
     <Dialog
       title="This session" onClose={onClose} testId="details-dialog"
@@ -142,8 +157,8 @@ function DetailsDialog({ facts, state, isNarrow, onClose, onCloseSession }: Deta
         <dt>Workspace</dt><dd><code>{onOneLine(facts.workspace)}</code></dd>
         {facts.createdBy && <><dt>Made by</dt><dd>{onOneLine(facts.createdBy)}{facts.createdAt !== null && `, ${new Date(facts.createdAt).toLocaleString()}`}</dd></>}
         <dt>Id</dt><dd><code>{facts.sessionId}</code></dd>
-        {isNarrow && state.usage && <><dt>Usage</dt><dd><ErrorBoundary name="The usage"><UsageMeter state={state} /></ErrorBoundary></dd></>}
       </dl>
+      {usage && <div class="session-details__usage">{usage}</div>}
     </Dialog>
   );
 }

@@ -1,7 +1,7 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import type { SessionView, WatchedSession } from "signalbox-client";
 import { sessionName } from "signalbox-client";
-import { useClient, useSession, useStore } from "signalbox-client/preact";
+import { useClient, useSession } from "signalbox-client/preact";
 import { Composer } from "../composer/composer";
 import { SessionSettings } from "../composer/session-settings";
 import { Conversation } from "../conversation/conversation";
@@ -21,7 +21,6 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
   const { session, ...view } = useSession(sessionId);
   const { state, error } = view;
   const client = useClient();
-  const summary = useStore(client.sessions, ({ items }) => items.get(sessionId) ?? null);
   const isNarrow = useMedia(NARROW);
   const name = sessionName(state);
   useEffect(() => nameBookOf(client).learn(sessionId, firstLine(name)), [client, sessionId, name]);
@@ -30,7 +29,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
   const isKnown = state.epoch !== null;
   return (
     <section class="session-page" aria-label="Session">
-      <SessionHeader state={state} summary={summary} />
+      <SessionHeader state={state} />
       {isNarrow && <TroubleStrip />}
       {error && !isMissing && (
         <div class="session-strip" role="alert" data-testid="session-trouble"><AlertIcon /> <p>This session cannot be watched at the moment: {error.message}</p></div>
@@ -44,7 +43,8 @@ function Body({ session, view }: { session: WatchedSession; view: SessionView })
   const { state } = view;
   const isWide = useMedia(WIDE);
   const hasPlan = state.plan !== null && state.plan.entries.length > 0;
-  const plan = <ErrorBoundary name="The plan"><PlanPanel state={state} /></ErrorBoundary>;
+  // The same element is not drawn again: a state is another one with each word that the agent says.
+  const plan = useMemo(() => <ErrorBoundary name="The plan"><PlanPanel state={state} /></ErrorBoundary>, [state.plan]);
   return (
     <div class={`session-page__body${isWide && hasPlan ? " session-page__body--wide" : ""}`}>
       <div class="session-page__column">

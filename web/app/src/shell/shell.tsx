@@ -40,12 +40,12 @@ function Rooms() {
   const isNarrow = useMedia(NARROW);
   const [isHelpOpen, setHelpOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
-  useTitle(route);
   useFocusOnArrival(route, main);
   useKeys(() => setHelpOpen(true));
   const isList = isNarrow && route.name === "home";
   return (
     <div class="shell" data-route={route.name}>
+      <Title route={route} />
       <button type="button" class="skip button" onClick={() => main.current?.focus()}>To the content</button>
       {!isNarrow && <aside class="shell__side" aria-label="Sessions and pages"><Sidebar route={route} isPage={false} /></aside>}
       <div class="shell__main">
@@ -87,8 +87,8 @@ const PLACES: { [name in Route["name"]]: string } = {
   home: "", new: "New session", session: "", waiting: "Waiting for you", rules: "Rules", settings: "Settings", unknown: "",
 };
 
-/** `(2) Fix the build · Signalbox`, and a badge on the page's icon. */
-function useTitle(route: Route): void {
+/** `(2) Fix the build · Signalbox`, and a badge on the page's icon. By itself, since the lists change all the time. */
+function Title({ route }: { route: Route }) {
   const { items } = useSessions();
   usePermissions(); // watched from here on, whatever page is shown
   const names = useNames();
@@ -105,6 +105,7 @@ function useTitle(route: Route): void {
       icon.href = waiting > 0 ? "/favicon-waiting.svg" : "/favicon.svg";
     }
   }, [waiting > 0]);
+  return null;
 }
 
 /** Who comes to another page by the keyboard is in it, not where the list was. */
