@@ -18,6 +18,7 @@
 #include "signalbox/base/rcu.h"
 #include "signalbox/mail/client.h"
 #include "signalbox/role/agent.h"
+#include "signalbox/role/deflate.h"
 #include "signalbox/role/dispatch.h"
 #include "signalbox/role/files.h"
 #include "signalbox/role/history.h"
@@ -60,6 +61,7 @@ struct server {
     struct timer *timer;
     struct journal *journal;
     struct history *history;
+    struct deflate *deflate;
     struct maintenance *maintenance;
     struct files *files;
     struct wirelog *wirelog;
@@ -86,8 +88,9 @@ static void write_metrics(void *context, struct buffer *out)
         journal_mailbox(server->journal),        history_mailbox(server->history),
         maintenance_mailbox(server->maintenance), agent_stream_mailbox(server->agents),
         wirelog_mailbox(server->wirelog),         files_mailbox(server->files),
+        deflate_mailbox(server->deflate),
     };
-    enum { OTHERS = 8 };
+    enum { OTHERS = 9 };
     size_t count = OTHERS;
     for (uint32_t i = 0; i < server->limits.socket_threads; i++) {
         boxes[count++] = server->socket_boxes[i];
@@ -313,10 +316,18 @@ static enum err start_threads(struct server *server)
                                             .wirelog = wirelog_mailbox(server->wirelog)};
         err = agent_stream_start(&server->agents, &agents);
     }
+    if (!err) {
+        const struct config *config = config_current_get(server->config);
+        const struct deflate_wiring deflate = {.min_bytes = (size_t)config->compression_min_bytes,
+                                               .socket_boxes = server->socket_boxes};
+        config_put(config);
+        err = deflate_start(&server->deflate, &deflate);
+    }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
         const struct socket_wiring socket = {.config = server->config, .dispatch = inbox,
                                              .history = history_mailbox(server->history),
                                              .maintenance = maintenance_mailbox(server->maintenance),
+                                             .deflate = deflate_mailbox(server->deflate),
                                              .feed = server->feed, .instance = server->instance,
                                              .version = SIGNALBOX_VERSION};
         err = socket_start(server->sockets[i], &socket);
@@ -478,6 +489,8 @@ void server_stop(struct server *server, volatile const int *hurry)
     for (uint32_t i = 0; i < server->sockets_started; i++) {
         socket_stop(server->sockets[i], *hurry ? 0 : SOCKET_GRACE_MS);
     }
+    deflate_stop(server->deflate);
+    deflate_free(server->deflate);
     http_stop(server->http);
     maintenance_stop(server->maintenance);
     wirelog_stop(server->wirelog);

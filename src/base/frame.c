@@ -77,3 +77,16 @@ size_t frame_header(char *before_payload, uint8_t opcode, uint64_t payload_lengt
     }
     return header;
 }
+
+size_t frame_read(const char *frame, const char **payload, size_t *payload_length)
+{
+    const uint8_t *at = (const uint8_t *)frame;
+    size_t header = at[1] < LENGTH_16 ? 2 : at[1] == LENGTH_16 ? 4 : 10;
+    uint64_t length = header == 2 ? at[1] : 0;
+    for (size_t index = 2; index < header; index++) {
+        length = length << 8 | at[index];
+    }
+    *payload = frame + header;
+    *payload_length = length;
+    return header + length;
+}

@@ -17,6 +17,8 @@ enum err history_request_new(struct history_request **out)
 struct history_shared {
     struct ref ref;
     char *data;
+    /* The same, compressed; the deflate thread's, or of who is the last. */
+    struct buffer squeezed;
 };
 
 static enum err make_shared(struct history_request *request)
@@ -33,6 +35,7 @@ static enum err make_shared(struct history_request *request)
         bytes->capacity = bytes->length;
     }
     ref_init(&shared->ref);
+    shared->squeezed = (struct buffer){0};
     shared->data = bytes->data;
     request->shared = shared;
     return ERR_OK;
@@ -58,10 +61,31 @@ void history_bytes_free(struct history_request *request)
     }
     if (ref_put(&request->shared->ref)) {
         free(request->shared->data);
+        buffer_free(&request->shared->squeezed);
         free(request->shared);
     }
     request->shared = NULL;
     request->bytes = (struct buffer){0};
+}
+
+bool history_bytes_squeezed(struct history_request *request)
+{
+    request->squeezed = true;
+    if (request->shared && request->shared->squeezed.length) {
+        request->bytes = request->shared->squeezed;
+    }
+    return request->shared && request->shared->squeezed.length;
+}
+
+void history_bytes_replace(struct history_request *request, struct buffer *squeezed)
+{
+    if (request->shared) {
+        request->shared->squeezed = *squeezed;
+    } else {
+        buffer_free(&request->bytes);
+    }
+    request->bytes = *squeezed;
+    *squeezed = (struct buffer){0};
 }
 
 void history_request_free(struct history_request *request)

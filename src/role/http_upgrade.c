@@ -13,6 +13,7 @@
 #include "http_handover.h"
 #include "http_internal.h"
 
+#include "signalbox/base/deflate.h"
 #include "signalbox/base/fd.h"
 #include "signalbox/base/pause.h"
 #include "signalbox/base/id.h"
@@ -131,16 +132,30 @@ bool http_may_connect(struct http_request *request, struct http_response *respon
     return true;
 }
 
-static bool send_101(int fd, const char *key, bool with_protocol)
+/* What is agreed to of all its offers, over all headers of that name; NULL for nothing. */
+static const char *extension(const struct http_request *request)
 {
-    char accept[ACCEPT_SIZE], text[256];
+    const char *accepted = NULL;
+    for (size_t i = 0; request->config->compression && !accepted && i < request->header_count; i++) {
+        if (!strcasecmp(request->headers[i].name, "Sec-WebSocket-Extensions")) {
+            accepted = deflate_accept(request->headers[i].value);
+        }
+    }
+    return accepted;
+}
+
+static bool send_101(int fd, const char *key, bool with_protocol, const char *extension)
+{
+    char accept[ACCEPT_SIZE], text[384];
     accept_of(key, accept);
     int length =
         snprintf(text, sizeof(text),
                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+                 "Sec-WebSocket-Accept: %s\r\n%s%s%s%s%s%s\r\n",
                  accept, with_protocol ? "Sec-WebSocket-Protocol: " : "",
-                 with_protocol ? protocol : "", with_protocol ? "\r\n" : "");
+                 with_protocol ? protocol : "", with_protocol ? "\r\n" : "",
+                 extension ? "Sec-WebSocket-Extensions: " : "", extension ? extension : "",
+                 extension ? "\r\n" : "");
     return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length;
 }
 
@@ -182,7 +197,8 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     response->handed_over = true;
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* else delayed, not wrong */
-    if (!send_101(fd, http_header(request, "Sec-WebSocket-Key", NULL), offer == OFFER_OURS)) {
+    const char *deflate = extension(request);
+    if (!send_101(fd, http_header(request, "Sec-WebSocket-Key", NULL), offer == OFFER_OURS, deflate)) {
         fd_close(fd); /* the client has gone, or would not even take this */
         free(take);
         return;
@@ -190,6 +206,7 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     take->fd = fd;
     take->identity = request->identity;
     take->history_none = offer == OFFER_NONE;
+    take->deflates = deflate != NULL;
     take->keeps_id = keeps_id;
     take->arrived = arrived;
     http_hand_over(request->http, take);

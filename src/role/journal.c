@@ -78,12 +78,11 @@ static void release_event(struct journal *journal, struct journal_item *item)
     uint64_t seq = item->kind == JOURNAL_FEED ? topic->appended + 1 : item->event.seq;
     CHECK(seq == topic->appended + 1);
     const struct event *event = &item->event.event;
-    size_t memory_before = topic->tail_memory;
     if (topic_append(topic, seq, event->frame, event->line_at, journal->wiring.limits)) {
         topic_skip(topic, seq);
     }
     topic->appended = seq;
-    tails_changed(&journal->tails, topic, memory_before, journal->wiring.limits->tails_total_bytes);
+    tails_changed(&journal->tails, topic, journal->wiring.limits->tails_total_bytes);
     if (item->kind == JOURNAL_EVENT) {
         metric_add(METRIC_EVENTS, 1);
         metric_add(METRIC_EVENT_BYTES, (int64_t)frame_json_length(event->frame));

@@ -21,9 +21,11 @@ static void put_first(struct tails *tails, struct topic *topic)
     tails->newest = topic;
 }
 
-void tails_changed(struct tails *tails, struct topic *topic, size_t before, size_t most)
+void tails_changed(struct tails *tails, struct topic *topic, size_t most)
 {
-    tails->bytes = tails->bytes - before + topic->tail_memory;
+    size_t before = topic->tail_counted;
+    topic->tail_counted = topic_memory(topic);
+    tails->bytes = tails->bytes - before + topic->tail_counted;
     if (tails->newest != topic) {
         if (listed(tails, topic)) {
             take_out(tails, topic);
@@ -43,7 +45,8 @@ void tails_forget(struct tails *tails, struct topic *topic)
 {
     if (listed(tails, topic)) {
         take_out(tails, topic);
-        tails->bytes -= topic->tail_memory;
+        tails->bytes -= topic->tail_counted;
+        topic->tail_counted = 0;
         metric_set(METRIC_TAIL_BYTES, (int64_t)tails->bytes);
     }
 }

@@ -8,8 +8,8 @@ struct tails {
     size_t bytes;
 };
 
-/* The topic was appended to, and its tail took `before` bytes until then. Trims others while all take more than `most`
- * (0: no bound). */
-void tails_changed(struct tails *tails, struct topic *topic, size_t before, size_t most);
+/* The topic was appended to. Trims others while all take more than `most` (0: no bound). What was made of its events for
+ * dialects since the last time is counted now, too. */
+void tails_changed(struct tails *tails, struct topic *topic, size_t most);
 /* The topic's tail is not counted any more. */
 void tails_forget(struct tails *tails, struct topic *topic);

@@ -81,7 +81,7 @@ static enum err find(const struct listing *listing, int fd, const struct dirent 
     struct stat status;
     *out = NULL;
     if (type == DT_UNKNOWN && !fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW)) {
-        type = IFTODT(status.st_mode);
+        type = (unsigned char)IFTODT(status.st_mode);
     }
     if (type != DT_DIR && type != DT_LNK) {
         return ERR_OK;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "signalbox/base/check.h"
+#include "signalbox/base/deflate.h"
 #include "signalbox/base/fd.h"
 #include "signalbox/base/log.h"
 #include "socket_internal.h"
@@ -381,6 +382,7 @@ void socket_free(struct socket_thread *thread)
     fd_close(thread->epoll);
     json_parser_free(thread->parser);
     reader_free(thread->spare_reader);
+    inflater_free(thread->inflater);
     writer_free(thread->writer);
     free(thread->clients);
     free(thread->generations);

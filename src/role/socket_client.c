@@ -111,6 +111,7 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     client->keeps_id = take->keeps_id;
     client->arrived = take->arrived;
     client->stream = take->stream;
+    client->deflates = take->deflates;
     client->seen = client->progress = clock_now();
     client->close_deadline = INSTANT_NEVER;
     client->due_last = &client->due;
@@ -136,6 +137,7 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     }
     metric_add(METRIC_CONNECTIONS_OPENED, 1);
     metric_add(METRIC_CONNECTIONS, 1);
+    metric_add(METRIC_DEFLATE_CLIENTS, client->deflates);
     note_to_dispatch(client, false);
     if (client->stream) {
         stream_begin(client, take);
@@ -227,6 +229,7 @@ void client_drop(struct client *client)
     note_to_dispatch(client, true);
     metric_add(METRIC_CONNECTIONS_CLOSED, 1);
     metric_add(METRIC_CONNECTIONS, -1);
+    metric_add(METRIC_DEFLATE_CLIENTS, -client->deflates);
     slot_give(client->thread, client);
     client->dead_next = client->thread->dead;
     client->thread->dead = client;

@@ -53,6 +53,7 @@ struct subscription {
     bool began_whole;
     bool level;        /* it has been near the head since it subscribed: from here on it may be told that it lags */
     bool lagging;      /* it was told */
+    uint64_t squeezed; /* what the tail has up to here was asked to be compressed */
     uint32_t stalls;   /* the client's, when it was near the head last */
     bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
     bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
@@ -95,6 +96,7 @@ struct client {
     bool history_none, keeps_id;
     uint64_t arrived;      /* as in struct client_take */
     bool stream;           /* server-sent events: only written to, and never has a reader */
+    bool deflates;         /* longer events are sent compressed, and it may send such messages */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
     bool in_turn;          /* it is ready again when its turn is over, if it has more then */
     uint32_t stalls;       /* how often that was so */
@@ -127,13 +129,16 @@ struct client_turn {
     struct client *client;
     size_t budget; /* bytes of events that it may still be sent */
     struct subscription *subscription;
-    struct topic_run run;
+    struct topic_run run;   /* of it: what is written, */
+    const char *bytes;      /* as these bytes, */
+    size_t length;
+    bool form;              /* which are another form of one event */
     bool control;
 };
 
 /* Counted here, and added to the metrics now and then: a write costs less than two atomics of all threads. */
 struct written {
-    int64_t bytes, events;
+    int64_t bytes, events, saved;
     int64_t latency_ns, latency_count; /* so many times the same */
 };
 
@@ -155,6 +160,7 @@ struct socket_thread {
     size_t free_count;
     struct client *ready, **ready_last, *dead;
     struct reader *spare_reader; /* NULL, or between two messages */
+    struct inflater *inflater;   /* NULL until a client sends a compressed message */
     struct writer *writer;
     struct write_io writes[WRITES_MAX];
     struct client_turn turns[WRITES_MAX]; /* of these writes */
@@ -193,6 +199,15 @@ void client_send_frame(struct client *client, const struct frame *frame);
 /* A turn for everybody who is ready: sends until the turn is used up, the socket is full, or there is nothing more. */
 void write_round(struct socket_thread *thread);
 void partial_release(struct partial *partial);
+
+/* socket_deflate.c: clients with permessage-deflate */
+/* What is written of the run to one of them: as much as goes as it is, or one event compressed. False: what follows is being
+ * compressed, and the run was let go. */
+must_check bool deflate_next(struct subscription *subscription, struct client_turn *turn);
+/* Whether the piece has gone to be compressed first; it comes back the way that it came from history. */
+must_check bool deflate_piece(struct client *client, struct history_request *request);
+/* The message behind a compressed one; false: it was none, and the client is closed. Until the next one of the thread. */
+must_check bool inflate_for(struct client *client, const void *payload, size_t length, struct buffer *out);
 
 /* socket_stream.c: server-sent events */
 /* Subscribes to the one session of a stream. */

@@ -79,9 +79,18 @@ static void on_message(wslay_event_context_ptr frames, const struct wslay_event_
 {
     (void)frames;
     struct client *client = ((struct reader *)context)->client;
-    if (client->state == CLIENT_OPEN && message->opcode == WSLAY_TEXT_FRAME) {
-        client_message(client, (const char *)message->msg, message->msg_length);
+    if (client->state != CLIENT_OPEN || message->opcode != WSLAY_TEXT_FRAME) {
+        return;
     }
+    if (wslay_get_rsv1(message->rsv)) {
+        struct buffer text = {0};
+        if (inflate_for(client, message->msg, message->msg_length, &text)) {
+            client_message(client, text.data ? text.data : "", text.length);
+        }
+        buffer_free(&text);
+        return;
+    }
+    client_message(client, (const char *)message->msg, message->msg_length);
 }
 
 static const struct wslay_event_callbacks callbacks = {
@@ -121,6 +130,7 @@ static enum err reader_take(struct client *client)
     }
     thread->spare_reader = NULL;
     reader->client = client;
+    wslay_event_config_set_allowed_rsv_bits(reader->frames, client->deflates ? WSLAY_RSV1_BIT : WSLAY_RSV_NONE);
     wslay_event_config_set_max_recv_msg_length(reader->frames, client->max_message_bytes);
     client->reader = reader;
     return ERR_OK;

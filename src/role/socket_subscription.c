@@ -134,8 +134,14 @@ void subscription_poked(struct socket_thread *thread, struct topic_poke *poke)
     /* Before the heads are looked at, so that what is published from now on pokes again. */
     atomic_exchange(&poke->flagged, 0);
     struct watched *watched = poke->watched;
-    for (struct subscription *s = watched ? watched->first : NULL; s; s = s->watched_next) {
-        if (!s->asked) {
+    if (!watched) {
+        topic_put(poke->topic); /* the mail's */
+        return;
+    }
+    uint64_t head = atomic_load(&poke->topic->head);
+    uint32_t version = atomic_load(&poke->topic->pending_version);
+    for (struct subscription *s = watched->first; s; s = s->watched_next) {
+        if (!s->asked && (s->cursor <= head || s->pending_version != version)) {
             subscription_due(s);
         }
     }
@@ -333,6 +339,9 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         return;
     }
     struct client *client = subscription->client;
+    if (!request->result && deflate_piece(client, request)) {
+        return;
+    }
     subscription->asked = false;
     if (request->result || request->last < request->from) {
         /* What is numbered and visible is in the store, so this is a store that cannot be read. The client comes back

@@ -142,6 +142,9 @@ static void flush_counts(struct socket_thread *thread)
     if (written->bytes) {
         metric_add(METRIC_DELIVERY_BYTES, written->bytes);
     }
+    if (written->saved) {
+        metric_add(METRIC_DEFLATE_SAVED, written->saved);
+    }
     if (written->events) {
         metric_add(METRIC_DELIVERIES, written->events);
     }
@@ -175,6 +178,28 @@ static void run_written(struct subscription *subscription, struct topic_run *run
     subscription->cursor = seq + 1;
 }
 
+/* One event was written in another form. */
+static void form_written(struct client_turn *turn, size_t sent)
+{
+    struct subscription *subscription = turn->subscription;
+    struct client *client = subscription->client;
+    struct topic_run *run = &turn->run;
+    subscription_due(subscription);
+    if (!sent) {
+        topic_chunk_put(run->chunk);
+        return;
+    }
+    observe_latency(client->thread, run);
+    subscription->cursor = run->from + 1;
+    client->thread->written.events++;
+    client->thread->written.saved += (int64_t)run->length - (int64_t)turn->length;
+    if (sent < turn->length) {
+        client->partial = (struct partial){.bytes = turn->bytes + sent, .length = turn->length - sent, .chunk = run->chunk};
+    } else {
+        topic_chunk_put(run->chunk);
+    }
+}
+
 static void after_write(struct client_turn *turn, const struct write_io *io)
 {
     struct client *client = turn->client;
@@ -184,7 +209,11 @@ static void after_write(struct client_turn *turn, const struct write_io *io)
             topic_chunk_put(turn->run.chunk);
             return;
         }
-        run_written(turn->subscription, &turn->run, sent);
+        if (turn->form) {
+            form_written(turn, sent);
+        } else {
+            run_written(turn->subscription, &turn->run, sent);
+        }
         subscription_wake(client); /* this one may have needed history no longer */
         turn->budget -= sent < turn->budget ? sent : turn->budget;
     } else if (turn->control) {
@@ -295,8 +324,14 @@ static bool next_events(struct subscription *subscription, uint64_t to, struct c
         stream_run(subscription, run, turn);
         return false;
     }
+    turn->form = false;
+    if (found && subscription->client->deflates && !deflate_next(subscription, turn)) {
+        return false;
+    }
     if (found) {
         turn->subscription = subscription;
+        turn->bytes = turn->form ? turn->bytes : run->bytes;
+        turn->length = turn->form ? turn->length : run->length;
         return true;
     }
     if (!subscription->feed && !subscription->fold_to) {
@@ -396,7 +431,7 @@ static bool next(struct client_turn *turn, struct write_io *io)
         /* Who was served goes to the end of the line, so a busy session of a client does not starve its others. */
         subscription_not_due(subscription);
         if (next_of(subscription, turn)) {
-            *io = (struct write_io){.fd = client->fd, .bytes = turn->run.bytes, .length = turn->run.length};
+            *io = (struct write_io){.fd = client->fd, .bytes = turn->bytes, .length = turn->length};
             return true;
         }
         subscription_wake(client); /* this one may have needed history no longer */

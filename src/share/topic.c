@@ -10,6 +10,8 @@
 /* Small sessions are many, so a tail begins small and its chunks grow. */
 enum { CHUNK_BYTES_FIRST = 4096, CHUNK_BYTES_MAX = 65536, CHUNK_BYTES_PER_EVENT = 96 };
 
+struct forms;
+
 struct topic_chunk {
     struct ref ref; /* one is the tail's, each reader of a half-written frame has another */
     struct rcu_head rcu;
@@ -17,10 +19,27 @@ struct topic_chunk {
     uint64_t first;
     _Atomic(uint32_t) count; /* published last: what stands before it never changes */
     uint32_t event_capacity, byte_capacity;
+    /* By form, made when the first is needed: so many as events fit. */
+    _Atomic(struct forms *) forms[TOPIC_FORMS];
+    _Atomic(size_t) form_bytes;
     uint32_t *ends;    /* behind the last byte of each frame */
     int64_t *line_at;  /* struct instant's ns */
     char *bytes;
 };
+
+/* What one event is in a form. */
+struct form {
+    size_t length;
+    char bytes[];
+};
+
+/* Of a chunk's events, each NULL (nobody needs it yet), `being_made`, or there for good. */
+struct forms {
+    size_t count;
+    _Atomic(struct form *) of[];
+};
+
+static struct form being_made, empty; /* marks; `empty` is that of every event that is nothing in a form */
 
 static size_t chunk_memory(size_t events, size_t bytes)
 {
@@ -37,6 +56,10 @@ static struct topic_chunk *chunk_new(uint64_t first, size_t bytes)
     ref_init(&chunk->ref);
     atomic_init(&chunk->next, NULL);
     atomic_init(&chunk->count, 0);
+    atomic_init(&chunk->form_bytes, 0);
+    for (size_t form = 0; form < TOPIC_FORMS; form++) {
+        atomic_init(&chunk->forms[form], NULL);
+    }
     chunk->first = first;
     chunk->event_capacity = (uint32_t)events;
     chunk->byte_capacity = (uint32_t)bytes;
@@ -46,9 +69,23 @@ static struct topic_chunk *chunk_new(uint64_t first, size_t bytes)
     return chunk;
 }
 
+static void forms_free(struct forms *forms)
+{
+    for (size_t i = 0; forms && i < forms->count; i++) {
+        struct form *form = atomic_load_explicit(&forms->of[i], memory_order_relaxed); /* nobody else has the chunk */
+        if (form != &empty) {
+            free(form);
+        }
+    }
+    free(forms);
+}
+
 void topic_chunk_put(struct topic_chunk *chunk)
 {
     if (chunk && ref_put(&chunk->ref)) {
+        for (size_t form = 0; form < TOPIC_FORMS; form++) {
+            forms_free(atomic_load_explicit(&chunk->forms[form], memory_order_relaxed));
+        }
         free(chunk);
     }
 }
@@ -88,6 +125,8 @@ enum err topic_new(struct topic **out, const char *session_id, const char *epoch
     atomic_init(&topic->head, head);
     atomic_init(&topic->first, head + 1);
     atomic_init(&topic->whole_from, head);
+    topic->squeeze.mail.kind = TOPIC_SQUEEZE_MAIL;
+    atomic_init(&topic->squeeze.from, UINT64_MAX);
     topic->poke_count = limits->socket_threads;
     for (uint32_t i = 0; i < topic->poke_count; i++) {
         topic->pokes[i].mail.kind = TOPIC_POKE_MAIL;
@@ -212,6 +251,19 @@ void topic_publish(struct topic *topic, uint64_t head, struct mailbox *const *so
     topic_poke_all(topic, socket_boxes);
 }
 
+void topic_squeeze(struct topic *topic, uint64_t from, struct mailbox *deflate)
+{
+    struct topic_squeeze *squeeze = &topic->squeeze;
+    uint64_t lowest = atomic_load(&squeeze->from);
+    while (from < lowest && !atomic_compare_exchange_weak(&squeeze->from, &lowest, from)) {
+    }
+    /* The flag last, so that who takes the mail finds the number. */
+    if (!atomic_exchange(&squeeze->flagged, 1)) {
+        topic_get(topic); /* the mail's; the receiver puts it */
+        mailbox_push(deflate, &squeeze->mail);
+    }
+}
+
 bool topic_read(struct topic *topic, uint64_t from, uint64_t to, size_t max_bytes, struct topic_run *run)
 {
     struct topic_chunk *chunk = atomic_load_explicit(&topic->oldest, memory_order_acquire);
@@ -270,6 +322,125 @@ uint64_t topic_run_locate(const struct topic_run *run, size_t offset, size_t *fr
 struct instant topic_run_line_at(const struct topic_run *run, uint64_t seq)
 {
     return (struct instant){run->chunk->line_at[seq - run->chunk->first]};
+}
+
+const char *topic_run_frame(const struct topic_run *run, uint64_t seq, size_t *length)
+{
+    const struct topic_chunk *chunk = run->chunk;
+    uint32_t index = (uint32_t)(seq - chunk->first);
+    uint32_t start = index ? chunk->ends[index - 1] : 0;
+    *length = chunk->ends[index] - start;
+    return chunk->bytes + start;
+}
+
+void topic_run_cut(struct topic_run *run, uint64_t first, uint64_t last)
+{
+    const struct topic_chunk *chunk = run->chunk;
+    uint32_t begin = (uint32_t)(first - chunk->first);
+    uint32_t start = begin ? chunk->ends[begin - 1] : 0;
+    run->bytes = chunk->bytes + start;
+    run->length = chunk->ends[last - chunk->first] - start;
+    run->from = first;
+    run->last = last;
+}
+
+/* ---- Forms ---- */
+
+static struct forms *forms_of(struct topic *topic, struct topic_chunk *chunk, unsigned form)
+{
+    struct forms *forms = atomic_load_explicit(&chunk->forms[form], memory_order_acquire);
+    if (forms) {
+        return forms;
+    }
+    size_t size = sizeof(*forms) + chunk->event_capacity * sizeof(forms->of[0]);
+    struct forms *fresh = calloc(1, size);
+    if (!fresh) {
+        return NULL;
+    }
+    fresh->count = chunk->event_capacity;
+    if (atomic_compare_exchange_strong(&chunk->forms[form], &forms, fresh)) {
+        /* Relaxed: both are looked at from time to time only, for a bound. */
+        atomic_fetch_add_explicit(&chunk->form_bytes, size, memory_order_relaxed);
+        atomic_store_explicit(&topic->has_forms, true, memory_order_relaxed);
+        return fresh;
+    }
+    free(fresh); /* another thread was faster */
+    return forms;
+}
+
+enum topic_form_state topic_form_find(struct topic *topic, const struct topic_run *run, uint64_t seq, unsigned form,
+                                      const char **bytes, size_t *length)
+{
+    CHECK(form < TOPIC_FORMS);
+    struct forms *forms = forms_of(topic, run->chunk, form);
+    if (!forms) {
+        return TOPIC_FORM_NOMEM;
+    }
+    _Atomic(struct form *) *place = &forms->of[seq - run->chunk->first];
+    struct form *found = atomic_load_explicit(place, memory_order_acquire);
+    if (!found && atomic_compare_exchange_strong(place, &found, &being_made)) {
+        return TOPIC_FORM_YOURS;
+    }
+    if (found == &being_made) {
+        return TOPIC_FORM_BUSY;
+    }
+    *bytes = found->bytes;
+    *length = found->length;
+    return TOPIC_FORM_THERE;
+}
+
+static _Atomic(struct form *) *place_of(const struct topic_run *run, uint64_t seq, unsigned form)
+{
+    struct forms *forms = atomic_load_explicit(&run->chunk->forms[form], memory_order_acquire);
+    return &forms->of[seq - run->chunk->first];
+}
+
+enum err topic_form_give(const struct topic_run *run, uint64_t seq, unsigned form, const char *bytes, size_t length)
+{
+    struct form *made = length ? malloc(sizeof(*made) + length) : &empty;
+    if (!made) {
+        topic_form_give_up(run, seq, form);
+        return ERR_NOMEM;
+    }
+    if (length) {
+        made->length = length;
+        memcpy(made->bytes, bytes, length);
+        atomic_fetch_add_explicit(&run->chunk->form_bytes, sizeof(*made) + length, memory_order_relaxed);
+    }
+    /* Release: who finds it finds its bytes. */
+    atomic_store_explicit(place_of(run, seq, form), made, memory_order_release);
+    return ERR_OK;
+}
+
+void topic_form_give_up(const struct topic_run *run, uint64_t seq, unsigned form)
+{
+    atomic_store_explicit(place_of(run, seq, form), NULL, memory_order_release);
+}
+
+bool topic_form_look(const struct topic_run *run, uint64_t seq, unsigned form, const char **bytes, size_t *length)
+{
+    struct forms *forms = atomic_load_explicit(&run->chunk->forms[form], memory_order_acquire);
+    struct form *found =
+        forms ? atomic_load_explicit(&forms->of[seq - run->chunk->first], memory_order_acquire) : NULL;
+    if (!found || found == &being_made) {
+        return false;
+    }
+    *bytes = found->bytes;
+    *length = found->length;
+    return true;
+}
+
+size_t topic_memory(const struct topic *topic)
+{
+    size_t bytes = topic->tail_memory;
+    if (!atomic_load_explicit(&topic->has_forms, memory_order_relaxed)) {
+        return bytes;
+    }
+    struct topic_chunk *chunk = atomic_load_explicit(&topic->oldest, memory_order_relaxed);
+    for (; chunk; chunk = atomic_load_explicit(&chunk->next, memory_order_relaxed)) {
+        bytes += atomic_load_explicit(&chunk->form_bytes, memory_order_relaxed);
+    }
+    return bytes;
 }
 
 bool topic_measure(struct topic *topic, uint64_t from, uint64_t to, size_t *bytes)

@@ -75,7 +75,7 @@ test('the network is cut in a stream and in a question, and comes back', async (
   assert.ok(before.length > 0);
   // What one writes meanwhile waits, and says so.
   await send(page, script(say('Written offline.')));
-  await page.getByTestId('outgoing-prompt').waitFor();
+  await page.locator('[data-testid="user-message"][data-status="sending"]').getByTestId('take-back').waitFor();
   proxy.isRefusing = false;
   await page.getByTestId('retry-now').click();
   await isLive(page);
@@ -91,7 +91,7 @@ test('the network is cut in a stream and in a question, and comes back', async (
   const state = await assertSame(page, server, session.id);
   assert.deepEqual(state.items.map(({ kind }) => kind), ['user', 'text', 'tool', 'permission', 'text', 'end', 'user', 'text', 'end']);
   assert.equal(state.items.find(({ kind }) => kind === 'permission').outcome, 'allowed');
-  assert.equal(await page.getByTestId('outgoing-prompt').count(), 0);
+  assert.equal(await page.locator('[data-testid="user-message"][data-status="sending"]').count(), 0);
   assert.deepEqual(page.faults, []);
 });
 

@@ -89,7 +89,7 @@ test('a request that has run out says so by itself', async () => {
   assert.match(await pendingCard(page).getByTestId('permission-left').innerText(), /\d/);
   await cardIn(page, 'expired').first().waitFor();
   await turnsEnd(page);
-  await note(page, 'expired').waitFor();
+  await note(page, 'timeout').waitFor();
   assert.equal(await pendingCard(page).count(), 0);
   const [item] = (await recorded(hasty, id)).items.filter(({ kind }) => kind === 'permission');
   assert.equal(item.state, 'timeout');

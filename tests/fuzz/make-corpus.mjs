@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import zlib from 'node:zlib';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const root = path.join(here, '../..');
@@ -300,7 +301,9 @@ function names(part, found = []) {
   return found;
 }
 const ofShapes = (prefix) => names(Object.entries(schema).filter(([key]) => key.startsWith(prefix)).map(([, shape]) => shape));
+const OFFERS = ['permessage-deflate', 'server_no_context_takeover', 'client_no_context_takeover', 'server_max_window_bits', 'client_max_window_bits'];
 const dictionaries = {
+  deflate_bytes: [...OFFERS, '; ', ', ', '=', '"', '15', '8', '\x00\x00\xff\xff', ...JSON_PARTS],
   client_messages: [...JSON_PARTS, ...steps('client_messages'), ...ofShapes('client.'), 's1', 'p-s1-1-1', 'p-s1-1-2', 'u-4', 'content', 'text'],
   agent_lines: [...JSON_PARTS, ...steps('agent_lines'), '>options ', ...words(sources(/^acp/), LITERAL), 'jsonrpc', '2.0', 'params', 'error', 'text', 'terminal', 'in_progress', 'execute', 'edit', 'fetch'],
   fold_rows: [...JSON_PARTS, '"seq":', ',"ts":', ',"from":', ',"type":"', ...ofShapes('event.')],
@@ -309,6 +312,17 @@ const dictionaries = {
   http_texts: ['GET ', 'POST ', 'DELETE ', 'HEAD ', ...routes, '%2F', '%00', '%', '?', '&', '=', 'after=', 'limit=', 'client=', 'Last-Event-ID', 'Accept', ': ', '\n'],
 };
 const quote = (word) => `"${[...Buffer.from(word, 'latin1')].map((byte) => (byte < 32 || byte > 126 || byte === 34 || byte === 92 ? `\\x${byte.toString(16).padStart(2, '0')}` : String.fromCharCode(byte))).join('')}"`;
+
+// ---- Compression ----
+
+const bytes = (letter, data) => Buffer.concat([Buffer.from(letter), Buffer.from(data)]);
+const flush = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
+seed('deflate_bytes', 'offers', bytes('o', `x-other; a="b", ${OFFERS.join('; ')}=15, permessage-deflate; client_max_window_bits`));
+seed('deflate_bytes', 'offer-bits', bytes('o', 'permessage-deflate; server_max_window_bits="15";client_max_window_bits=9'));
+seed('deflate_bytes', 'message', bytes('i', zlib.deflateRawSync('{"type":"ping","id":"1"}', flush).subarray(0, -4)));
+seed('deflate_bytes', 'message-final', bytes('i', zlib.deflateRawSync('{"type":"ping"}')));
+seed('deflate_bytes', 'message-bomb', bytes('i', zlib.deflateRawSync(Buffer.alloc(1 << 20), flush).subarray(0, -4)));
+seed('deflate_bytes', 'there', bytes('d', '{"seq":1,"type":"text_delta","delta":"again and again and again and again"}'.repeat(20)));
 
 // ---- Written ----
 

@@ -28,12 +28,11 @@ static void append(struct topic *topic, size_t most)
     char text[FRAME_BYTES];
     memset(text, 'x', sizeof(text));
     struct frame *frame;
-    size_t before = topic->tail_memory;
     uint64_t seq = atomic_load(&topic->head) + 1;
     CHECK(frame_text(&frame, text, sizeof(text)) == ERR_OK);
     CHECK(topic_append(topic, seq, frame, (struct instant){0}, &limits) == ERR_OK);
     frame_put(frame);
-    tails_changed(&tails, topic, before, most);
+    tails_changed(&tails, topic, most);
     atomic_store(&topic->head, seq);
 }
 
@@ -124,7 +123,6 @@ static void a_tail_is_trimmed_behind_what_is_appended(void)
     begin();
     struct topic *topic = topics[0];
     append(topic, 0);
-    size_t before = topic->tail_memory;
     char text[] = "x";
     struct frame *frame;
     CHECK(frame_text(&frame, text, 1) == ERR_OK);
@@ -132,7 +130,7 @@ static void a_tail_is_trimmed_behind_what_is_appended(void)
     frame_put(frame);
     topic->unpublished = true;
     topic->appended = 2;
-    tails_changed(&tails, topic, before, 0);
+    tails_changed(&tails, topic, 0);
     append(topics[1], 1);
     CU_ASSERT_EQUAL(topic->tail_memory, 0);
     CU_ASSERT_EQUAL(atomic_load(&topic->first), 3);

@@ -372,6 +372,95 @@ static void only_watchers_are_poked_and_once(void)
     mailbox_free(boxes[1]);
 }
 
+/* ---- Forms ---- */
+
+static void a_form_is_made_once_and_goes_with_its_chunk(void)
+{
+    struct topic *topic = topic_at(0, &roomy);
+    struct topic_run run;
+    const char *bytes = "none";
+    size_t length = 77;
+    append(topic, 1, &roomy);
+    append(topic, 2, &roomy);
+    append(topic, 3, &roomy);
+    CU_ASSERT_TRUE_FATAL(read_run(topic, 1, 3, 1 << 20, &run));
+    size_t plain = topic_memory(topic);
+    for (unsigned form = 0; form < TOPIC_FORMS; form++) {
+        CU_ASSERT_FALSE(topic_form_look(&run, 2, form, &bytes, &length));
+        CU_ASSERT_EQUAL(topic_form_find(topic, &run, 2, form, &bytes, &length), TOPIC_FORM_YOURS);
+        CU_ASSERT_EQUAL(topic_form_find(topic, &run, 2, form, &bytes, &length), TOPIC_FORM_BUSY);
+        CU_ASSERT_FALSE(topic_form_look(&run, 2, form, &bytes, &length));
+        topic_form_give_up(&run, 2, form);
+        CU_ASSERT_EQUAL(topic_form_find(topic, &run, 2, form, &bytes, &length), TOPIC_FORM_YOURS);
+        char text[16];
+        snprintf(text, sizeof(text), "form %u", form);
+        CU_ASSERT_EQUAL(topic_form_give(&run, 2, form, text, strlen(text)), ERR_OK);
+    }
+    for (unsigned form = 0; form < TOPIC_FORMS; form++) {
+        CU_ASSERT_EQUAL(topic_form_find(topic, &run, 2, form, &bytes, &length), TOPIC_FORM_THERE);
+        CU_ASSERT_EQUAL(length, 6);
+        CU_ASSERT_TRUE(topic_form_look(&run, 2, form, &bytes, &length));
+        CU_ASSERT_EQUAL_FATAL(length, 6);
+        CU_ASSERT_TRUE(!memcmp(bytes, "form ", 5) && bytes[5] == (char)('0' + form));
+        CU_ASSERT_FALSE(topic_form_look(&run, 1, form, &bytes, &length));
+    }
+    CU_ASSERT_EQUAL(topic_form_find(topic, &run, 3, 0, &bytes, &length), TOPIC_FORM_YOURS);
+    CU_ASSERT_EQUAL(topic_form_give(&run, 3, 0, NULL, 0), ERR_OK); /* it is nothing in this form */
+    CU_ASSERT_TRUE(topic_form_look(&run, 3, 0, &bytes, &length));
+    CU_ASSERT_EQUAL(length, 0);
+    CU_ASSERT_TRUE(topic_memory(topic) > plain + TOPIC_FORMS * 6);
+    topic_put(topic); /* the run outlives it, and its forms do, too */
+    rcu_barrier();
+    CU_ASSERT_TRUE(topic_form_look(&run, 2, 1, &bytes, &length));
+    CU_ASSERT_TRUE(!memcmp(bytes, "form 1", 6));
+    topic_chunk_put(run.chunk);
+}
+
+static void a_run_is_cut(void)
+{
+    struct topic *topic = topic_at(0, &roomy);
+    struct topic_run whole, run;
+    for (uint64_t seq = 1; seq <= 5; seq++) {
+        append(topic, seq, &roomy);
+    }
+    CU_ASSERT_TRUE_FATAL(read_run(topic, 1, 5, 1 << 20, &whole));
+    for (uint64_t first = 1; first <= 5; first++) {
+        for (uint64_t last = first; last <= 5; last++) {
+            run = whole;
+            topic_run_cut(&run, first, last);
+            CU_ASSERT_TRUE(run.from == first && run.last == last && is_run(&run));
+            size_t length;
+            const char *frame = topic_run_frame(&run, last, &length);
+            CU_ASSERT_TRUE(is_frame(frame, length, last, length_of(last)));
+        }
+    }
+    topic_chunk_put(whole.chunk);
+    topic_put(topic);
+}
+
+static void compression_is_asked_for_once(void)
+{
+    struct mailbox *box;
+    CHECK(mailbox_new(&box, "deflate", 0) == ERR_OK);
+    struct topic *topic = topic_at(10, &roomy);
+    topic_squeeze(topic, 7, box);
+    topic_squeeze(topic, 9, box);
+    topic_squeeze(topic, 5, box);
+    struct mail *mail = mailbox_take(box);
+    CU_ASSERT_PTR_EQUAL_FATAL(mail, &topic->squeeze.mail);
+    CU_ASSERT_EQUAL(mail->kind, TOPIC_SQUEEZE_MAIL);
+    CU_ASSERT_PTR_NULL(mailbox_take(box));
+    CU_ASSERT_EQUAL(atomic_load(&topic->squeeze.from), 5);
+    CU_ASSERT_EQUAL(atomic_load(&topic->ref.count), 2); /* the mail has one of its own */
+    atomic_store(&topic->squeeze.flagged, 0);
+    topic_squeeze(topic, 8, box);
+    CU_ASSERT_PTR_EQUAL(mailbox_take(box), &topic->squeeze.mail);
+    topic_put(topic);
+    topic_put(topic);
+    topic_put(topic);
+    mailbox_free(box);
+}
+
 /* ---- The map ---- */
 
 static void the_map_finds_and_forgets(void)
@@ -685,7 +774,9 @@ TEST_MAIN("topic", TEST(enter), TEST(a_new_topic_is_empty), TEST(what_is_appende
           TEST(whole_positions_only_move_up), TEST(a_tail_is_bounded),
           TEST(a_frame_larger_than_the_tail_is_still_there),
           TEST(a_chunk_outlives_the_sections_that_saw_it), TEST(a_skipped_number_is_not_in_the_tail),
-          TEST(only_watchers_are_poked_and_once), TEST(the_map_finds_and_forgets),
+          TEST(only_watchers_are_poked_and_once),
+          TEST(a_form_is_made_once_and_goes_with_its_chunk), TEST(a_run_is_cut), TEST(compression_is_asked_for_once),
+          TEST(the_map_finds_and_forgets),
           TEST(readers_see_every_byte_and_no_poke_is_lost), TEST(several_may_poke),
           TEST(topics_come_and_go_under_their_finders),
           TEST(all_is_given_back))

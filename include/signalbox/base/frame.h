@@ -34,6 +34,8 @@ void frame_put(struct frame *frame);          /* NULL is fine; any thread */
 /* Writes the header of an unmasked, unfragmented frame with this opcode before `payload`, which must have
  * FRAME_HEADER_MAX bytes of room; returns its length (2, 4 or 10). */
 size_t frame_header(char *before_payload, uint8_t opcode, uint64_t payload_length);
+/* The other way: what such a frame of ours, whole, has as its payload. Returns the length of all of it. */
+size_t frame_read(const char *frame, const char **payload, size_t *payload_length);
 
 static inline const char *frame_json(const struct frame *frame)
 {

@@ -29,6 +29,10 @@
     X(COUNTER, LAGGING, "signalbox_lagging_total", "Times a live watcher fell behind")             \
     X(COUNTER, DELIVERIES, "signalbox_deliveries_total", "Session events written to watchers")     \
     X(COUNTER, DELIVERY_BYTES, "signalbox_delivery_bytes_total", "Bytes written to watchers")      \
+    X(COUNTER, DEFLATE_IN, "signalbox_deflate_in_bytes_total", "Bytes of messages that were compressed, or tried, once each")  \
+    X(COUNTER, DEFLATE_OUT, "signalbox_deflate_out_bytes_total", "Bytes that they take since")     \
+    X(COUNTER, DEFLATE_SAVED, "signalbox_deflate_saved_bytes_total", "Bytes that need not be written to watchers since they were compressed") \
+    X(GAUGE, DEFLATE_CLIENTS, "signalbox_deflate_connections", "WebSocket connections that take compressed messages now") \
     X(GAUGE, SOCKET_URINGS, "signalbox_socket_io_uring_threads", "Socket threads that write by io_uring; the others use send") \
     X(COUNTER, COMMANDS, "signalbox_commands_total", "Commands taken from clients")                \
     X(COUNTER, COMMANDS_REFUSED, "signalbox_commands_refused_total", "Commands answered by a nack or a problem") \

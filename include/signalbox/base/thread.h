@@ -19,6 +19,7 @@
     X(TIMER, "timer")                                                                              \
     X(JOURNAL, "journal")                                                                          \
     X(HISTORY, "history")                                                                          \
+    X(DEFLATE, "deflate")                                                                          \
     X(MAINTENANCE, "maintenance")                                                                  \
     X(WIRELOG, "wirelog")                                                                          \
     X(WATCH, "watch")

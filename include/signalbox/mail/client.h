@@ -49,6 +49,7 @@ struct client_take {
     bool stream, has_after;
     char session_id[SESSION_ID_MAX + 1], after_epoch[EPOCH_MAX + 1];
     uint64_t after_seq;
+    bool deflates;     /* permessage-deflate was agreed on */
     bool keeps_id;     /* the client id is of its own making, and a second connection with it replaces the first */
     uint64_t arrived;  /* counts upgrades in the order of their requests: which connection is the newer one */
 };

@@ -60,6 +60,7 @@ struct history_request {
     size_t events;             /* how many are in `bytes` */
     uint64_t whole_from;       /* a position below this one that is in `bytes` may not be whole; see topic.h */
     struct buffer bytes;       /* HISTORY_PROMPT: the content, with data. Of a replay: to be read only */
+    bool squeezed;             /* `bytes` have been to the deflate thread */
     struct history_shared *shared; /* NULL, or whose the memory of `bytes` is: several were given the same piece */
     struct blob_info blob_info; /* HISTORY_BLOB */
     struct session_row row;
@@ -71,3 +72,9 @@ void history_request_free(struct history_request *request); /* with what was ans
 /* Gives `to` the bytes of `from`, the same memory, which nobody writes to any more. ERR_NOMEM: `to` has none. */
 must_check enum err history_bytes_share(struct history_request *from, struct history_request *to);
 void history_bytes_free(struct history_request *request);
+/*
+ * The deflate thread's. Whether the piece was compressed for somebody else who was given it: then the request has that one.
+ * Else history_bytes_replace gives it another one, of which the caller's buffer is taken, for all who ask later, too.
+ */
+must_check bool history_bytes_squeezed(struct history_request *request);
+void history_bytes_replace(struct history_request *request, struct buffer *squeezed);

@@ -10,7 +10,7 @@
 
 struct socket_wiring {
     struct config_store *config;
-    struct mailbox *dispatch, *history, *maintenance;
+    struct mailbox *dispatch, *history, *maintenance, *deflate;
     struct topic *feed; /* of all sessions */
     const char *instance, *version;
     uint32_t index;     /* of this thread; its place in every topic's pokes */

@@ -74,6 +74,11 @@
       "Threads that handle HTTP requests, one request each at a time.")                            \
     X(MS, http_request_timeout_ms, "http-request-timeout-ms", "10000", 100, 600000, RESTART,       \
       "How long an HTTP connection may take to send its request before it is closed.")             \
+    X(BOOL, compression, "compression", "true", 0, 0, RELOAD,                                      \
+      "Whether clients that ask for it (permessage-deflate) get longer messages compressed: once " \
+      "for all who watch a session. Who is connected keeps what was agreed on.")                   \
+    X(BYTES, compression_min_bytes, "compression-min-bytes", "512", 128, 1048576, RESTART,         \
+      "Shorter messages are sent as they are.")                                                    \
     X(MS, delta_window_ms, "delta-window-ms", "50", 0, 10000, RELOAD,                              \
       "Text of an agent that arrives within this time is sent as one event; the first after a "    \
       "quiet time goes out at once. 0 sends each chunk by itself.")                                \

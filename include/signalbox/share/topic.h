@@ -6,6 +6,10 @@
  * One writer, the journal thread, appends; socket threads read. The tail is a list of chunks that are appended to and
  * never changed; a whole chunk is retired by call_rcu, and who still writes from it holds a reference.
  *
+ * An event may have other *forms* beside its bytes: what it is for clients of another kind. A form is made by the socket
+ * thread that is the first to need it, stands beside the event from then on, and goes with its chunk. So whoever needs
+ * none pays nothing, and each is made once.
+ *
  * The map from session ids to topics is an RCU hash table whose one writer is the dispatcher.
  */
 #include <stdbool.h>
@@ -18,12 +22,16 @@
 #include "signalbox/base/mailbox.h"
 #include "signalbox/base/rcu.h"
 
-enum { SESSION_ID_MAX = 40, EPOCH_MAX = 48, SOCKET_THREADS_MAX = 256 };
+enum { SESSION_ID_MAX = 40, EPOCH_MAX = 48, SOCKET_THREADS_MAX = 256, TOPIC_FORMS_MAX = 6 };
+/* One for each kind of client that hears something else, and then one more: compressed (role/deflate.h). */
+enum { TOPIC_FORM_DEFLATE = TOPIC_FORMS_MAX, TOPIC_FORMS };
 
 struct topic_chunk;
 
 /* The kind that a poke has in a socket thread's mailbox (mail/client.h has the others). */
 enum { TOPIC_POKE_MAIL = 4 };
+/* And the one that a topic has in the deflate thread's (mail/deflate.h). */
+enum { TOPIC_SQUEEZE_MAIL = 1 };
 
 /* One a topic and socket thread. `flagged` is exchanged to 1 by who pokes, who pushes the mail only if it was 0; the
  * socket thread exchanges it to 0 before it loads the head. */
@@ -35,6 +43,14 @@ struct topic_poke {
     void *watched;
     /* How many watchers it has: written by it, read by the journal. */
     _Atomic(uint32_t) watchers;
+};
+
+/* Events of the topic are to be compressed: asked for by socket threads, as a poke is by the journal. */
+struct topic_squeeze {
+    struct mail mail;
+    _Atomic(uint32_t) flagged;
+    _Atomic(uint64_t) from; /* the lowest number that is wanted; UINT64_MAX: none since the thread looked last */
+    _Atomic(uint64_t) to;   /* the thread has looked at what was in the tail up to here */
 };
 
 struct topic {
@@ -54,6 +70,8 @@ struct topic {
     struct topic_chunk *newest;    /* the journal's */
     size_t tail_bytes, tail_events; /* the journal's */
     size_t tail_memory;             /* the journal's: what its chunks take, used or not */
+    size_t tail_counted;            /* the journal's: the same with the forms, when it was looked at last */
+    _Atomic(bool) has_forms;        /* one was made at some time */
     struct topic *tails_newer, *tails_older; /* the journal's: among the topics with a tail */
     struct topic *unpublished_next; /* the journal's list of topics whose head is to be moved */
     uint64_t appended;              /* the journal's: what head becomes when it is published */
@@ -62,6 +80,7 @@ struct topic {
     _Atomic(uint32_t) pending_version, pending;
     _Atomic(int64_t) pending_oldest;
     struct rcu_head rcu;
+    struct topic_squeeze squeeze;
     uint32_t poke_count;
     struct topic_poke pokes[];     /* one a socket thread */
 };
@@ -107,6 +126,30 @@ void topic_chunk_put(struct topic_chunk *chunk);
 uint64_t topic_run_locate(const struct topic_run *run, size_t offset, size_t *frame_start, size_t *frame_end);
 /* When the agent's line behind this number of the run was read, for the latency metric; ns 0 if there was none. */
 struct instant topic_run_line_at(const struct topic_run *run, uint64_t seq);
+/* The bytes of this number of the run. */
+const char *topic_run_frame(const struct topic_run *run, uint64_t seq, size_t *length);
+
+/*
+ * The form of one event of a run, in the socket thread that needs it. TOPIC_FORM_THERE: *bytes, good as long as the run's
+ * chunk is held; there may be none (*length 0). TOPIC_FORM_YOURS: nobody has made it, the caller makes it and gives it with
+ * topic_form_give, or gives up with topic_form_give_up: until then nobody else does. TOPIC_FORM_BUSY: another thread makes
+ * it at this moment; ask again in the next round. TOPIC_FORM_NOMEM.
+ */
+enum topic_form_state { TOPIC_FORM_THERE, TOPIC_FORM_YOURS, TOPIC_FORM_BUSY, TOPIC_FORM_NOMEM };
+must_check enum topic_form_state topic_form_find(struct topic *topic, const struct topic_run *run, uint64_t seq,
+                                                 unsigned form, const char **bytes, size_t *length);
+/* Copies the bytes. ERR_NOMEM: it was given up. */
+must_check enum err topic_form_give(const struct topic_run *run, uint64_t seq, unsigned form, const char *bytes,
+                                    size_t length);
+void topic_form_give_up(const struct topic_run *run, uint64_t seq, unsigned form);
+/* The same for who makes none: false when it is not there (yet). *length 0: it is nothing in this form. */
+must_check bool topic_form_look(const struct topic_run *run, uint64_t seq, unsigned form, const char **bytes, size_t *length);
+/* Leaves the numbers `first` to `last` of the run. */
+void topic_run_cut(struct topic_run *run, uint64_t first, uint64_t last);
+/* Asks for the numbers from `from` on to be compressed. Any thread, while somebody holds the topic. */
+void topic_squeeze(struct topic *topic, uint64_t from, struct mailbox *deflate);
+/* Journal only: what the tail takes with its forms. */
+size_t topic_memory(const struct topic *topic);
 
 /* How many bytes the frames `from` to `to` take. Inside an RCU read section. false: they are not all in the tail. */
 must_check bool topic_measure(struct topic *topic, uint64_t from, uint64_t to, size_t *bytes);

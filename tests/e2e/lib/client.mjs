@@ -10,6 +10,9 @@ let nextId = 1;
 
 const ANSWERS = ['ack', 'nack', 'subscribed', 'unsubscribed', 'pong', 'sessions'];
 
+/** SIGNALBOX_TEST_DEFLATE=1: all clients use permessage-deflate, and compress all that they send. */
+const deflateAll = process.env.SIGNALBOX_TEST_DEFLATE === '1' && { threshold: 0 };
+
 export const newClientId = () => randomBytes(16).toString('base64url');
 
 /** A command that the server refused: `code`, and the whole `nack`. */
@@ -36,7 +39,7 @@ export class Client {
   fault = null;
   #subscribes = new Map();
 
-  /** options: clientId, token, headers, protocol (null for none), query, watches (kept from an earlier client). */
+  /** options: clientId, token, headers, protocol (null for none), query, watches (kept from an earlier client), deflate (as of `ws`). */
   static async connect(server, options = {}) {
     const client = new Client(server, options);
     await client.#open();
@@ -57,7 +60,7 @@ export class Client {
     const query = options.query ?? `client=${this.clientId}`;
     const protocols = options.protocol === null ? [] : [options.protocol ?? 'signalbox.v1'];
     const url = `${server.url.replace('http', 'ws')}/ws?${query}`;
-    this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
+    this.socket = new WebSocket(url, protocols, { headers, perMessageDeflate: options.deflate ?? deflateAll });
     this.closed = new Promise((resolve) => {
       this.socket.on('close', (code, reason) => {
         this.closeCode = code;

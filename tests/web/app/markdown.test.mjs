@@ -68,12 +68,12 @@ Text with [reference][r] and &amp; &#169; \\* escapes.
 
 const plainTokens = (blocks) => blocks.map(({ node, source }) => ({ node, source }));
 let seed = 1;
-const random = (n) => (seed = (seed * 1103515245 + 12345) % 2 ** 31) % n;
+const random = (n) => Math.floor((seed = (seed * 48271) % 2147483647) / 64) % n;
 
 for (const [name, text] of Object.entries(SAMPLES)) {
   test(`${name}: streamed in pieces it ends as the whole`, () => {
     const whole = plainTokens(parseMarkdown(text));
-    for (const most of name === 'protocol' ? [40] : [1, 7, 60]) {
+    for (const most of name === 'protocol' || name === 'readme' ? [60] : [1, 7, 60]) {
       const stream = new MarkdownStream();
       for (let at = 0; at < text.length;) {
         at = Math.min(text.length, at + 1 + random(most));

@@ -15,7 +15,7 @@ export function AnsiText({ text, maxChars = ANSI_BOUNDS.maxChars, maxLines = ANS
   const parsed = useMemo(() => parseAnsi(text, { maxChars, maxLines }), [text, maxChars, maxLines]);
   const blocks = useMemo(() => blocksOf(parsed.lines), [parsed]);
   return (
-    <pre class="ansi" tabIndex={0} role="region" aria-label={label ?? "Output"} data-testid={testid}>
+    <pre class="ansi" tabIndex={0} role="group" aria-label={label ?? "Output"} data-testid={testid}>
       {parsed.omitted > 0 && <span class="ansi__omitted">{`… ${parsed.omitted.toLocaleString()} characters before this are not shown\n`}</span>}
       {blocks.map((block, place) => <Block key={place} lines={block} isLast={place === blocks.length - 1} />)}
     </pre>

@@ -32,7 +32,7 @@ export function DiffView({ path, before, after, result, testid = "tool-diff" }: 
       </figcaption>
       {shown.isPlain && <p class="diff__note">Too large to compare: everything that was there, then everything that is there now.</p>}
       {shown.rows.length === 0 && <p class="diff__note">{(after ?? "") === "" && isNew ? "An empty file." : "No difference."}</p>}
-      <div class="diff__scroll" tabIndex={0} role="region" aria-label={`Changes of ${oneLine(path)}`}>
+      <div class="diff__scroll" tabIndex={0} role="group" aria-label={`Changes of ${oneLine(path)}`}>
         <table class="diff__table">
           <tbody>{rows.map((row, at) => <Row key={at} row={row} onShow={result ? null : () => setContext(true)} />)}</tbody>
         </table>

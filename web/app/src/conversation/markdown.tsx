@@ -140,7 +140,7 @@ function draw(node: MarkdownNode, key: number): ComponentChildren {
     case "hr":
       return <hr key={key} />;
     case "table":
-      return <div key={key} class="markdown__table" tabIndex={0} role="region" aria-label="Table"><table>{drawAll(children)}</table></div>;
+      return <div key={key} class="markdown__table" tabIndex={0} role="group" aria-label="Table"><table>{drawAll(children)}</table></div>;
     case "thead":
     case "tbody":
     case "tr": {

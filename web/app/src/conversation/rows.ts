@@ -80,6 +80,9 @@ function draftsOf(items: readonly Item[], from: number): Draft[] {
   for (let at = from; at < items.length; at++) {
     const item = items[at]!;
     const last = drafts.at(-1);
+    if (item.kind === "user") {
+      calls.clear(); // what an earlier turn's calls still do stands where it is said
+    }
     if ((item.kind === "tool" || item.kind === "text" || item.kind === "thought") && item.parentToolUseId) {
       const parent = calls.get(item.parentToolUseId);
       if (parent) {

@@ -57,6 +57,10 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
 
   const settle = useCallback(() => {
     const box = scroller.current;
+    if (box && !isAtEnd.current && !isPlacing.current && box.scrollHeight <= box.clientHeight + 1) {
+      isAtEnd.current = true; // all of it can be seen
+      count();
+    }
     if (box && isAtEnd.current) {
       box.scrollTop = box.scrollHeight;
       lastTop.current = box.scrollTop;

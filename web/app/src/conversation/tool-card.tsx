@@ -158,7 +158,7 @@ function Body({ item: cut, command, isAgent }: { item: ToolItem; command: string
   const rest = Object.fromEntries(Object.entries(item.toolInput).filter(([name]) => !(command && name === field)));
   const hasMore = Object.keys(rest).length > 0;
   // A path that stands in the head, or above its diff, need not stand here as well.
-  const hasPlaces = (item.locations ?? []).some((each) => typeof each.line === "number" || (each.path !== tellingOf(item.toolInput).text
+  const hasPlaces = (item.locations ?? []).some((each) => typeof each.line === "number" || (each.path !== (tellingOf(item.toolInput).text || item.locations![0]!.path)
     && !item.content.some((block) => bareBlock(block).path === each.path)));
   const diffs = item.content.some((block) => bareBlock(block).type === "diff");
   return (

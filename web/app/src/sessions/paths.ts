@@ -22,14 +22,3 @@ export function typedPath(text: string): { folder: string; begin: string } {
 }
 
 export const joined = (folder: string, name: string): string => (folder.endsWith("/") ? folder + name : `${folder}/${name}`);
-
-/** A path's parts below the root that it lies under, for a line of steps: [[label, path], ...], the root first. */
-export function steps(path: string, roots: readonly string[]): [string, string][] {
-  const text = tidy(path);
-  const root = roots.map(tidy).filter((top) => isUnder(text, [top])).sort((a, b) => b.length - a.length)[0];
-  if (root === undefined) {
-    return [];
-  }
-  const rest = text.slice(root.length).split("/").filter(Boolean);
-  return rest.reduce<[string, string][]>((all, name) => [...all, [name, joined(all.at(-1)![1], name)]], [[root, root]]);
-}

@@ -14,7 +14,7 @@ const PLAIN = new Set(["new", "waiting", "rules", "settings"] as const);
 
 /** The route of `location.hash`. An address that somebody cut or typed is `unknown`, not an error. */
 export function parseRoute(hash: string): Route {
-  const path = hash.replace(/^#?\/?/, "").replace(/\/$/, "");
+  const path = hash.replace(/^#?\/?/, "").replace(/\?.*$/, "").replace(/\/$/, ""); // behind a ? is where in it one is
   if (path === "") {
     return { name: "home" };
   }

@@ -47,12 +47,12 @@ function Rooms() {
     <div class="shell" data-route={route.name}>
       <Title route={route} />
       <button type="button" class="skip button" onClick={() => main.current?.focus()}>To the content</button>
-      {!isNarrow && <aside class="shell__side" aria-label="Sessions and pages"><Sidebar route={route} isPage={false} /></aside>}
+      {!isNarrow && <aside class="shell__side" aria-label="Sessions and pages"><Sidebar route={route} isPage={false} onHelp={() => setHelpOpen(true)} /></aside>}
       <div class="shell__main">
         {(route.name !== "session" || !isNarrow) && <TroubleStrip />}
         <main class="shell__page" ref={main} tabIndex={-1}>
           <ErrorBoundary key={keyOf(route)} name="This page">
-            {isList ? <><h1 class="visually-hidden">Sessions</h1><Sidebar route={route} isPage /></> : <PageOf route={route} />}
+            {isList ? <><h1 class="visually-hidden">Sessions</h1><Sidebar route={route} isPage onHelp={() => setHelpOpen(true)} /></> : <PageOf route={route} />}
           </ErrorBoundary>
         </main>
         {isNarrow && route.name !== "session" && <TabBar route={route} />}

@@ -2,7 +2,7 @@ import type { ComponentChildren } from "preact";
 import { useClient, useStore } from "signalbox-client/preact";
 import { SessionList } from "../sessions/session-list";
 import { ErrorBoundary } from "../ui/error-boundary";
-import { InboxIcon, ListIcon, MonitorIcon, MoonIcon, PlusIcon, SettingsIcon, ShieldIcon, SunIcon } from "../ui/icons";
+import { HelpIcon, InboxIcon, ListIcon, MonitorIcon, MoonIcon, PlusIcon, SettingsIcon, ShieldIcon, SunIcon } from "../ui/icons";
 import { ConnectionIndicator } from "./connection";
 import { waitingCount } from "./news";
 import { hrefOf } from "./router";
@@ -12,7 +12,7 @@ import type { ThemeChoice } from "./theme";
 import "./sidebar.css";
 
 /** The list of sessions and the ways to everything else. On a phone a page of its own. */
-export function Sidebar({ route, isPage }: { route: Route; isPage: boolean }) {
+export function Sidebar({ route, isPage, onHelp }: { route: Route; isPage: boolean; onHelp(): void }) {
   const theme = useTheme();
   const sessionId = route.name === "session" ? route.sessionId : null;
   return (
@@ -42,6 +42,7 @@ export function Sidebar({ route, isPage }: { route: Route; isPage: boolean }) {
         <footer class="sidebar__foot">
           <ConnectionIndicator sessionId={sessionId} />
           <span class="sidebar__tools">
+            <button type="button" class="icon-button" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" aria-haspopup="dialog" data-testid="help" onClick={onHelp}><HelpIcon /></button>
             <ThemeToggle />
             <a
               class="icon-button" href={hrefOf({ name: "settings" })} aria-label="Settings" title="Settings" data-testid="settings-link"

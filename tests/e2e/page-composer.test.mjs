@@ -1,0 +1,189 @@
+// Where one writes, and the keys that answer: what was typed is never lost, and never taken for something else.
+import assert from 'node:assert/strict';
+import { scripted } from './lib/agents.mjs';
+import { openApp, pendingCard, recorded, send, sessionAddress, turnsEnd } from './lib/app.mjs';
+import { test as plainTest } from './lib/harness.mjs';
+import { openBrowser } from './lib/page.mjs';
+import { ask, die, say, script, waitCancel } from './lib/script.mjs';
+import { startServer } from './lib/server.mjs';
+
+const server = await startServer({ agents: { scripted: scripted() } });
+const browser = await openBrowser();
+const pages = [];
+
+const options = [
+  { optionId: 'always', name: 'Always', kind: 'allow_always' }, { optionId: 'once', name: 'Once', kind: 'allow_once' },
+  { optionId: 'no', name: 'No', kind: 'reject_once' },
+];
+const asked = (command, id) => ask({ options, tool: { id, title: command, kind: 'execute', name: 'bash', input: { command } } });
+const field = (page) => page.getByTestId('prompt-input');
+const written = (page, text) =>
+  page.waitForFunction((wanted) => document.querySelector('[data-testid=prompt-input]')?.value === wanted, text);
+const focused = (page) => page.evaluate(() => document.activeElement?.dataset.testid);
+
+/** A test after which nothing is in its pages that should not be. */
+function test(name, run) {
+  plainTest(name, async () => {
+    await run();
+    for (const page of pages.splice(0)) {
+      assert.deepEqual(page.faults, []);
+      await page.context().close();
+    }
+  });
+}
+
+/** A page of a new session: {page, session}. */
+async function opened({ agent = 'scripted', ...more } = {}) {
+  const session = await (await server.connect()).create(agent);
+  const page = await openApp(browser, server, { at: sessionAddress(session), ...more });
+  pages.push(page);
+  await field(page).waitFor();
+  return { page, session };
+}
+
+test('commands of the agent: found while one types, chosen by keys, with a hint of what follows', async () => {
+  const { page } = await opened();
+  await send(page, script({ commands: [{ name: 'review', description: 'Look at it', input: { hint: 'what to look at' } }, { name: 'plan', description: 'Plan it' }] }));
+  await turnsEnd(page);
+  await field(page).pressSequentially('/re');
+  await page.getByTestId('slash-menu').getByRole('option').waitFor();
+  await page.keyboard.press('Enter');
+  await written(page, '/review ');
+  await page.locator('.prompt-field__hint', { hasText: 'what to look at' }).waitFor();
+  await field(page).fill('/');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Tab');
+  await written(page, '/plan ');
+  await field(page).fill('/p');
+  await page.keyboard.press('Escape');
+  await page.getByTestId('slash-menu').waitFor({ state: 'detached' });
+  await page.keyboard.press('Shift+Enter');
+  await written(page, '/p\n');
+});
+
+test('a draft outlives a reload and a look elsewhere; each session has its own', async () => {
+  const { page, session } = await opened();
+  const other = await (await server.connect()).create('scripted');
+  await field(page).fill('two\nlines');
+  await page.reload();
+  await written(page, 'two\nlines');
+  await page.goto(server.url + sessionAddress(other));
+  await written(page, '');
+  await field(page).fill('of the other one');
+  await page.goto(server.url + sessionAddress(session));
+  await written(page, 'two\nlines');
+});
+
+test('one’s own prompts come back by the arrows, and what was begun is not thrown away', async () => {
+  const { page } = await opened();
+  for (const [at, text] of ['first', 'second'].entries()) {
+    await send(page, text);
+    await turnsEnd(page, at + 1);
+  }
+  await field(page).focus();
+  await page.keyboard.press('ArrowUp');
+  await written(page, 'second');
+  await page.keyboard.press('ArrowUp');
+  await written(page, 'first');
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  await written(page, '');
+  await page.keyboard.type('begun');
+  await page.keyboard.press('ArrowUp');
+  await written(page, 'begun');
+});
+
+test('files: shown while they go up, told what is wrong with them, given to the agent', async () => {
+  const { page, session } = await opened();
+  const before = page.faults.length;
+  await page.getByTestId('file-input').setInputFiles([
+    { name: 'notes.md', mimeType: 'text/markdown', buffer: Buffer.from('# Notes\n') },
+    { name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64') },
+    { name: 'huge.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(17 << 20) },
+    { name: 'empty.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) },
+  ]);
+  await page.locator('[data-testid="attachment"][data-state="ready"]').nth(1).waitFor();
+  await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'Too large' }).waitFor();
+  await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'empty' }).waitFor();
+  assert.ok(await page.getByTestId('send-prompt').isDisabled(), 'nothing goes without what was meant to go with it');
+  assert.ok(page.faults.splice(before).every((fault) => /413/.test(fault)), 'a refused upload is an error in the console');
+  await page.getByRole('button', { name: 'Take away huge.bin' }).click();
+  await page.getByRole('button', { name: 'Take away empty.txt' }).click();
+  await send(page, script({ blocks: true }));
+  await turnsEnd(page);
+  const { items } = await recorded(server, session.id);
+  const said = items.find((item) => item.kind === 'text').text;
+  const [notes, dot] = JSON.parse(said.slice('blocks:'.length));
+  assert.equal(notes.resource.text, '# Notes\n');
+  assert.match(notes.resource.uri, /notes\.md$/);
+  assert.equal(dot.mimeType, 'image/png');
+});
+
+test('an agent that takes no files: the prompt is still there, and the text can go into it', async () => {
+  const { page } = await opened({ agent: 'shell' });
+  await send(page, 'echo hi');
+  await pendingCard(page).getByRole('button', { name: /Allow once/ }).click(); // what it takes is known from here on
+  await turnsEnd(page);
+  await page.getByTestId('file-input').setInputFiles([{ name: 'notes.md', mimeType: 'text/markdown', buffer: Buffer.from('# Notes\n') }]);
+  await page.locator('[data-testid="attachment"][data-state="ready"]').waitFor();
+  await send(page, 'cat this');
+  await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'takes no files' }).waitFor();
+  await written(page, 'cat this');
+  await page.getByRole('button', { name: 'Put it into the text' }).click();
+  await written(page, 'cat this\n\nnotes.md:\n```\n# Notes\n```');
+});
+
+test('Escape, twice, stops the turn, and what was queued is in the field again', async () => {
+  const { page } = await opened();
+  await send(page, script(say('working'), waitCancel()));
+  await page.getByTestId('cancel-turn').waitFor();
+  for (const text of ['one more', 'and another']) {
+    await field(page).fill(text);
+    await page.keyboard.press('Enter');
+  }
+  await page.getByTestId('queue-item').nth(1).waitFor();
+  await field(page).fill('begun');
+  await page.keyboard.press('Escape');
+  await page.getByText('Press Esc again to stop').waitFor();
+  await page.keyboard.press('Escape');
+  await turnsEnd(page);
+  await written(page, 'one more\n\nand another\n\nbegun');
+  await page.getByTestId('cancel-turn').waitFor({ state: 'detached' });
+});
+
+test('a queue that stands still since its agent died says so, and goes on when it is told to', async () => {
+  const { page, session } = await opened();
+  await send(page, script(asked('make', 't1'), die()));
+  await pendingCard(page).waitFor();
+  await field(page).fill('after it');
+  await page.keyboard.press('Enter');
+  await page.getByTestId('queue-item').waitFor();
+  await pendingCard(page).locator('[data-option-id="once"]').click();
+  await page.getByTestId('queue-paused').waitFor();
+  await page.getByTestId('resume-queue').click();
+  await turnsEnd(page, 2);
+  assert.ok((await recorded(server, session.id)).items.some((item) => item.kind === 'text' && item.text === 'after it'));
+});
+
+test('keys answer what is asked, and never what was typed', async () => {
+  const { page, session } = await opened();
+  await send(page, script(asked('make one', 't1'), asked('make two', 't2')));
+  await pendingCard(page).waitFor();
+  await field(page).focus();
+  await page.locator('[data-testid="permission-card"] [data-option-id="once"]:enabled').waitFor(); // from here on keys would count
+  await page.keyboard.type('ar1');
+  await written(page, 'ar1');
+  assert.equal(await pendingCard(page).count(), 1, 'letters that were typed are letters');
+  await page.keyboard.press('Alt+a');
+  assert.equal(await focused(page), 'permission-card');
+  await page.keyboard.press('r');
+  await pendingCard(page).filter({ hasText: 'make two' }).waitFor();
+  await page.keyboard.press('a'); // meant for what stood there before
+  await page.locator('[data-testid="permission-card"] [data-option-id="once"]:enabled').waitFor();
+  assert.equal(await pendingCard(page).count(), 1, 'nobody can have read it yet');
+  await page.keyboard.press('2');
+  await turnsEnd(page);
+  await page.waitForFunction(() => document.activeElement?.dataset.testid === 'prompt-input');
+  const answers = (await recorded(server, session.id)).items.filter((item) => item.kind === 'permission').map((item) => item.optionId);
+  assert.deepEqual(answers, ['no', 'always']);
+});
