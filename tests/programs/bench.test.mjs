@@ -234,3 +234,28 @@ test('questions are answered, and every watcher learns of it', async () => {
   assert.equal(question.count, 2 * 2 * 4);
   assert.equal(back.count, 2 * 2 * 4);
 });
+
+test('compressed frames are checked as all others', async () => {
+  const options = ['fanout', '--deflate', '--watchers', '2', '--seconds', '1', '--warmup', '0', '--rate', '10', '--size', '2000'];
+  const isCompressed = (frame) => (frame[0] & 0x40) !== 0;
+  let compressed = 0;
+  const good = await run((frame) => {
+    compressed += isCompressed(frame);
+    return [frame];
+  }, options);
+  assert.equal(good.status, 0, good.table);
+  assert.ok(compressed > 0);
+  const [{ bytes_per_delivery: bytes, wire_bytes_per_delivery: wire }] = good.report.runs;
+  assert.ok(wire < bytes, `${wire} of ${bytes} bytes`);
+  let seen = 0;
+  const wrong = await run((frame) => {
+    if (isCompressed(frame) && ++seen === 3) {
+      const broken = Buffer.from(frame);
+      broken[broken.length >> 1] ^= 0x55;
+      return [broken];
+    }
+    return [frame];
+  }, options);
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.table, /inflated|text|no JSON object|hole/);
+});
