@@ -229,10 +229,10 @@ void session_permission_response(struct session *session, const struct session_s
         refuse(&step, caller, command, code, field, message);
         return;
     }
+    (*at)->option_id = need_copy(verdict.option_id);
+    (*at)->by_user = need_copy(caller->user);
     struct permission *permission =
         step_take_pending(&step, at, verdict.allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED);
-    permission->option_id = need_copy(verdict.option_id);
-    permission->by_user = need_copy(caller->user);
     step.cause = caller;
     step_emit_resolved(&step, permission, verdict.always_allow, command->message, memory.rule_id);
     sink->order(sink->context, session, ORDER_PERMISSION, NULL, NULL, ask->request_id, verdict.option_id);

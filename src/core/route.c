@@ -6,6 +6,7 @@
 #include "signalbox/base/check.h"
 
 #define SESSION "/v1/sessions/{sessionId}"
+#define CRAFT   "/api/sessions/{sessionId}"
 
 static const struct route_query client_query[] = {
     {"client", "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_-]{1,64}$\"}",
@@ -14,6 +15,10 @@ static const struct route_query client_query[] = {
 };
 static const struct route_query folders_query[] = {
     {"path", "{\"type\":\"string\",\"pattern\":\"^/\"}", "The folders in this one; without it, the `workspace-roots`."},
+    {NULL, NULL, NULL},
+};
+static const struct route_query chat_query[] = {
+    {"sessionId", "{\"type\":\"string\"}", "The session; required."},
     {NULL, NULL, NULL},
 };
 static const struct route_query sessions_query[] = {
@@ -69,6 +74,10 @@ static const struct route routes[] = {
      .summary = "The theme of the web client: any JSON object."},
     {.id = ROUTE_WEBSOCKET, .method = "GET", .path = "/ws", .command = -1, .changes = true, .status = 101,
      .summary = "The WebSocket, subprotocol signalbox.v1.", .query = client_query},
+    {.id = ROUTE_CLAUDECODEUI, .method = "GET", .path = "/ws/claudecodeui", .command = -1, .changes = true, .status = 101,
+     .summary = "The WebSocket of clients of claudecodeui, subprotocol claudecodeui.v1."},
+    {.id = ROUTE_FACTORY_FACTORY, .method = "GET", .path = "/chat", .command = -1, .changes = true, .status = 101,
+     .summary = "The WebSocket of clients of factory-factory, subprotocol factory-factory.v1.", .query = chat_query},
     {.id = ROUTE_LOGIN, .method = "POST", .path = "/v1/login", .command = -1, .changes = true, .open = true,
      .status = 200, .summary = "Log a browser in: sets a cookie.", .request = "login", .response = "loggedIn"},
     {.id = ROUTE_LOGOUT, .method = "POST", .path = "/v1/logout", .command = -1, .changes = true, .open = true,
@@ -114,6 +123,19 @@ static const struct route routes[] = {
      .query = rules_query},
     {.id = ROUTE_AUDIT, .method = "GET", .path = "/v1/audit", .command = -1, .status = 200,
      .summary = "The audit: who decided what.", .response = "auditPage", .lines = "auditEntry", .query = audit_query},
+    {.id = ROUTE_CRAFT_SESSIONS, .method = "GET", .path = "/api/sessions", .command = -1, .status = 200,
+     .summary = "For clients of craft: all sessions, an array."},
+    {.id = ROUTE_CRAFT_CREATE, .method = "POST", .path = "/api/sessions", .command = -1, .changes = true, .status = 201,
+     .summary = "For clients of craft: create a session.", .request = "craftCreate", .response = "craftSession"},
+    {.id = ROUTE_CRAFT_SESSION, .method = "GET", .path = CRAFT, .command = -1, .status = 200,
+     .summary = "For clients of craft: a session with its messages.", .response = "craftSession"},
+    {.id = ROUTE_CRAFT_DELETE, .method = "DELETE", .path = CRAFT, .command = -1, .changes = true, .status = 200,
+     .summary = "For clients of craft: close a session; its log stays.", .response = "craftSuccess"},
+    {.id = ROUTE_CRAFT_MESSAGE, .method = "POST", .path = CRAFT "/messages", .command = -1, .changes = true,
+     .status = 202, .summary = "For clients of craft: prompt the agent.", .request = "craftMessage",
+     .response = "accepted"},
+    {.id = ROUTE_CRAFT_ABORT, .method = "POST", .path = CRAFT "/abort", .command = -1, .changes = true, .status = 200,
+     .summary = "For clients of craft: cancel the turn.", .response = "craftSuccess"},
 };
 _Static_assert(array_size(routes) == ROUTE_COUNT, "every route has its row");
 

@@ -55,6 +55,7 @@ struct dispatch {
     struct held *sessions, *oldest, *touched;
     bool idle_armed;  /* DEADLINE_IDLE */
     uint64_t batches; /* the last number given to a batch */
+    int64_t waiting;  /* permission requests, over all sessions */
     bool at_once;     /* what is forwarded reveals committed state only, and does not wait for the journal */
     struct loading *loading;
     struct answers *answers;

@@ -271,6 +271,9 @@ void subscription_begin(struct socket_thread *thread, struct subscribed_mail *ma
                 }
                 pause_at(PAUSE_REGISTER_READ);
                 client_send_frame(client, mail->frame); /* control messages go before events */
+                if (client->history_none && !mail->replay && client->state == CLIENT_OPEN) {
+                    speech_say_pending(client, mail->frame);
+                }
                 if (client->state == CLIENT_OPEN) {
                     subscription_due(subscription);
                 }
@@ -298,8 +301,11 @@ void subscription_ask(struct subscription *subscription)
             client_drop(client);
             return;
         }
-        /* The list is made after this look at the head, so it holds all that went before. */
-        subscription->cursor = atomic_load(&topic->head) + 1;
+        /* The list is made after this look at the head, so it holds all that went before. A dialect gets all that is
+         * still there: it has nothing of what waits in a list of sessions. */
+        if (!client->speech || subscription->cursor < atomic_load(&topic->first)) {
+            subscription->cursor = atomic_load(&topic->head) + 1;
+        }
         request->reply_to = thread->box;
         request->reply_kind = CLIENT_MAIL_LIST;
         request->cookie[0] = client->serial;
@@ -334,6 +340,7 @@ void subscription_ask(struct subscription *subscription)
     request->began = subscription->began;
     request->whole = subscription->began_whole;
     request->max_bytes = HISTORY_BYTES;
+    request->dialect = client->speech ? client->speech->dialect : NULL;
     subscription->asked = true;
     mailbox_push(thread->wiring.history, &request->mail);
 }
