@@ -11,12 +11,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum {
     READ_BYTES = 256 * 1024,
     ANSWER_MAX = 16 * 1024,
     FRAME_MAX = 64 * 1024 * 1024,
     FIN = 0x80,
+    RSV1 = 0x40,
     MASKED = 0x80,
     OPCODE_TEXT = 1,
     OPCODE_CLOSE = 8,
@@ -150,6 +152,40 @@ static void take_close(struct connection *c, const char *payload, size_t length)
     lost(c, code, why);
 }
 
+static bool deflates;
+
+void connection_deflate(void)
+{
+    deflates = true;
+}
+
+// A compressed message. By the library itself: not by the code of the server that is measured.
+static void take_compressed(struct connection *c, const char *payload, size_t length, int64_t now)
+{
+    static z_stream stream;
+    static struct bytes text; // one for all: who is called does not come back here
+    static const char end[] = {0, 0, (char)0xff, (char)0xff};
+    bool fine = stream.state != NULL ? inflateReset(&stream) == Z_OK : inflateInit2(&stream, -15) == Z_OK;
+    text.length = 0;
+    for (int part = 0; fine && part < 2; part++) {
+        stream.next_in = (unsigned char *)(uintptr_t)(part == 0 ? payload : end);
+        stream.avail_in = (uInt)(part == 0 ? length : sizeof end);
+        do {
+            char some[8192];
+            stream.next_out = (unsigned char *)some;
+            stream.avail_out = sizeof some;
+            int result = inflate(&stream, Z_SYNC_FLUSH);
+            fine = result == Z_OK || result == Z_BUF_ERROR;
+            bytes_add(&text, some, sizeof some - stream.avail_out);
+        } while (fine && stream.avail_out == 0);
+    }
+    if (!fine) {
+        lost(c, 0, "a compressed frame of the server that cannot be inflated");
+        return;
+    }
+    c->events->text(c, text.data, text.length, now);
+}
+
 // Takes one frame; returns its length, 0 when it is not whole. The connection may be closed by it.
 static size_t take_frame(struct connection *c, const char *data, size_t length, int64_t now)
 {
@@ -170,7 +206,8 @@ static size_t take_frame(struct connection *c, const char *data, size_t length, 
             payload = payload << 8 | head[2 + i];
         }
     }
-    if ((head[0] & 0xf0) != FIN || (head[1] & MASKED) || payload > FRAME_MAX) {
+    bool compressed = deflates && (head[0] & ~RSV1) == (FIN | OPCODE_TEXT) && (head[0] & RSV1);
+    if (((head[0] & 0xf0) != FIN && !compressed) || (head[1] & MASKED) || payload > FRAME_MAX) {
         lost(c, 0, "a frame of the server that is masked, fragmented, compressed or too large");
         return 0;
     }
@@ -180,6 +217,10 @@ static size_t take_frame(struct connection *c, const char *data, size_t length, 
     const char *text = data + header;
     switch (head[0] & 0x0f) {
     case OPCODE_TEXT:
+        if (compressed) {
+            take_compressed(c, text, payload, now);
+            break;
+        }
         c->events->text(c, text, payload, now);
         break;
     case OPCODE_PING:
@@ -329,10 +370,11 @@ static void queue_upgrade(struct connection *c, const struct target *target, con
         &request,
         "GET %s%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-        "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s\r\n",
+        "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s%s\r\n",
         path != NULL ? path : "/ws", client != NULL ? "?client=" : "", client != NULL ? client : "",
         target->host, HANDSHAKE_KEY, target->token != NULL ? "Authorization: Bearer " : "",
-        target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
+        target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "",
+        deflates ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
     if (length < 0) {
         die("out of memory");
     }

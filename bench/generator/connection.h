@@ -1,5 +1,5 @@
 // A WebSocket client's connection (RFC 6455) that does not block: as much of the protocol as a
-// server that neither fragments nor compresses needs.
+// server that does not fragment needs, with messages that are compressed each by itself (RFC 7692) if wanted.
 #pragma once
 
 #include "loop.h"
@@ -58,6 +58,8 @@ struct connect_options {
     const char *client; // the id that it keeps over its connections, NULL for none
 };
 
+// All connections from here on ask for permessage-deflate.
+void connection_deflate(void);
 void connection_init(struct connection *c, struct loop *loop,
                      const struct connection_events *events);
 // False when the system refuses at once (errno); then it is closed and no event follows.

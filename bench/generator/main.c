@@ -164,6 +164,7 @@ static const struct option table[] = {
     {"kinds", required_argument, NULL, 'N'},
     {"addresses", required_argument, NULL, 'a'},
     {"handshakes", required_argument, NULL, 'i'},
+    {"deflate", no_argument, NULL, 'D'},
     {"seed", required_argument, NULL, 'e'},
     {"json", no_argument, NULL, 'J'},
     {"help", no_argument, NULL, 'h'},
@@ -200,6 +201,7 @@ static void usage(FILE *to)
         "(all)\n"
         "  --rounds N          stalled, ring, hostile: how often each, in turn (1)\n"
         "  --addresses N       so many source addresses from 127.0.1.1 on (100)\n"
+        "  --deflate           watchers ask for compressed messages (permessage-deflate)\n"
         "  --handshakes N      at most so many upgrades at a time (32)\n"
         "  --seed N            of texts and of what is random (1)\n"
         "  --json              no table on stderr\n"
@@ -326,6 +328,9 @@ static void take_option(struct options *o, int option, const char *name, const c
         break;
     case 'e':
         o->seed = (uint32_t)whole(name, optarg, 0);
+        break;
+    case 'D':
+        connection_deflate();
         break;
     case 'J':
         o->json_only = true;

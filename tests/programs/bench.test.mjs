@@ -177,6 +177,21 @@ test('an event that is changed in a replay alone is found by the comparison at t
   assert.match(table, /after a hole|fresh watcher/);
 });
 
+test('watchers that ask for compressed messages get the same', async () => {
+  let compressed = 0;
+  const count = (frame) => {
+    compressed += frame[0] === 0xc1;
+    return [frame];
+  };
+  const options = ['fanout', '--watchers', '2', '--seconds', '1', '--warmup', '0', '--size', '600', '--rate', '20'];
+  const plain = await run(count, options);
+  assert.equal(plain.status, 0, plain.table);
+  assert.equal(compressed, 0);
+  const { status, table } = await run(count, [...options, '--deflate']);
+  assert.equal(status, 0, table);
+  assert.ok(compressed > 0);
+});
+
 test('the floor delivers the same, in frames of the same size', async () => {
   const lengths = { ours: [], theirs: [] };
   const runs = {};
