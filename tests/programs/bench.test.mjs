@@ -192,6 +192,17 @@ test('watchers that ask for compressed messages get the same', async () => {
   assert.ok(compressed > 0);
 });
 
+test('watchers whose sockets are full in the midst of a compressed frame get the rest of it', { timeout: 120_000 }, async () => {
+  // Theirs are small ones: of a usual socket's a short frame is taken whole or not at all.
+  const load = spawn(path.join(bin, 'signalbox-bench'), [
+    'stalled', '--watchers', '100', '--stalled', '30', '--stall', '3', '--rate', '50', '--size', '300', '--deflate',
+  ], { timeout: 100_000 });
+  let table = '';
+  load.stderr.on('data', (chunk) => (table += chunk));
+  load.stdout.resume();
+  assert.equal(await new Promise((done) => load.on('close', done)), 0, table);
+});
+
 test('the floor delivers the same, in frames of the same size', async () => {
   const lengths = { ours: [], theirs: [] };
   const runs = {};
