@@ -177,6 +177,32 @@ test('an event that is changed in a replay alone is found by the comparison at t
   assert.match(table, /after a hole|fresh watcher/);
 });
 
+test('watchers that ask for compressed messages get the same', async () => {
+  let compressed = 0;
+  const count = (frame) => {
+    compressed += frame[0] === 0xc1;
+    return [frame];
+  };
+  const options = ['fanout', '--watchers', '2', '--seconds', '1', '--warmup', '0', '--size', '600', '--rate', '20'];
+  const plain = await run(count, options);
+  assert.equal(plain.status, 0, plain.table);
+  assert.equal(compressed, 0);
+  const { status, table } = await run(count, [...options, '--deflate']);
+  assert.equal(status, 0, table);
+  assert.ok(compressed > 0);
+});
+
+test('watchers whose sockets are full in the midst of a compressed frame get the rest of it', { timeout: 120_000 }, async () => {
+  // Theirs are small ones: of a usual socket's a short frame is taken whole or not at all.
+  const load = spawn(path.join(bin, 'signalbox-bench'), [
+    'stalled', '--watchers', '100', '--stalled', '30', '--stall', '3', '--rate', '50', '--size', '300', '--deflate',
+  ], { timeout: 100_000 });
+  let table = '';
+  load.stderr.on('data', (chunk) => (table += chunk));
+  load.stdout.resume();
+  assert.equal(await new Promise((done) => load.on('close', done)), 0, table);
+});
+
 test('the floor delivers the same, in frames of the same size', async () => {
   const lengths = { ours: [], theirs: [] };
   const runs = {};
