@@ -1,5 +1,9 @@
+#define _GNU_SOURCE
 #include "recover.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,5 +239,50 @@ enum err recover_sessions(struct store *store, size_t max_event_bytes, size_t *e
     if (!err) {
         *ended = done;
     }
+    return err;
+}
+
+/* ---- What was being erased ---- */
+
+static enum err look_for_erased(struct store_reader *reader, DIR *folder,
+                                void (*visit)(void *context, const char *session_id), void *context)
+{
+    enum err err = ERR_OK;
+    for (struct dirent *entry; !err && (entry = readdir(folder));) {
+        struct session_row row;
+        if (entry->d_name[0] == '.' || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)) {
+            continue; /* none of ours */
+        }
+        err = reader->operations->read_session(reader, entry->d_name, &row);
+        if (!err) {
+            session_row_clear(&row);
+        } else if (err == ERR_NOENT) {
+            visit(context, entry->d_name);
+            err = ERR_OK;
+        }
+    }
+    return err;
+}
+
+enum err recover_erased(struct store *store, const char *data_directory,
+                        void (*visit)(void *context, const char *session_id), void *context)
+{
+    char *path;
+    if (asprintf(&path, "%s/wire", data_directory) < 0) {
+        return ERR_NOMEM;
+    }
+    DIR *folder = opendir(path);
+    int cause = errno;
+    free(path);
+    if (!folder) {
+        return cause == ENOENT ? ERR_OK : err_from_errno(cause);
+    }
+    struct store_reader *reader = NULL;
+    enum err err = store->operations->reader_open(store, &reader);
+    if (!err) {
+        err = look_for_erased(reader, folder, visit, context);
+        reader->operations->reader_close(reader);
+    }
+    closedir(folder);
     return err;
 }

@@ -6,23 +6,40 @@
 
 #include "signalbox/base/buffer.h"
 #include "signalbox/core/command.h"
+#include "signalbox/core/dialect.h"
 
 static const char usage[] =
-    "Usage: signalbox schema [--openapi]\n"
+    "Usage: signalbox schema [--openapi | --dialect NAME]\n"
     "\n"
     "Prints the JSON Schema (2020-12) of every message between server and clients; it is made from the tables that the\n"
     "server checks messages with.\n"
     "\n"
-    "  --openapi  print the OpenAPI 3.1 description of the HTTP paths instead, as GET /openapi.json does\n"
-    "  --help     print this\n";
+    "  --openapi       print the OpenAPI 3.1 description of the HTTP paths instead, as GET /openapi.json does\n"
+    "  --dialect NAME  print what clients of this dialect say instead: claudecodeui or factory-factory (docs/dialects.md)\n"
+    "  --help          print this\n";
+
+static const struct dialect *find(const char *name)
+{
+    for (size_t i = 0; name && i < dialect_count(); i++) {
+        if (!strcmp(dialect_at(i)->name, name) && !dialect_at(i)->native) {
+            return dialect_at(i);
+        }
+    }
+    return NULL;
+}
 
 int schema_main(int argc, char **argv)
 {
     bool openapi = false;
+    const struct dialect *dialect = NULL;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             fputs(usage, stdout);
             return 0;
+        }
+        if (!strcmp(argv[i], "--dialect") && (dialect = find(argv[i + 1]))) {
+            i++;
+            continue;
         }
         if (strcmp(argv[i], "--openapi")) {
             fprintf(stderr, "signalbox schema: unknown argument: %s\n\n%s", argv[i], usage);
@@ -31,7 +48,9 @@ int schema_main(int argc, char **argv)
         openapi = true;
     }
     struct buffer out = {0};
-    if (openapi) {
+    if (dialect) {
+        dialect_schema_write(&out, dialect);
+    } else if (openapi) {
         openapi_write(&out, SIGNALBOX_VERSION);
     } else {
         schema_write(&out);

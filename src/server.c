@@ -287,8 +287,25 @@ static enum err make_shared(struct server *server, const struct config *config)
     return err;
 }
 
+static void forget_wirelog(void *context, const char *session_id)
+{
+    struct server *server = context;
+    if (wirelog_purge(server->wirelog, session_id)) {
+        log_error("the wire log of an erased session is left", "session", "%s", session_id, NULL);
+    }
+}
+
+/* Not being able to look is no reason not to serve. */
+static void forget_erased(struct server *server, const struct config *config)
+{
+    enum err err = recover_erased(server->store, config->data, forget_wirelog, server);
+    if (err) {
+        log_error("wire logs of erased sessions are not looked for", "reason", "%s", err_text(err), NULL);
+    }
+}
+
 /* From the end of the flow to its beginning, so that whoever starts finds its receivers there. */
-static enum err start_threads(struct server *server)
+static enum err start_threads(struct server *server, const struct config *config)
 {
     struct mailbox *inbox = dispatch_inbox(server->dispatch);
     const struct journal_wiring journal = {.store = server->store, .limits = &server->limits, .dispatch = inbox,
@@ -307,6 +324,7 @@ static enum err start_threads(struct server *server)
         err = wirelog_start(&server->wirelog, server->config, SIGNALBOX_VERSION);
     }
     if (!err) {
+        forget_erased(server, config);
         err = files_start(&server->files);
     }
     if (!err) {
@@ -317,10 +335,8 @@ static enum err start_threads(struct server *server)
         err = agent_stream_start(&server->agents, &agents);
     }
     if (!err) {
-        const struct config *config = config_current_get(server->config);
         const struct deflate_wiring deflate = {.min_bytes = (size_t)config->compression_min_bytes,
                                                .socket_boxes = server->socket_boxes};
-        config_put(config);
         err = deflate_start(&server->deflate, &deflate);
     }
     for (uint32_t i = 0; !err && i < server->limits.socket_threads; i++) {
@@ -348,6 +364,7 @@ static enum err start_threads(struct server *server)
             .agent = agent_stream_mailbox(server->agents),
             .history = history_mailbox(server->history),
             .maintenance = maintenance_mailbox(server->maintenance),
+            .wirelog = wirelog_mailbox(server->wirelog),
             .socket_boxes = server->socket_boxes,
             .limits = &server->limits,
             .topics = server->topics,
@@ -418,7 +435,7 @@ enum err server_start(struct server **out, struct config *config, const struct c
         err = open_store(server, running);
     }
     if (!err) {
-        err = start_threads(server);
+        err = start_threads(server, running);
     }
     if (!err) {
         err = start_http(server);

@@ -11,12 +11,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum {
     READ_BYTES = 256 * 1024,
     ANSWER_MAX = 16 * 1024,
     FRAME_MAX = 64 * 1024 * 1024,
     FIN = 0x80,
+    COMPRESSED = 0x40,
     MASKED = 0x80,
     OPCODE_TEXT = 1,
     OPCODE_CLOSE = 8,
@@ -150,6 +152,58 @@ static void take_close(struct connection *c, const char *payload, size_t length)
     lost(c, code, why);
 }
 
+// A compressed message, each of which is one by itself, so that one inflater is enough. The text is
+// good until the next one; NULL when it is none.
+static const char *inflated(const char *payload, size_t length, size_t *out)
+{
+    static const unsigned char end[] = {0, 0, 0xff, 0xff}; // what RFC 7692 leaves out
+    static z_stream stream;
+    static struct bytes text;
+    static bool begun;
+    if (begun ? inflateReset(&stream) != Z_OK : inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
+        die("zlib: no memory");
+    }
+    begun = true;
+    text.length = 0;
+    for (int part = 0; part < 2; part++) {
+        stream.next_in = (Bytef *)(part == 0 ? payload : (const char *)end);
+        stream.avail_in = (uInt)(part == 0 ? length : sizeof end);
+        do {
+            if (text.room - text.length < READ_BYTES) {
+                text.room += 2 * READ_BYTES;
+                text.data = take(text.data, text.room);
+            }
+            stream.next_out = (Bytef *)text.data + text.length;
+            stream.avail_out = (uInt)(text.room - text.length);
+            int error = inflate(&stream, Z_SYNC_FLUSH);
+            text.length = text.room - stream.avail_out;
+            if ((error != Z_OK && error != Z_BUF_ERROR && error != Z_STREAM_END) ||
+                text.length > FRAME_MAX) {
+                return NULL;
+            }
+            if (error == Z_STREAM_END) {
+                break; // a last block, behind which there is nothing
+            }
+        } while (stream.avail_in > 0 || stream.avail_out == 0);
+    }
+    *out = text.length;
+    return text.data;
+}
+
+static bool tell_text(struct connection *c, bool compressed, const char *text, size_t length,
+                      int64_t now)
+{
+    if (compressed) {
+        text = inflated(text, length, &length);
+    }
+    if (text == NULL) {
+        lost(c, 0, "a compressed frame of the server that cannot be inflated");
+        return false;
+    }
+    c->events->text(c, text, length, now);
+    return true;
+}
+
 // Takes one frame; returns its length, 0 when it is not whole. The connection may be closed by it.
 static size_t take_frame(struct connection *c, const char *data, size_t length, int64_t now)
 {
@@ -170,7 +224,8 @@ static size_t take_frame(struct connection *c, const char *data, size_t length, 
             payload = payload << 8 | head[2 + i];
         }
     }
-    if ((head[0] & 0xf0) != FIN || (head[1] & MASKED) || payload > FRAME_MAX) {
+    bool compressed = c->inflates && head[0] == (FIN | COMPRESSED | OPCODE_TEXT);
+    if ((!compressed && (head[0] & 0xf0) != FIN) || (head[1] & MASKED) || payload > FRAME_MAX) {
         lost(c, 0, "a frame of the server that is masked, fragmented, compressed or too large");
         return 0;
     }
@@ -180,7 +235,10 @@ static size_t take_frame(struct connection *c, const char *data, size_t length, 
     const char *text = data + header;
     switch (head[0] & 0x0f) {
     case OPCODE_TEXT:
-        c->events->text(c, text, payload, now);
+        c->frame = header + payload;
+        if (!tell_text(c, compressed, text, payload, now)) {
+            return 0;
+        }
         break;
     case OPCODE_PING:
         send_frame(c, OPCODE_PONG, text, payload);
@@ -220,6 +278,7 @@ static size_t take_answer(struct connection *c, const char *data, size_t length)
     }
     bool accepted = strcasestr(head, "\r\nsec-websocket-accept:") != NULL &&
                     strstr(head, HANDSHAKE_ACCEPT) != NULL;
+    c->inflates = strcasestr(head, "permessage-deflate") != NULL;
     free(head);
     if (!accepted) {
         lost(c, 0, "a wrong Sec-WebSocket-Accept");
@@ -321,18 +380,21 @@ static bool bind_source(int fd, uint32_t source)
            bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
 }
 
-static void queue_upgrade(struct connection *c, const struct target *target, const char *path,
-                          const char *client)
+static void queue_upgrade(struct connection *c, const struct target *target,
+                          const struct connect_options *o)
 {
+    static const char offer[] = "Sec-WebSocket-Extensions: permessage-deflate; "
+                                "server_no_context_takeover; client_no_context_takeover\r\n";
     char *request = NULL;
-    int length = asprintf(
-        &request,
-        "GET %s%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
-        "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s\r\n",
-        path != NULL ? path : "/ws", client != NULL ? "?client=" : "", client != NULL ? client : "",
-        target->host, HANDSHAKE_KEY, target->token != NULL ? "Authorization: Bearer " : "",
-        target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
+    int length =
+        asprintf(&request,
+                 "GET %s%s%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
+                 "Sec-WebSocket-Protocol: signalbox.v1\r\n%s%s%s%s\r\n",
+                 o->path != NULL ? o->path : "/ws", o->client != NULL ? "?client=" : "",
+                 o->client != NULL ? o->client : "", target->host, HANDSHAKE_KEY,
+                 o->deflate ? offer : "", target->token != NULL ? "Authorization: Bearer " : "",
+                 target->token != NULL ? target->token : "", target->token != NULL ? "\r\n" : "");
     if (length < 0) {
         die("out of memory");
     }
@@ -361,8 +423,7 @@ bool connection_connect(struct connection *c, const struct target *target,
     c->generation++;
     c->paused = false;
     c->interest = EPOLLIN | EPOLLOUT;
-    queue_upgrade(c, target, options->path,
-                  options->client); // goes out when the socket can be written
+    queue_upgrade(c, target, options); // goes out when the socket can be written
     struct epoll_event event = {.events = c->interest, .data.ptr = &c->source};
     if (epoll_ctl(c->loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         die("epoll_ctl: %s", strerror(errno));

@@ -1,5 +1,5 @@
 // A WebSocket client's connection (RFC 6455) that does not block: as much of the protocol as a
-// server that neither fragments nor compresses needs.
+// server that does not fragment needs; with permessage-deflate (RFC 7692) without context takeover.
 #pragma once
 
 #include "loop.h"
@@ -38,6 +38,8 @@ struct connection {
     int fd;
     enum connection_state state;
     bool paused;
+    bool inflates; // the server may compress
+    size_t frame;  // of the message that is told: the bytes of its frame, as they came
     uint32_t interest;
     uint32_t generation; // counts openings, so that a callback's reopening is noticed
     struct bytes in;
@@ -55,6 +57,7 @@ struct connect_options {
     int receive_buffer; // bytes, 0 for the system's
     int segment;        // TCP's maximum segment size, 0 for the system's
     const char *path;   // NULL: /ws
+    bool deflate;       // offers permessage-deflate
     const char *client; // the id that it keeps over its connections, NULL for none
 };
 

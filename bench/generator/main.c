@@ -40,7 +40,7 @@ static const struct {
     {"idle",
      "connections that only wait, sessions that only lie in the store",
      scenario_idle,
-     {.watchers = 15000, .sessions = 200, .rate = 1, .size = 1, .seconds = 10, .hosted = true}},
+     {.watchers = 15000, .sessions = 400, .rate = 1, .size = 1, .seconds = 10, .hosted = true}},
     {"back",
      "all come back at once, each missed a hundred events",
      scenario_back,
@@ -165,6 +165,7 @@ static const struct option table[] = {
     {"addresses", required_argument, NULL, 'a'},
     {"handshakes", required_argument, NULL, 'i'},
     {"seed", required_argument, NULL, 'e'},
+    {"deflate", no_argument, NULL, 'D'},
     {"json", no_argument, NULL, 'J'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -201,6 +202,7 @@ static void usage(FILE *to)
         "  --rounds N          stalled, ring, hostile: how often each, in turn (1)\n"
         "  --addresses N       so many source addresses from 127.0.1.1 on (100)\n"
         "  --handshakes N      at most so many upgrades at a time (32)\n"
+        "  --deflate           watchers offer permessage-deflate (not those of torture, storm, soak)\n"
         "  --seed N            of texts and of what is random (1)\n"
         "  --json              no table on stderr\n"
         "\n"
@@ -326,6 +328,9 @@ static void take_option(struct options *o, int option, const char *name, const c
         break;
     case 'e':
         o->seed = (uint32_t)whole(name, optarg, 0);
+        break;
+    case 'D':
+        o->deflate = true;
         break;
     case 'J':
         o->json_only = true;

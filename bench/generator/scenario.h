@@ -37,7 +37,8 @@ struct stream_run {
     struct sample end;
     double own; // CPU of this program while it streamed, seconds
     uint64_t deliveries;
-    uint64_t bytes;
+    uint64_t bytes; // of messages
+    uint64_t wire;  // of their frames, as they came
     uint64_t events;
     double streamed; // seconds
 };

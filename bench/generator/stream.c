@@ -42,6 +42,7 @@ static void measure(struct world *w, double seconds, struct stream_run *run)
     int64_t begin = clock_us();
     uint64_t deliveries = w->deliveries;
     uint64_t bytes = w->delivered_bytes;
+    uint64_t wire = w->wire_bytes;
     uint64_t events = heads(w);
     double own = own_cpu();
     server_sample(&w->server, &run->begin);
@@ -50,6 +51,7 @@ static void measure(struct world *w, double seconds, struct stream_run *run)
     run->own = own_cpu() - own;
     run->deliveries = w->deliveries - deliveries;
     run->bytes = w->delivered_bytes - bytes;
+    run->wire = w->wire_bytes - wire;
     run->events = heads(w) - events;
     run->streamed = (double)(clock_us() - begin) / 1e6;
 }
@@ -108,6 +110,8 @@ void stream_finish(struct world *w, struct report *r, json_object *row, struct s
     report_number(row, "delivered_mb_per_s", (double)run->bytes / run->streamed / 1e6);
     report_number(row, "bytes_per_delivery",
                   run->deliveries > 0 ? (double)run->bytes / (double)run->deliveries : 0);
+    report_number(row, "wire_bytes_per_delivery",
+                  run->deliveries > 0 ? (double)run->wire / (double)run->deliveries : 0);
     report_latency(row, "latency", &w->latency);
     report_number(row, "rss_mb_alone", (double)run->start.rss_kb / 1024);
     report_number(row, "rss_mb_watched", (double)run->watched.rss_kb / 1024);

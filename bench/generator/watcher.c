@@ -35,7 +35,8 @@ static void start(struct watcher *w)
     struct world *world = watcher_world(w);
     struct connect_options options = {.source = w->source,
                                       .receive_buffer = w->small ? SLOW_BUFFER : 0,
-                                      .segment = w->small ? SLOW_SEGMENT : 0};
+                                      .segment = w->small ? SLOW_SEGMENT : 0,
+                                      .deflate = world->options->deflate};
     char path[96];
     if (world->options->plain) {
         plain_watch_path(w->session, path, sizeof path);
@@ -258,6 +259,7 @@ static void message(struct connection *c, const char *text, size_t length, int64
     }
     world->deliveries++;
     world->delivered_bytes += length;
+    world->wire_bytes += c->frame;
     w->events++;
     w->folded += facts.from < facts.seq;
     if (!take_event(w, &facts)) {

@@ -26,6 +26,7 @@ struct options {
     double seconds, warmup, stall;
     uint32_t seed;
     bool json_only;
+    bool deflate; // watchers offer to take compressed frames
 };
 
 struct world;
@@ -110,7 +111,7 @@ struct world {
     struct histogram latency;
     int64_t measure_from, measure_to;
     // Of all watchers:
-    uint64_t deliveries, delivered_bytes, refused, retries;
+    uint64_t deliveries, delivered_bytes, wire_bytes, refused, retries;
     uint64_t errors;
     char problems[PROBLEMS][PROBLEM_BYTES];
     uint64_t random;

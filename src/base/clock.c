@@ -82,6 +82,11 @@ void clock_fake_advance(int64_t ms)
     call_hooks();
 }
 
+void clock_fake_set_wall(int64_t ms)
+{
+    atomic_fetch_add(&fake_wall_ms, ms);
+}
+
 void clock_fake_stop(void)
 {
     atomic_store(&fake, false);

@@ -256,6 +256,9 @@ static void set(struct acp_peer *peer, const char *token, const char *option_id,
         return;
     }
     struct json_object *option = find(peer->options, "id", option_id);
+    if (option == NULL && (option = find(peer->options, "category", option_id)) != NULL) {
+        option_id = json_get_string(option, "id"); /* who wants "the model" need not know what it is called */
+    }
     if (option != NULL) {
         set_option(peer, token, option, option_id, value);
     } else if (strcmp(option_id, model_id) == 0 && peer->models != NULL) {

@@ -70,6 +70,7 @@ bool command_is_remembered(enum command_type type)
     case COMMAND_LIST_PERMISSIONS:
     case COMMAND_GET_SESSION:
     case COMMAND_DELETE_RULE:
+    case COMMAND_ERASE_SESSION: /* done again it finds nothing */
     case COMMAND_STORE_BLOB: /* done again it changes nothing */
     case COMMAND_AGENT_STATES:
     case COMMAND_TYPE_COUNT:

@@ -210,6 +210,7 @@ static const struct command_shape shapes[COMMAND_TYPE_COUNT] = {
     [COMMAND_LIST_PERMISSIONS] = {.fields = nothing},
     [COMMAND_GET_SESSION] = {.fields = only_session},
     [COMMAND_DELETE_RULE] = {.fields = delete_rule},
+    [COMMAND_ERASE_SESSION] = {.fields = only_session},
     [COMMAND_STORE_BLOB] = {.fields = only_session},
     [COMMAND_AGENT_STATES] = {.fields = nothing},
 };
@@ -224,6 +225,7 @@ static const char *const rest_names[COMMAND_TYPE_COUNT] = {
     [COMMAND_LIST_PERMISSIONS] = "list_permissions",
     [COMMAND_GET_SESSION] = "get_session",
     [COMMAND_DELETE_RULE] = "delete_rule",
+    [COMMAND_ERASE_SESSION] = "erase_session",
     [COMMAND_STORE_BLOB] = "store_blob",
     [COMMAND_AGENT_STATES] = "agent_states",
 };

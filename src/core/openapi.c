@@ -72,6 +72,8 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_OPENAPI] = "openapi",
         [ROUTE_THEME] = "theme",
         [ROUTE_WEBSOCKET] = "websocket",
+        [ROUTE_CLAUDECODEUI] = "claudecodeui",
+        [ROUTE_FACTORY_FACTORY] = "factoryFactory",
         [ROUTE_LOGIN] = "login",
         [ROUTE_LOGOUT] = "logout",
         [ROUTE_AGENTS] = "listAgents",
@@ -90,6 +92,12 @@ static void put_operation_id(struct buffer *out, const struct route *route)
         [ROUTE_DELETE_RULE] = "revokeRule",
         [ROUTE_RULES] = "listRules",
         [ROUTE_AUDIT] = "listAudit",
+        [ROUTE_CRAFT_SESSIONS] = "craftListSessions",
+        [ROUTE_CRAFT_CREATE] = "craftCreateSession",
+        [ROUTE_CRAFT_SESSION] = "craftGetSession",
+        [ROUTE_CRAFT_DELETE] = "craftCloseSession",
+        [ROUTE_CRAFT_MESSAGE] = "craftPrompt",
+        [ROUTE_CRAFT_ABORT] = "craftCancel",
     };
     buffer_format(out, "\"operationId\":\"%s\",", names[route->id]);
 }

@@ -180,12 +180,16 @@ void step_emit_resolved(struct step *step, const struct permission *permission, 
     step_emit(step, EVENT_PERMISSION_RESOLVED);
 }
 
-/* A request that has been taken out of where it was is answered by this judgement. */
-static void resolve_by(struct step *step, struct permission *permission, const struct judgement *judgement)
+static void say_who(struct permission *permission, const struct judgement *judgement)
 {
     permission->option_id = need_copy(judgement->option_id);
     permission->by_rule = need_copy(judgement->rule ? judgement->rule->id : NULL);
     permission->by_policy = need_copy(judgement->policy);
+}
+
+/* A request that has been taken out of where it was, and says who, is answered by this judgement. */
+static void resolve_by(struct step *step, struct permission *permission, const struct judgement *judgement)
+{
     /* Whose command made the rule or the policy is told by its own event. */
     const struct caller *cause = step->cause;
     step->cause = NULL;
@@ -203,6 +207,7 @@ static void resolve_by(struct step *step, struct permission *permission, const s
 static void resolve_judged(struct step *step, struct permission **at, const struct judgement *judgement)
 {
     bool allowed = judgement->kind == JUDGEMENT_ALLOW;
+    say_who(*at, judgement);
     resolve_by(step, step_take_pending(step, at, allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED), judgement);
 }
 
@@ -330,6 +335,7 @@ static void open_request(struct step *step, struct permission *permission)
         permission->request_json = request_json(permission, session);
         remember_ended(step, permission, judgement.kind == JUDGEMENT_ALLOW ? OUTCOME_ALLOWED : OUTCOME_REJECTED);
         emit_request(step, permission);
+        say_who(permission, &judgement);
         resolve_by(step, permission, &judgement);
     } else if (session->pending_count >= step->now->limits->max_pending) {
         past_limit(step, permission);
@@ -446,6 +452,7 @@ void step_cancel_pending(struct step *step, const char *reason, bool tell_agent)
 {
     struct session *session = step->session;
     while (session->pending) {
+        session->pending->cancel_reason = reason;
         struct permission *permission = step_take_pending(step, &session->pending, OUTCOME_CANCELLED);
         cancelled(step, permission, reason);
         if (tell_agent) {
@@ -464,6 +471,7 @@ void step_permission_withdrawn(struct step *step, const char *request_id)
     /* The agent has its answer already: it was given when it gave the request up. */
     struct permission **at = step_find_pending(step->session, request_id);
     if (*at) {
+        (*at)->cancel_reason = "withdrawn_by_agent";
         cancelled(step, step_take_pending(step, at, OUTCOME_CANCELLED), "withdrawn_by_agent");
         step_settle_phase(step);
         return;

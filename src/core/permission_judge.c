@@ -163,7 +163,9 @@ void permission_judge(const struct session *session, const struct permission_ask
     if (!once) {
         return;
     }
-    const struct rule_place place = session_place(session);
+    struct rule_place place = session_place(session);
+    place.knows_user = now->limits->knows_user;
+    place.users = now->limits->users;
     out->rule = rule_set_match(now->rules, &place, ask, now->wall_ms);
     if (out->rule) {
         snprintf(out->why, sizeof(out->why), "%s", out->rule->label);

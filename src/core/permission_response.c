@@ -79,6 +79,12 @@ struct memory {
     const char *rule_id;              /* of either */
 };
 
+/* A rule of somebody who is no longer there answers nothing. */
+static bool knows_user_of(const struct session_limits *limits, const struct rule *rule)
+{
+    return !limits->knows_user || limits->knows_user(limits->users, rule->user);
+}
+
 static bool lasts_as_long(const struct rule *rule, int64_t expires_at)
 {
     return !rule->expires_at || (expires_at && rule->expires_at >= expires_at);
@@ -136,8 +142,10 @@ static enum answer_code remember(const struct step *step, const struct caller *c
     rule->request_id = need_copy(answer->request_id);
     rule->created_at = step->now->wall_ms;
     rule->expires_at = expires_at;
+    rule_begins(rule, step->now->at, step->now->wall_ms);
     const struct rule *same = rule_set_same(step->now->rules, rule);
-    if (same && !rule_expired(same, step->now->wall_ms) && lasts_as_long(same, expires_at)) {
+    if (same && !rule_expired(same, step->now->wall_ms) && lasts_as_long(same, expires_at) &&
+        knows_user_of(step->now->limits, same)) {
         rule_free(rule);
         out->rule_id = same->id;
         return ANSWER_OK;
@@ -221,10 +229,10 @@ void session_permission_response(struct session *session, const struct session_s
         refuse(&step, caller, command, code, field, message);
         return;
     }
+    (*at)->option_id = need_copy(verdict.option_id);
+    (*at)->by_user = need_copy(caller->user);
     struct permission *permission =
         step_take_pending(&step, at, verdict.allowed ? OUTCOME_ALLOWED : OUTCOME_REJECTED);
-    permission->option_id = need_copy(verdict.option_id);
-    permission->by_user = need_copy(caller->user);
     step.cause = caller;
     step_emit_resolved(&step, permission, verdict.always_allow, command->message, memory.rule_id);
     sink->order(sink->context, session, ORDER_PERMISSION, NULL, NULL, ask->request_id, verdict.option_id);

@@ -6,6 +6,7 @@
 #include "signalbox/base/check.h"
 
 #define SESSION "/v1/sessions/{sessionId}"
+#define CRAFT   "/api/sessions/{sessionId}"
 
 static const struct route_query client_query[] = {
     {"client", "{\"type\":\"string\",\"pattern\":\"^[A-Za-z0-9_-]{1,64}$\"}",
@@ -16,9 +17,18 @@ static const struct route_query folders_query[] = {
     {"path", "{\"type\":\"string\",\"pattern\":\"^/\"}", "The folders in this one; without it, the `workspace-roots`."},
     {NULL, NULL, NULL},
 };
+static const struct route_query chat_query[] = {
+    {"sessionId", "{\"type\":\"string\"}", "The session; required."},
+    {NULL, NULL, NULL},
+};
 static const struct route_query sessions_query[] = {
     {"after", "{\"type\":\"string\"}", "The `next` of the page before."},
     {"limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":500,\"default\":100}", "Sessions a page."},
+    {NULL, NULL, NULL},
+};
+static const struct route_query close_query[] = {
+    {"purge", "{\"enum\":[\"0\",\"1\"],\"default\":\"0\"}",
+     "`1`: the session is erased, too, with its events and its content; the audit stays."},
     {NULL, NULL, NULL},
 };
 static const struct route_query events_query[] = {
@@ -64,6 +74,10 @@ static const struct route routes[] = {
      .summary = "The theme of the web client: any JSON object."},
     {.id = ROUTE_WEBSOCKET, .method = "GET", .path = "/ws", .command = -1, .changes = true, .status = 101,
      .summary = "The WebSocket, subprotocol signalbox.v1.", .query = client_query},
+    {.id = ROUTE_CLAUDECODEUI, .method = "GET", .path = "/ws/claudecodeui", .command = -1, .changes = true, .status = 101,
+     .summary = "The WebSocket of clients of claudecodeui, subprotocol claudecodeui.v1."},
+    {.id = ROUTE_FACTORY_FACTORY, .method = "GET", .path = "/chat", .command = -1, .changes = true, .status = 101,
+     .summary = "The WebSocket of clients of factory-factory, subprotocol factory-factory.v1.", .query = chat_query},
     {.id = ROUTE_LOGIN, .method = "POST", .path = "/v1/login", .command = -1, .changes = true, .open = true,
      .status = 200, .summary = "Log a browser in: sets a cookie.", .request = "login", .response = "loggedIn"},
     {.id = ROUTE_LOGOUT, .method = "POST", .path = "/v1/logout", .command = -1, .changes = true, .open = true,
@@ -81,7 +95,8 @@ static const struct route routes[] = {
     {.id = ROUTE_SESSION, .method = "GET", .path = SESSION, .command = COMMAND_GET_SESSION, .status = 200,
      .summary = "A session.", .response = "session"},
     {.id = ROUTE_CLOSE_SESSION, .method = "DELETE", .path = SESSION, .command = COMMAND_CLOSE_SESSION,
-     .changes = true, .status = 200, .summary = "Close a session; its log stays.", .response = "done"},
+     .changes = true, .status = 200, .summary = "Close a session; its log stays, or is erased with it.",
+     .response = "done", .query = close_query},
     {.id = ROUTE_EVENTS, .method = "GET", .path = SESSION "/events", .command = COMMAND_GET_SESSION, .status = 200,
      .summary = "A page of a session's events.", .response = "eventPage", .query = events_query},
     {.id = ROUTE_PROMPT, .method = "POST", .path = SESSION "/messages", .command = COMMAND_PROMPT, .changes = true,
@@ -108,6 +123,19 @@ static const struct route routes[] = {
      .query = rules_query},
     {.id = ROUTE_AUDIT, .method = "GET", .path = "/v1/audit", .command = -1, .status = 200,
      .summary = "The audit: who decided what.", .response = "auditPage", .lines = "auditEntry", .query = audit_query},
+    {.id = ROUTE_CRAFT_SESSIONS, .method = "GET", .path = "/api/sessions", .command = -1, .status = 200,
+     .summary = "For clients of craft: all sessions, an array."},
+    {.id = ROUTE_CRAFT_CREATE, .method = "POST", .path = "/api/sessions", .command = -1, .changes = true, .status = 201,
+     .summary = "For clients of craft: create a session.", .request = "craftCreate", .response = "craftSession"},
+    {.id = ROUTE_CRAFT_SESSION, .method = "GET", .path = CRAFT, .command = -1, .status = 200,
+     .summary = "For clients of craft: a session with its messages.", .response = "craftSession"},
+    {.id = ROUTE_CRAFT_DELETE, .method = "DELETE", .path = CRAFT, .command = -1, .changes = true, .status = 200,
+     .summary = "For clients of craft: close a session; its log stays.", .response = "craftSuccess"},
+    {.id = ROUTE_CRAFT_MESSAGE, .method = "POST", .path = CRAFT "/messages", .command = -1, .changes = true,
+     .status = 202, .summary = "For clients of craft: prompt the agent.", .request = "craftMessage",
+     .response = "accepted"},
+    {.id = ROUTE_CRAFT_ABORT, .method = "POST", .path = CRAFT "/abort", .command = -1, .changes = true, .status = 200,
+     .summary = "For clients of craft: cancel the turn.", .response = "craftSuccess"},
 };
 _Static_assert(array_size(routes) == ROUTE_COUNT, "every route has its row");
 

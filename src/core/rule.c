@@ -149,6 +149,13 @@ static bool paths_lie_in(const struct permission_ask *ask, const char *workspace
 
 /* ---- Matching ---- */
 
+void rule_begins(struct rule *rule, struct instant now, int64_t wall_ms)
+{
+    if (rule->expires_at) {
+        rule->ends_at = instant_after_ms(now, rule->expires_at - wall_ms);
+    }
+}
+
 bool rule_expired(const struct rule *rule, int64_t wall_ms)
 {
     return rule->expires_at && wall_ms >= rule->expires_at;
@@ -172,6 +179,9 @@ static bool reaches(const struct rule *rule, const struct rule_place *place)
 bool rule_covers(const struct rule *rule, const struct rule_place *place, const struct permission_ask *ask,
                  int64_t wall_ms)
 {
+    if (place->knows_user && !place->knows_user(place->users, rule->user)) {
+        return false;
+    }
     if (rule_expired(rule, wall_ms) || !reaches(rule, place) || !ask->looked || !ask->workspace_real) {
         return false;
     }

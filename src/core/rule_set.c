@@ -131,13 +131,13 @@ struct rule *rule_set_same(const struct rule_set *set, const struct rule *rule)
     return other;
 }
 
-int64_t rule_set_next_expiry(const struct rule_set *set)
+struct instant rule_set_next_end(const struct rule_set *set)
 {
-    int64_t next = 0;
+    struct instant next = INSTANT_NEVER;
     for (size_t i = 0; i < BUCKETS; i++) {
         for (const struct rule *rule = set->buckets[i]; rule; rule = rule->next) {
-            if (rule->expires_at && (!next || rule->expires_at < next)) {
-                next = rule->expires_at;
+            if (rule->ends_at.ns != 0) {
+                next = instant_earlier(next, rule->ends_at);
             }
         }
     }

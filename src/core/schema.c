@@ -4,6 +4,7 @@
 
 #include "core/field.h"
 #include "signalbox/base/json.h"
+#include "signalbox/core/dialect.h"
 #include "signalbox/core/event.h"
 #include "signalbox/core/route.h"
 
@@ -306,6 +307,29 @@ void schema_write(struct buffer *out)
     put_ref(out, prefix, "serverMessage");
     buffer_text(out, "],\"$defs\":{");
     schema_definitions(&definitions, prefix);
+    buffer_append(out, definitions.data, definitions.length);
+    out->failed |= definitions.failed;
+    buffer_free(&definitions);
+    buffer_text(out, "}}");
+}
+
+void dialect_schema_write(struct buffer *out, const struct dialect *dialect)
+{
+    struct buffer definitions = {0};
+    buffer_text(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\"");
+    json_field_string(out, "title", dialect->subprotocol);
+    json_field_string(out, "description",
+                      "What clients of this dialect say. Unknown fields are ignored.");
+    json_key(out, "oneOf");
+    buffer_byte(out, '[');
+    for (const struct dialect_message *known = dialect->messages; known->name; known++) {
+        buffer_text(out, known == dialect->messages ? "" : ",");
+        put_ref(out, "#/$defs/", known->name);
+        open_definition(&definitions, "", known->name, known->help);
+        schema_object(&definitions, "#/$defs/", known->name, NULL, known->fields, false);
+        buffer_byte(&definitions, '}');
+    }
+    buffer_text(out, "],\"$defs\":{");
     buffer_append(out, definitions.data, definitions.length);
     out->failed |= definitions.failed;
     buffer_free(&definitions);

@@ -21,6 +21,9 @@ static void emit_user_message_for(struct step *step, const struct prompt *prompt
     if (position) {
         json_field_i64(out, "position", (int64_t)position);
     }
+    if (!strcmp(status, "withdrawn")) { /* else the cause says it */
+        json_field_string(out, "promptId", prompt->cause_id);
+    }
     put_cause(out, client_id, cause_id);
     step_emit(step, EVENT_USER_MESSAGE);
 }
@@ -62,6 +65,7 @@ static void begin_turn(struct step *step, struct prompt *prompt)
     session->turn = (struct turn){.id = need_copy(id),
                                   .message_id = need_copy(prompt->message_id),
                                   .from = session->head + 1,
+                                  .first = !session->had_turns,
                                   .started = step->now->at};
     struct buffer *out = step_event(step, EVENT_TURN_STARTED, session->turn.id);
     put_by(out, prompt->user);
@@ -148,14 +152,27 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
     step_end(&step);
 }
 
+/* By its messageId, or by the id of the command that gave it. */
+static struct prompt **find_queued(struct session *session, const char *name)
+{
+    struct prompt **at = &session->queue;
+    while (*at && strcmp((*at)->message_id, name)) {
+        at = &(*at)->next;
+    }
+    if (!*at) {
+        at = &session->queue;
+        while (*at && !((*at)->cause_id && !strcmp((*at)->cause_id, name))) {
+            at = &(*at)->next;
+        }
+    }
+    return at;
+}
+
 void session_withdraw(struct session *session, const struct session_sink *sink, const struct session_now *now,
                       const struct caller *caller, const char *message_id)
 {
     struct step step = STEP(session, sink, now);
-    struct prompt **at = &session->queue;
-    while (*at && strcmp((*at)->message_id, message_id)) {
-        at = &(*at)->next;
-    }
+    struct prompt **at = find_queued(session, message_id);
     struct prompt *prompt = *at;
     if (!prompt) {
         answer_refuse(&step, caller, ANSWER_NOT_FOUND, "no such prompt waits; it may have been given to the agent already");
@@ -272,6 +289,9 @@ void step_complete(struct step *step, const char *stop_reason, const char *usage
     json_field_string(out, "stopReason", stop_reason);
     json_field_i64(out, "durationMs", instant_diff_ms(step->now->at, session->turn.started));
     json_field_raw(out, "usage", usage);
+    if (session->turn.first) {
+        json_field_bool(out, "first", true);
+    }
     step_emit(step, EVENT_COMPLETE);
     if (session->turn.cancel_deadline) {
         step->sink->disarm(step->sink->context, session->turn.cancel_deadline);

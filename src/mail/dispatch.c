@@ -26,6 +26,12 @@ void dispatch_command_free(struct dispatch_command *command)
     }
 }
 
+void erased_note_free(struct erased_note *note)
+{
+    topic_put(note->topic);
+    free(note);
+}
+
 void agent_blobs_mail_free(struct agent_blobs_mail *mail)
 {
     if (mail) {

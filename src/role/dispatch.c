@@ -288,6 +288,9 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
     case DISPATCH_FOLD:
         take_fold(dispatch, container_of(mail, struct fold_note, mail));
         break;
+    case DISPATCH_ERASED:
+        dispatch_erased(dispatch, container_of(mail, struct erased_note, mail));
+        break;
     case DISPATCH_STOP:
         begin_drain(dispatch);
         break;

@@ -18,6 +18,7 @@ static const unsigned command_needs[COMMAND_TYPE_COUNT] = {
     [COMMAND_CREATE_SESSION] = CHANGES,
     [COMMAND_CLOSE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_PROMPT] = NEEDS_SESSION | CHANGES,
+    [COMMAND_ERASE_SESSION] = NEEDS_SESSION | CHANGES,
     [COMMAND_STORE_BLOB] = NEEDS_SESSION | CHANGES,
     [COMMAND_WITHDRAW] = NEEDS_SESSION | CHANGES,
     [COMMAND_RESUME_QUEUE] = NEEDS_SESSION | CHANGES,
@@ -65,6 +66,12 @@ static struct session_words words_of(const struct config_list *list)
     return (struct session_words){.items = list->items, .count = list->count};
 }
 
+/* Without tokens everybody is `local`. */
+static bool knows_user(const void *tokens, const char *user)
+{
+    return tokens ? tokens_has_user(tokens, user) : !strcmp(user, "local");
+}
+
 static void limits_for(struct dispatch *dispatch, const struct session *session)
 {
     const struct config *config = dispatch->config;
@@ -87,6 +94,8 @@ static void limits_for(struct dispatch *dispatch, const struct session *session)
         .deny_commands = words_of(&config->deny_commands),
         .deny_kinds = words_of(&config->deny_kinds),
         .deny_paths = words_of(&config->denied_paths),
+        .knows_user = knows_user,
+        .users = config->tokens,
         .default_policy = POLICY_ASK,
     };
     /* The configuration has checked these words. */
@@ -153,6 +162,9 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
         break;
     case COMMAND_CLOSE_SESSION:
         session_close(session, sink, now, &caller);
+        break;
+    case COMMAND_ERASE_SESSION:
+        dispatch_erase(dispatch, held, command);
         break;
     case COMMAND_STORE_BLOB:
         dispatch_store_blob(dispatch, held, command);
@@ -300,6 +312,11 @@ void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *c
     }
     if (!held) {
         dispatch_load(dispatch, name, command);
+        return;
+    }
+    if (held->erased) {
+        dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such session", NULL);
+        dispatch_command_free(command);
         return;
     }
     if (dispatch_prompt_waits(dispatch, held, command)) {

@@ -92,19 +92,43 @@ static void feed(struct dispatch *dispatch, struct buffer *text)
     buffer_free(text);
 }
 
+static void put_end(struct buffer *text, const struct permission *permission)
+{
+    static const char *const outcomes[] = {[OUTCOME_PENDING] = NULL,
+                                           [OUTCOME_ALLOWED] = "allowed",
+                                           [OUTCOME_REJECTED] = "rejected",
+                                           [OUTCOME_TIMEOUT] = "timeout",
+                                           [OUTCOME_CANCELLED] = "cancelled"};
+    json_field_string(text, "requestId", permission->ask->request_id);
+    json_field_string(text, "toolName", permission->ask->tool_name);
+    json_field_string(text, "outcome", outcomes[permission->outcome]);
+    if (permission->outcome == OUTCOME_ALLOWED || permission->outcome == OUTCOME_REJECTED) {
+        json_key(text, "by");
+        buffer_byte(text, '{');
+        json_field_string(text, "user", permission->by_user);
+        json_field_string(text, "rule", permission->by_rule);
+        json_field_string(text, "policy", permission->by_policy);
+        buffer_byte(text, '}');
+    }
+    json_field_string(text, "reason", permission->cancel_reason);
+}
+
 static void sink_permission_feed(void *context, struct session *session, const struct permission *permission, bool waiting)
 {
     struct dispatch *dispatch = context;
     struct held *held = session->owner;
     struct buffer text = {0};
     held->pending_batch = dispatch->batches + 1; /* the batch of this step, which has what follows at least */
+    dispatch->waiting += waiting ? 1 : -1;
     buffer_text(&text, waiting ? "{\"type\":\"permission_waiting\"" : "{\"type\":\"permission_ended\"");
     json_field_string(&text, "sessionId", session->id);
     if (waiting) {
         json_field_raw(&text, "request", permission->request_json);
     } else {
-        json_field_string(&text, "requestId", permission->ask->request_id);
+        put_end(&text, permission);
     }
+    json_field_i64(&text, "waiting", dispatch->waiting);
+    json_field_i64(&text, "at", dispatch->now.wall_ms);
     buffer_byte(&text, '}');
     feed(dispatch, &text);
 }
@@ -119,6 +143,15 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
     buffer_byte(&text, '}');
     feed(dispatch, &text);
     held->feed_deadline = sink_arm(dispatch, held->session, DEADLINE_FEED, FEED_PERIOD_MS, NULL);
+}
+
+void dispatch_feed_removed(struct dispatch *dispatch, struct held *held)
+{
+    struct buffer text = {0};
+    buffer_text(&text, "{\"type\":\"session_removed\"");
+    json_field_string(&text, "sessionId", held->session->id);
+    buffer_byte(&text, '}');
+    feed(dispatch, &text);
 }
 
 void dispatch_feed(struct dispatch *dispatch, struct held *held)

@@ -53,15 +53,19 @@ void dispatch_idle_arm(struct dispatch *dispatch)
     arm(dispatch, period);
 }
 
+bool dispatch_at_rest(const struct held *held)
+{
+    const struct session *session = held->session;
+    bool ended = session->phase == PHASE_STOPPED || session->phase == PHASE_FAILED || session->phase == PHASE_CLOSED;
+    return ended && session->life == AGENT_NONE && !session->turn.id && !session->pending && !session->looking &&
+           !session->outside_from && !session->close_waiters && !session->start_deadline && !session->changed &&
+           (!session->queue || session->queue_paused) && !held->checking;
+}
+
 /* What comes back from the store is what is here now. */
 static bool may_leave(const struct dispatch *dispatch, const struct held *held)
 {
-    const struct session *session = held->session;
-    bool at_rest = session->phase == PHASE_STOPPED || session->phase == PHASE_FAILED || session->phase == PHASE_CLOSED;
-    return at_rest && session->life == AGENT_NONE && !session->turn.id && !session->pending && !session->looking && !session->outside_from &&
-           !session->close_waiters && !session->start_deadline && !session->changed &&
-           (!session->queue || session->queue_paused) && !held->feed_deadline && !held->feed_due &&
-           !held->checking &&
+    return dispatch_at_rest(held) && !held->erased && !held->feed_deadline && !held->feed_due &&
            dispatch_settled(dispatch, held) && ref_count(&held->topic->ref) == REFERENCES;
 }
 

@@ -26,6 +26,7 @@ struct held {
     struct breaker *breaker;  /* its own; NULL: its agent has not failed lately */
     bool is_try, is_own_try;  /* its start, or its agent, is the try of the agent's breaker, or of its own */
     bool closed;              /* it is not among the open sessions */
+    bool erased;              /* it is not there any more, for whoever asks: dispatch_erase.c */
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
     struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
     bool feed_due;            /* the next one has something to tell */
@@ -54,6 +55,7 @@ struct dispatch {
     struct held *sessions, *oldest, *touched;
     bool idle_armed;  /* DEADLINE_IDLE */
     uint64_t batches; /* the last number given to a batch */
+    int64_t waiting;  /* permission requests, over all sessions */
     bool at_once;     /* what is forwarded reveals committed state only, and does not wait for the journal */
     struct loading *loading;
     struct answers *answers;
@@ -93,6 +95,8 @@ void dispatch_flush(struct dispatch *dispatch);
 /* Tells the feed of all sessions what there is to tell of this one, now. No step of the session: what it tells was let out
  * before, so the session is as settled afterwards as it was. */
 void dispatch_feed(struct dispatch *dispatch, struct held *held);
+/* Tells the feed that the session is gone. */
+void dispatch_feed_removed(struct dispatch *dispatch, struct held *held);
 /* An answer after the commit, or, where nothing is assigned and the store fails, at once. */
 void dispatch_answer(struct dispatch *dispatch, const struct dispatch_command *command, enum answer_code code,
                      const char *message, const char *fields);
@@ -120,6 +124,8 @@ void held_row(const struct held *held, struct session_row *row);
 /* dispatch_idle.c: idle sessions leave memory. */
 /* It was used now: it is the last to leave. */
 void dispatch_use(struct dispatch *dispatch, struct held *held);
+/* Nothing goes on in it, and nothing that was begun is to end. */
+bool dispatch_at_rest(const struct held *held);
 /* Arms DEADLINE_IDLE if it is not. */
 void dispatch_idle_arm(struct dispatch *dispatch);
 /* DEADLINE_IDLE has passed. */
@@ -178,6 +184,11 @@ void dispatch_rule_recorded(struct dispatch *dispatch, const struct held *held, 
 /* With its entry of the audit; `by` is "user" or "timeout". */
 void dispatch_rule_removed(struct dispatch *dispatch, const struct rule *rule, const char *by, const char *reason,
                            const struct caller *caller);
+/* dispatch_erase.c */
+void dispatch_erase(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
+/* The session is gone from the store. */
+void dispatch_erased(struct dispatch *dispatch, struct erased_note *note);
+
 /* dispatch_blobs.c */
 void dispatch_store_blob(struct dispatch *dispatch, struct held *held, struct dispatch_command *command);
 /* true: it is a prompt that is taken again later, since the blobs that it names, or those of one before it, are looked

@@ -10,7 +10,7 @@
 #include "signalbox/base/need.h"
 #include "signalbox/mail/timer.h"
 
-enum { EXPIRY_MAX_MS = 3600000 }; /* looked at again: the wall clock may be set meanwhile */
+enum { EXPIRY_MAX_MS = 3600000 }; /* looked at again: the wall clock may be set forward meanwhile */
 
 /* Borrowed. */
 static struct stored_rule stored(const struct rule *rule, int64_t session_key)
@@ -74,6 +74,7 @@ enum err dispatch_note_rule(struct dispatch *dispatch, const struct stored_rule 
     }
     rule->created_at = from->created_at;
     rule->expires_at = from->expires_at;
+    rule_begins(rule, clock_now(), clock_wall_ms());
     rule_set_add(dispatch->now.rules, rule);
     metric_add(METRIC_RULES, 1);
     return ERR_OK;
@@ -155,13 +156,11 @@ void dispatch_rules_settle(struct dispatch *dispatch)
 
 void dispatch_rules_arm(struct dispatch *dispatch)
 {
-    int64_t next = rule_set_next_expiry(dispatch->now.rules);
-    if (!next) {
+    struct instant next = rule_set_next_end(dispatch->now.rules);
+    if (next.ns == INSTANT_NEVER.ns) {
         return;
     }
-    int64_t after = next - dispatch->now.wall_ms;
-    after = after < 0 ? 0 : after > EXPIRY_MAX_MS ? EXPIRY_MAX_MS : after;
-    struct instant at = instant_after_ms(dispatch->now.at, after);
+    struct instant at = instant_earlier(next, instant_after_ms(dispatch->now.at, EXPIRY_MAX_MS));
     if (dispatch->rules_deadline) {
         if (!instant_reached(at, dispatch->rules_deadline->at)) {
             return; /* it comes early enough */
@@ -176,15 +175,16 @@ void dispatch_rules_arm(struct dispatch *dispatch)
     mailbox_push(dispatch->wiring.timer, &deadline->mail);
 }
 
-static bool has_expired(const struct rule *rule, const void *wall_ms)
+static bool has_expired(const struct rule *rule, const void *context)
 {
-    return rule_expired(rule, *(const int64_t *)wall_ms);
+    const struct session_now *now = context;
+    return rule_expired(rule, now->wall_ms) || (rule->ends_at.ns != 0 && instant_reached(rule->ends_at, now->at));
 }
 
 void dispatch_rules_expire(struct dispatch *dispatch)
 {
     const struct rule *found;
-    while ((found = rule_set_search(dispatch->now.rules, has_expired, &dispatch->now.wall_ms))) {
+    while ((found = rule_set_search(dispatch->now.rules, has_expired, &dispatch->now))) {
         struct rule *rule = rule_set_remove(dispatch->now.rules, found->id);
         dispatch_rule_removed(dispatch, rule, "timeout", NULL, NULL);
         rule_free(rule);

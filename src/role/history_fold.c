@@ -9,10 +9,13 @@
 #include "signalbox/base/metrics.h"
 #include "signalbox/base/pause.h"
 
+/* An event is at most a few brackets deeper than what an agent may send. */
+enum { EVENT_DEPTH_MAX = 4096 };
 enum { ACTIVE_MAX = 64, KEPT_MAX = 64, FOLDS_MEMORY_MAX = 64 << 20, KEEP_MS = 10000 };
 
 struct folds {
     struct store_reader *reader;
+    struct json_parser *parser; /* for dialects: of our own events */
     struct pieces pieces;
     struct history_request *waiting, **waiting_last; /* not looked at yet */
     struct replay *active, **active_last;            /* in turn */
@@ -25,6 +28,10 @@ enum err folds_new(struct folds **out, struct store_reader *reader)
 {
     struct folds *folds = calloc(1, sizeof(*folds));
     if (!folds) {
+        return ERR_NOMEM;
+    }
+    if (json_parser_new(&folds->parser, EVENT_DEPTH_MAX)) {
+        free(folds);
         return ERR_NOMEM;
     }
     folds->reader = reader;
@@ -74,7 +81,7 @@ static void share_piece(struct history_request *from, struct history_request *to
 
 static bool same_piece(const struct history_request *one, const struct history_request *other)
 {
-    return one->kind == other->kind && one->max_bytes == other->max_bytes &&
+    return one->kind == other->kind && one->dialect == other->dialect && one->max_bytes == other->max_bytes &&
            one->max_events == other->max_events;
 }
 
@@ -174,13 +181,27 @@ static void fail(struct folds *folds, struct replay *replay, enum err err)
     replay_free(replay);
 }
 
+/* Once for all who get it. */
+static enum err translate(struct folds *folds, struct history_request *made)
+{
+    struct buffer frames = {0};
+    enum err err = buffer_ok(&made->bytes) ? ERR_OK : ERR_NOMEM;
+    if (err == ERR_OK && made->dialect) {
+        err = dialect_events(made->dialect, folds->parser, made->bytes.data, made->bytes.length, true, &frames);
+        buffer_free(&made->bytes);
+        made->bytes = frames;
+    }
+    return err;
+}
+
 /* Everybody who waits for this piece gets it; who comes later finds it among the last ones. */
 static void give(struct folds *folds, struct replay *replay)
 {
     struct history_request *made = replay->first;
     made->whole_from = replay->whole_from;
-    if (!buffer_ok(&made->bytes)) {
-        fail(folds, replay, ERR_NOMEM);
+    enum err err = translate(folds, made);
+    if (err != ERR_OK) {
+        fail(folds, replay, err);
         return;
     }
     for (struct history_request *other = made->next; other;) {
@@ -314,5 +335,6 @@ void folds_free(struct folds *folds)
         replay_free(replay);
     }
     pieces_clear(&folds->pieces);
+    json_parser_free(folds->parser);
     free(folds);
 }

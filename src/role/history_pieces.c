@@ -50,6 +50,7 @@ static bool is_right(const struct piece *piece, const struct history_request *re
 {
     const struct history_request *made = &piece->made;
     return made->session_key == request->session_key && made->kind == request->kind &&
+           made->dialect == request->dialect &&
            made->from == request->from && made->to == request->to &&
            made->max_bytes == request->max_bytes && made->max_events == request->max_events &&
            (piece->safe || (made->whole && request->whole && made->began == request->began));

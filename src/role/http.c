@@ -189,6 +189,10 @@ static void serve_ready(struct http_request *request, struct http_response *resp
 static void serve_route(struct http_request *request, struct http_response *response)
 {
     struct http *http = request->http;
+    if (request->match.route->status == 101) {
+        http_upgrade(request, response);
+        return;
+    }
     switch (request->match.route->id) {
     case ROUTE_HEALTH:
         serve_health(response);
@@ -206,9 +210,6 @@ static void serve_route(struct http_request *request, struct http_response *resp
     case ROUTE_THEME:
         buffer_append(&response->body, request->config->theme, request->config->theme_length);
         buffer_text(&response->headers, "Cache-Control: no-cache\r\n");
-        break;
-    case ROUTE_WEBSOCKET:
-        http_upgrade(request, response);
         break;
     case ROUTE_LOGIN:
         http_login(request, response);
@@ -239,6 +240,14 @@ static void serve_route(struct http_request *request, struct http_response *resp
         break;
     case ROUTE_AUDIT:
         http_audit(request, response);
+        break;
+    case ROUTE_CRAFT_SESSIONS:
+    case ROUTE_CRAFT_CREATE:
+    case ROUTE_CRAFT_SESSION:
+    case ROUTE_CRAFT_DELETE:
+    case ROUTE_CRAFT_MESSAGE:
+    case ROUTE_CRAFT_ABORT:
+        http_craft(request, response);
         break;
     default:
         http_rest_command(request, response);
@@ -277,6 +286,7 @@ void http_serve(struct http_request *request, struct http_response *response)
     if (http_auth_check(request, response)) {
         serve_route(request, response);
     }
+    http_craft_problem(request, response);
     if (!buffer_ok(&response->body) || !buffer_ok(&response->headers)) {
         buffer_free(&response->body);
         buffer_free(&response->headers);

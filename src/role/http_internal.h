@@ -201,6 +201,10 @@ void http_hand_over(struct http *http, struct client_take *take);
 void http_blob(struct http_request *request, struct http_response *response);
 void http_store_blob(struct http_request *request, struct http_response *response);
 
+/* http_craft.c: the paths of craft's clients; their problems, in their form */
+void http_craft(struct http_request *request, struct http_response *response);
+void http_craft_problem(struct http_request *request, struct http_response *response);
+
 /* http_lists.c: asks maintenance for the page that `list` describes (takes it). It comes back, whatever became of it; NULL:
  * nobody answers, and it is freed when it comes. */
 struct list_request *http_ask_list(struct http_request *request, struct list_request *list);

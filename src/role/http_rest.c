@@ -237,12 +237,50 @@ static bool make_command(struct http_request *request, struct http_response *res
     return !err;
 }
 
+/* `purge` of DELETE /v1/sessions/{id}. */
+static bool wants_erase(struct http_request *request, struct http_response *response, bool *erase)
+{
+    char text[4];
+    if (request->match.route->id != ROUTE_CLOSE_SESSION || !http_query(request, "purge", text, sizeof(text))) {
+        return true;
+    }
+    *erase = !strcmp(text, "1");
+    if (!*erase && strcmp(text, "0") != 0) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "`purge` must be 0 or 1", "purge", NULL);
+        return false;
+    }
+    return true;
+}
+
+/* It is closed by now, and that is recorded: if this is not done, it can be asked for again. */
+static bool erase_session(struct http_request *request, struct http_response *response, char **fields)
+{
+    struct command *command;
+    struct command_error error;
+    free(*fields);
+    *fields = NULL;
+    enum err err = command_parse_body(COMMAND_ERASE_SESSION, NULL, &command, &error);
+    if (!err) {
+        err = complete(request, command);
+        if (err) {
+            command_free(command);
+        }
+    }
+    if (err) {
+        http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
+        return false;
+    }
+    return http_ask_dispatcher(request, response, command, fields);
+}
+
 void http_rest_command(struct http_request *request, struct http_response *response)
 {
     struct command *command;
     char *fields = NULL;
-    if (!make_command(request, response, &command) ||
-        !http_ask_dispatcher(request, response, command, &fields)) {
+    bool erase = false;
+    if (!wants_erase(request, response, &erase) || !make_command(request, response, &command) ||
+        !http_ask_dispatcher(request, response, command, &fields) ||
+        (erase && !erase_session(request, response, &fields))) {
         return;
     }
     struct buffer *out = &response->body;

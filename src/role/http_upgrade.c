@@ -22,7 +22,7 @@
 
 enum { KEY_LENGTH = 24, ACCEPT_SIZE = 32 };
 
-static const char protocol[] = "signalbox.v1";
+static const char native[] = "signalbox.v1";
 
 static void accept_of(const char *key, char out[ACCEPT_SIZE])
 {
@@ -46,12 +46,18 @@ static bool key_valid(const char *key)
                KEY_LENGTH - 2;
 }
 
-/* What the client offers, over all its headers of that name. */
-enum offer { OFFER_NONE, OFFER_OURS, OFFER_OTHERS };
+/* What is spoken on the connection. */
+struct speaks {
+    const char *subprotocol; /* as it is answered; NULL: the client offered none */
+    const struct dialect *dialect; /* NULL: the native protocol, as signalbox.v1 has it */
+    bool refused;
+};
 
-static enum offer offered(const struct http_request *request)
+/* The first one that the client offers and that is known, over all its headers of that name; else, if it offers none, what
+ * the path is for. */
+static struct speaks spoken(const struct http_request *request)
 {
-    enum offer offer = OFFER_NONE;
+    struct speaks speaks = {.dialect = dialect_by_path(request->match.route->path)};
     for (size_t i = 0; i < request->header_count; i++) {
         if (strcasecmp(request->headers[i].name, "Sec-WebSocket-Protocol")) {
             continue;
@@ -59,14 +65,15 @@ static enum offer offered(const struct http_request *request)
         for (const char *at = request->headers[i].value; *at;) {
             at += strspn(at, ", \t");
             size_t length = strcspn(at, ", \t");
-            if (length == sizeof(protocol) - 1 && !memcmp(at, protocol, length)) {
-                return OFFER_OURS;
+            const struct dialect *dialect = dialect_by_subprotocol(at, length);
+            if (dialect || (length == sizeof(native) - 1 && !memcmp(at, native, length))) {
+                return (struct speaks){.subprotocol = dialect ? dialect->subprotocol : native, .dialect = dialect};
             }
-            offer = length ? OFFER_OTHERS : offer;
+            speaks.refused |= length > 0;
             at += length;
         }
     }
-    return offer;
+    return speaks;
 }
 
 /* Its own, which it keeps over reconnects, or one that lives as long as the connection. */
@@ -84,12 +91,12 @@ static bool client_id(const struct http_request *request, struct identity *ident
 }
 
 static bool handshake_valid(struct http_request *request, struct http_response *response,
-                            enum offer *offer, bool *keeps_id)
+                            struct speaks *speaks, bool *keeps_id)
 {
     size_t keys;
     const char *key = http_header(request, "Sec-WebSocket-Key", &keys);
     const char *version = http_header(request, "Sec-WebSocket-Version", NULL);
-    *offer = offered(request);
+    *speaks = spoken(request);
     if (strcmp(request->method, "GET") || !request->upgrade) {
         http_problem(response, ANSWER_BAD_MESSAGE, "this path serves WebSockets only", "Upgrade",
                      NULL);
@@ -106,8 +113,8 @@ static bool handshake_valid(struct http_request *request, struct http_response *
                      "Sec-WebSocket-Key", NULL);
         return false;
     }
-    if (*offer == OFFER_OTHERS) {
-        http_problem(response, ANSWER_UNSUPPORTED, "the subprotocol is signalbox.v1",
+    if (speaks->refused) {
+        http_problem(response, ANSWER_UNSUPPORTED, "the subprotocol is signalbox.v1, or one of a dialect",
                      "Sec-WebSocket-Protocol", NULL);
         return false;
     }
@@ -144,7 +151,7 @@ static const char *extension(const struct http_request *request)
     return accepted;
 }
 
-static bool send_101(int fd, const char *key, bool with_protocol, const char *extension)
+static bool send_101(int fd, const char *key, const char *subprotocol, const char *extension)
 {
     char accept[ACCEPT_SIZE], text[384];
     accept_of(key, accept);
@@ -152,8 +159,8 @@ static bool send_101(int fd, const char *key, bool with_protocol, const char *ex
         snprintf(text, sizeof(text),
                  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  "Sec-WebSocket-Accept: %s\r\n%s%s%s%s%s%s\r\n",
-                 accept, with_protocol ? "Sec-WebSocket-Protocol: " : "",
-                 with_protocol ? protocol : "", with_protocol ? "\r\n" : "",
+                 accept, subprotocol ? "Sec-WebSocket-Protocol: " : "",
+                 subprotocol ? subprotocol : "", subprotocol ? "\r\n" : "",
                  extension ? "Sec-WebSocket-Extensions: " : "", extension ? extension : "",
                  extension ? "\r\n" : "");
     return send(fd, text, (size_t)length, MSG_NOSIGNAL) == length;
@@ -176,18 +183,36 @@ bool http_take_socket(struct http_request *request, struct http_response *respon
     return !err;
 }
 
+/* `?sessionId=` of a dialect that needs it. Whether there is such a session is told on the connection. */
+static bool names_session(struct http_request *request, struct http_response *response, const struct dialect *dialect,
+                          struct client_take *take)
+{
+    if (!dialect || !dialect->needs_session) {
+        return true;
+    }
+    http_query(request, "sessionId", take->session_id, sizeof(take->session_id));
+    if (!take->session_id[0]) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "the URL must name a session: `sessionId`", "sessionId", NULL);
+    }
+    return take->session_id[0];
+}
+
 void http_upgrade(struct http_request *request, struct http_response *response)
 {
-    enum offer offer;
+    struct speaks speaks;
     int fd;
     bool keeps_id;
     uint64_t arrived = atomic_fetch_add(&request->http->upgrades, 1) + 1;
-    if (!handshake_valid(request, response, &offer, &keeps_id)) {
+    if (!handshake_valid(request, response, &speaks, &keeps_id)) {
         return;
     }
     struct client_take *take = calloc(1, sizeof(*take));
     if (!take) {
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
+        return;
+    }
+    if (!names_session(request, response, speaks.dialect, take)) {
+        free(take);
         return;
     }
     if (!http_take_socket(request, response, &fd)) {
@@ -197,15 +222,18 @@ void http_upgrade(struct http_request *request, struct http_response *response)
     response->handed_over = true;
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* else delayed, not wrong */
-    const char *deflate = extension(request);
-    if (!send_101(fd, http_header(request, "Sec-WebSocket-Key", NULL), offer == OFFER_OURS, deflate)) {
+    /* In a dialect an event would be compressed once more for each. */
+    bool native_frames = !speaks.dialect || speaks.dialect->native;
+    const char *deflate = native_frames ? extension(request) : NULL;
+    if (!send_101(fd, http_header(request, "Sec-WebSocket-Key", NULL), speaks.subprotocol, deflate)) {
         fd_close(fd); /* the client has gone, or would not even take this */
         free(take);
         return;
     }
     take->fd = fd;
     take->identity = request->identity;
-    take->history_none = offer == OFFER_NONE;
+    take->history_none = speaks.dialect && speaks.dialect->native;
+    take->dialect = native_frames ? NULL : speaks.dialect;
     take->deflates = deflate != NULL;
     take->keeps_id = keeps_id;
     take->arrived = arrived;

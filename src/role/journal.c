@@ -89,6 +89,18 @@ static void release_event(struct journal *journal, struct journal_item *item)
     }
 }
 
+/* Who watches is told by a subscription's turn in its socket thread, which each gets by this. */
+static void release_purge(struct journal *journal, struct journal_item *item)
+{
+    if (item->topic) {
+        publish(journal);
+        tails_forget(&journal->tails, item->topic);
+        atomic_store(&item->topic->erased, true);
+        topic_trim(item->topic);
+        topic_poke_all(item->topic, journal->wiring.socket_boxes);
+    }
+}
+
 static void release(struct journal *journal, struct journal_item *item)
 {
     switch (item->kind) {
@@ -116,8 +128,10 @@ static void release(struct journal *journal, struct journal_item *item)
         metric_add(METRIC_BLOBS, 1);
         metric_add(METRIC_BLOB_BYTES, (int64_t)item->blob.blob->length);
         break;
-    case JOURNAL_ROW:
     case JOURNAL_PURGE:
+        release_purge(journal, item);
+        break;
+    case JOURNAL_ROW:
     case JOURNAL_ANSWER:
     case JOURNAL_EXPIRE:
     case JOURNAL_RULE:

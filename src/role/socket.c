@@ -23,6 +23,8 @@ static void take_answer(struct socket_thread *thread, struct answer_mail *mail)
         client->in_flight--;
         if (mail->command == COMMAND_SUBSCRIBE) {
             subscription_refused(client, mail->session_id);
+        } else if (mail->command == COMMAND_LIST_PERMISSIONS) {
+            speech_listed(client);
         }
         client_answer(client, &mail->answer, mail->id);
         if (client->stream) {
@@ -381,6 +383,7 @@ void socket_free(struct socket_thread *thread)
     }
     fd_close(thread->epoll);
     json_parser_free(thread->parser);
+    json_parser_free(thread->event_parser);
     reader_free(thread->spare_reader);
     inflater_free(thread->inflater);
     writer_free(thread->writer);

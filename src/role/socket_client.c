@@ -118,8 +118,12 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     client->due_last = &client->due;
     client->waiting_last = &client->waiting;
     client->max_message_bytes = (uint64_t)thread->config->max_message_bytes;
-    enum err err = slot_take(thread, client);
+    enum err err = take->dialect ? speech_new(client, take) : ERR_OK;
+    if (!err) {
+        err = slot_take(thread, client);
+    }
     if (err) {
+        speech_free(client);
         free(client);
         return err;
     }
@@ -133,6 +137,7 @@ static enum err client_new(struct socket_thread *thread, struct client_take *tak
     if (epoll_ctl(thread->epoll, EPOLL_CTL_ADD, client->fd, &event)) {
         err = err_from_errno(errno);
         slot_give(thread, client);
+        speech_free(client);
         free(client);
         return err;
     }
@@ -248,6 +253,7 @@ static void client_free(struct client *client)
         free(expected);
     }
     reader_free(client->reader);
+    speech_free(client);
     buffer_free(&client->control);
     free(client);
 }

@@ -104,7 +104,7 @@ static bool expect(struct client *client, const struct command *command)
     return true;
 }
 
-static void forward(struct client *client, struct command *command)
+static void forward(struct client *client, struct command *command, bool by_key)
 {
     struct socket_thread *thread = client->thread;
     struct dispatch_command *mail;
@@ -118,11 +118,16 @@ static void forward(struct client *client, struct command *command)
     mail->history_none = client->history_none;
     mail->reply = (struct reply_address){.to = thread->box, .kind = CLIENT_MAIL_ANSWER, .serial = client->serial};
     client->in_flight++;
-    dispatch_command_remember(mail, client->keeps_id ? REMEMBER_CLIENT : REMEMBER_CONNECTION);
+    if (command->type == COMMAND_LIST_PERMISSIONS) {
+        client->speech->lists++; /* nobody else can ask for it here */
+    }
+    dispatch_command_remember(mail, by_key             ? REMEMBER_KEY
+                                    : client->keeps_id ? REMEMBER_CLIENT
+                                                       : REMEMBER_CONNECTION);
     mailbox_push(thread->wiring.dispatch, &mail->mail);
 }
 
-void client_command(struct client *client, struct command *command)
+void client_command(struct client *client, struct command *command, bool by_key)
 {
     const struct answer done = {.code = ANSWER_OK};
     switch (command->type) {
@@ -143,37 +148,46 @@ void client_command(struct client *client, struct command *command)
         break;
     case COMMAND_SUBSCRIBE:
         if (expect(client, command)) {
-            forward(client, command);
+            forward(client, command, false);
             return;
         }
         break;
     default:
-        forward(client, command);
+        forward(client, command, by_key);
         return;
     }
     command_free(command);
 }
 
-void client_message(struct client *client, const char *text, size_t length)
+void client_parsed(struct client *client, struct json_object *message, bool by_key)
 {
-    struct json_object *message = NULL;
-    metric_add(METRIC_COMMANDS, 1);
-    enum err err = json_parse(client->thread->parser, text, length, &message);
-    if (err) {
-        refuse(client, NULL, err == ERR_NOMEM ? ANSWER_INTERNAL : ANSWER_BAD_JSON,
-               json_parser_message(client->thread->parser), NULL);
-        return;
-    }
     struct command *command = NULL;
     struct command_error error = {0};
-    err = command_parse(message, &command, &error);
-    json_object_put(message);
+    enum err err = command_parse(message, &command, &error);
     if (err == ERR_OK) {
-        client_command(client, command);
+        client_command(client, command, by_key);
     } else if (err == ERR_SYNTAX) {
         refuse(client, error.id, error.code, error.message, error.field[0] ? error.field : NULL);
     } else {
         refuse(client, NULL, ANSWER_INTERNAL, err_text(err), NULL);
     }
     free(error.id);
+}
+
+void client_message(struct client *client, const char *text, size_t length)
+{
+    struct json_object *message = NULL;
+    metric_add(METRIC_COMMANDS, 1);
+    if (client->speech) {
+        speech_message(client, text, length);
+        return;
+    }
+    enum err err = json_parse(client->thread->parser, text, length, &message);
+    if (err) {
+        refuse(client, NULL, err == ERR_NOMEM ? ANSWER_INTERNAL : ANSWER_BAD_JSON,
+               json_parser_message(client->thread->parser), NULL);
+        return;
+    }
+    client_parsed(client, message, false);
+    json_object_put(message);
 }

@@ -1,11 +1,13 @@
 #pragma once
 /* What the files of a socket thread share. All of it belongs to that thread. */
+#include <stddef.h>
 #include <wslay/wslay.h>
 
 #include "signalbox/base/json.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/base/writer.h"
 #include "signalbox/core/command.h"
+#include "signalbox/core/dialect.h"
 #include "signalbox/mail/dispatch.h"
 #include "signalbox/mail/history.h"
 #include "signalbox/mail/list.h"
@@ -85,6 +87,15 @@ struct partial {
     char *text;
 };
 
+/* What a client of a dialect has more than others. */
+struct speech {
+    const struct dialect *dialect;
+    unsigned form;  /* of events in tails (share/topic.h) */
+    size_t lists;   /* of what waits, asked for and not here yet: until then nothing of the feed goes out */
+    char session_id[SESSION_ID_MAX + 1]; /* that its URL names */
+    _Alignas(max_align_t) char state[];  /* the dialect's */
+};
+
 enum client_state { CLIENT_OPEN, CLIENT_CLOSING, CLIENT_DEAD };
 
 struct client {
@@ -94,6 +105,7 @@ struct client {
     enum client_state state;
     struct identity identity;
     bool history_none, keeps_id;
+    struct speech *speech; /* in a dialect; NULL: in the native protocol */
     uint64_t arrived;      /* as in struct client_take */
     bool stream;           /* server-sent events: only written to, and never has a reader */
     bool deflates;         /* longer events are sent compressed, and it may send such messages */
@@ -152,6 +164,7 @@ struct socket_thread {
     const struct config *config; /* the snapshot of this round */
     int epoll;
     struct json_parser *parser;
+    struct json_parser *event_parser; /* of our own messages, for dialects; made when the first client of one comes */
     int parser_depth;
     struct client **clients;
     uint32_t *generations;
@@ -222,14 +235,33 @@ void stream_control(struct client *client, const char *json, size_t length);
 must_check enum err stream_events(struct client *client, const char *epoch, const char *frames, size_t length);
 
 /* socket_command.c */
-/* Takes the command. */
-void client_command(struct client *client, struct command *command);
+/* Takes the command. `by_key`: its id is as good as an Idempotency-Key. */
+void client_command(struct client *client, struct command *command, bool by_key);
+/* What a native message, or one that a dialect has made, asks for. */
+void client_parsed(struct client *client, struct json_object *message, bool by_key);
 void client_message(struct client *client, const char *text, size_t length);
 void client_answer(struct client *client, const struct answer *answer, const char *id);
+
+/* socket_dialect.c: clients of other systems */
+must_check enum err speech_new(struct client *client, const struct client_take *take);
+void speech_free(struct client *client);
+/* What the client said. */
+void speech_message(struct client *client, const char *text, size_t length);
+/* A native control message: the client gets what it is in its dialect, if anything. It may be gone afterwards. */
+void speech_control(struct client *client, const char *json, size_t length);
+/* The turn's run is cut to its next event that is something in the client's dialect, and what that is becomes the turn's
+ * bytes. False: there is none, or it cannot be had at this moment; the client may be gone. */
+bool speech_next(struct subscription *subscription, struct client_turn *turn);
+/* Who gets no history, as craft's clients, is told of each request that waits. */
+void speech_say_pending(struct client *client, const struct frame *subscribed);
+/* An answer to `list_permissions` is here. */
+void speech_listed(struct client *client);
 
 /* socket_subscription.c */
 void subscription_begin(struct socket_thread *thread, struct subscribed_mail *mail);
 void subscription_end(struct subscription *subscription);
+/* Its session is gone: the client is told, and it ends. The client may be gone after it. */
+void subscription_erased(struct subscription *subscription);
 /* The dispatcher refused one: it is no longer expected. */
 void subscription_refused(struct client *client, const char *session_id);
 struct subscription *subscription_find(struct client *client, const char *session_id);

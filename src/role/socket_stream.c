@@ -24,7 +24,7 @@ void stream_begin(struct client *client, const struct client_take *take)
         client_drop(client);
         return;
     }
-    client_command(client, command);
+    client_command(client, command, false);
 }
 
 void stream_read(struct client *client)
@@ -77,13 +77,9 @@ enum err stream_events(struct client *client, const char *epoch, const char *fra
 {
     struct buffer text = {0};
     for (size_t at = 0; at < length;) {
-        const unsigned char *frame = (const unsigned char *)frames + at;
-        size_t header = frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10;
-        uint64_t payload = header == 2 ? frame[1] : 0;
-        for (size_t i = 2; i < header; i++) {
-            payload = payload << 8 | frame[i];
-        }
-        const char *json = frames + at + header;
+        const char *json;
+        size_t payload;
+        at += frame_read(frames + at, &json, &payload);
         size_t digits = 0;
         const char *seq = seq_of(json, payload, &digits);
         if (seq) {
@@ -96,7 +92,6 @@ enum err stream_events(struct client *client, const char *epoch, const char *fra
         buffer_text(&text, "data: ");
         buffer_append(&text, json, payload);
         buffer_text(&text, "\n\n");
-        at += header + payload;
     }
     size_t written = text.length;
     char *owned = buffer_take(&text);

@@ -1,5 +1,6 @@
 /* Subscriptions: a client's cursor in a topic, and how one that is behind the tail catches up. */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,8 +141,9 @@ void subscription_poked(struct socket_thread *thread, struct topic_poke *poke)
     }
     uint64_t head = atomic_load(&poke->topic->head);
     uint32_t version = atomic_load(&poke->topic->pending_version);
+    bool erased = atomic_load(&poke->topic->erased);
     for (struct subscription *s = watched->first; s; s = s->watched_next) {
-        if (!s->asked && (s->cursor <= head || s->pending_version != version)) {
+        if (!s->asked && (s->cursor <= head || s->pending_version != version || erased)) {
             subscription_due(s);
         }
     }
@@ -206,6 +208,25 @@ void subscription_end(struct subscription *subscription)
     free(subscription);
 }
 
+void subscription_erased(struct subscription *subscription)
+{
+    struct client *client = subscription->client;
+    char session_id[SESSION_ID_MAX + 1];
+    snprintf(session_id, sizeof(session_id), "%s", subscription->watched->topic->session_id);
+    subscription_end(subscription);
+    if (client->stream) {
+        client_close(client, 1000, "the session was erased");
+        return;
+    }
+    struct buffer *text = &client->thread->scratch;
+    buffer_reset(text);
+    buffer_text(text, "{\"type\":\"unsubscribed\"");
+    json_field_string(text, "sessionId", session_id);
+    json_field_string(text, "reason", "erased");
+    buffer_byte(text, '}');
+    client_send(client, text);
+}
+
 /* Whether the client still wants the session that its oldest unanswered subscribe of this name was for. */
 static bool still_expected(struct client *client, const char *session_id)
 {
@@ -250,6 +271,9 @@ void subscription_begin(struct socket_thread *thread, struct subscribed_mail *ma
                 }
                 pause_at(PAUSE_REGISTER_READ);
                 client_send_frame(client, mail->frame); /* control messages go before events */
+                if (client->history_none && !mail->replay && client->state == CLIENT_OPEN) {
+                    speech_say_pending(client, mail->frame);
+                }
                 if (client->state == CLIENT_OPEN) {
                     subscription_due(subscription);
                 }
@@ -277,8 +301,11 @@ void subscription_ask(struct subscription *subscription)
             client_drop(client);
             return;
         }
-        /* The list is made after this look at the head, so it holds all that went before. */
-        subscription->cursor = atomic_load(&topic->head) + 1;
+        /* The list is made after this look at the head, so it holds all that went before. A dialect gets all that is
+         * still there: it has nothing of what waits in a list of sessions. */
+        if (!client->speech || subscription->cursor < atomic_load(&topic->first)) {
+            subscription->cursor = atomic_load(&topic->head) + 1;
+        }
         request->reply_to = thread->box;
         request->reply_kind = CLIENT_MAIL_LIST;
         request->cookie[0] = client->serial;
@@ -313,6 +340,7 @@ void subscription_ask(struct subscription *subscription)
     request->began = subscription->began;
     request->whole = subscription->began_whole;
     request->max_bytes = HISTORY_BYTES;
+    request->dialect = client->speech ? client->speech->dialect : NULL;
     subscription->asked = true;
     mailbox_push(thread->wiring.history, &request->mail);
 }
@@ -343,6 +371,12 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         return;
     }
     subscription->asked = false;
+    if (atomic_load(&subscription->watched->topic->erased)) { /* so there was nothing to be read, perhaps */
+        history_request_free(request);
+        subscription_read_over(client);
+        subscription_due(subscription);
+        return;
+    }
     if (request->result || request->last < request->from) {
         /* What is numbered and visible is in the store, so this is a store that cannot be read. The client comes back
          * with its position, and finds out whether that helped. */

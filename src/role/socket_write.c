@@ -33,6 +33,10 @@ void client_send(struct client *client, const struct buffer *text)
         stream_control(client, text->data, text->length);
         return;
     }
+    if (client->speech) {
+        speech_control(client, text->data, text->length);
+        return;
+    }
     char *end = header + sizeof(header); /* it is written backwards */
     size_t header_length = frame_header(end, 0x1, text->length);
     buffer_append(&client->control, end - header_length, header_length);
@@ -51,6 +55,10 @@ void client_send_frame(struct client *client, const struct frame *frame)
     }
     if (client->stream) {
         stream_control(client, frame_json(frame), frame_json_length(frame));
+        return;
+    }
+    if (client->speech) {
+        speech_control(client, frame_json(frame), frame_json_length(frame));
         return;
     }
     buffer_append(&client->control, frame_wire(frame), frame_wire_length(frame));
@@ -192,7 +200,7 @@ static void form_written(struct client_turn *turn, size_t sent)
     observe_latency(client->thread, run);
     subscription->cursor = run->from + 1;
     client->thread->written.events++;
-    client->thread->written.saved += (int64_t)run->length - (int64_t)turn->length;
+    client->thread->written.saved += client->deflates ? (int64_t)run->length - (int64_t)turn->length : 0;
     if (sent < turn->length) {
         client->partial = (struct partial){.bytes = turn->bytes + sent, .length = turn->length - sent, .chunk = run->chunk};
     } else {
@@ -302,6 +310,8 @@ static void take_read_back(struct subscription *subscription, struct client_turn
             client_drop(client);
             return;
         }
+    } else if (!length) { /* what its events are in a dialect: nothing */
+        history_request_free(read_back);
     } else {
         client->partial =
             (struct partial){.bytes = read_back->bytes.data, .length = length, .history = read_back};
@@ -325,6 +335,9 @@ static bool next_events(struct subscription *subscription, uint64_t to, struct c
         return false;
     }
     turn->form = false;
+    if (found && subscription->client->speech && !speech_next(subscription, turn)) {
+        return false;
+    }
     if (found && subscription->client->deflates && !deflate_next(subscription, turn)) {
         return false;
     }
@@ -346,9 +359,16 @@ static bool next_events(struct subscription *subscription, uint64_t to, struct c
 static bool next_of(struct subscription *subscription, struct client_turn *turn)
 {
     struct topic *topic = subscription->watched->topic;
+    if (atomic_load(&topic->erased)) {
+        subscription_erased(subscription);
+        return false;
+    }
     if (subscription->read_back) {
         take_read_back(subscription, turn);
         return false;
+    }
+    if (subscription->feed && subscription->client->speech && subscription->client->speech->lists) {
+        return false; /* due again when they are here */
     }
     if (subscription->list_due && !subscription->asked) {
         subscription_ask(subscription);

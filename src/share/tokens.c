@@ -251,6 +251,16 @@ bool tokens_has_fingerprint(const struct tokens *tokens, const char *user, const
     return false;
 }
 
+bool tokens_has_user(const struct tokens *tokens, const char *user)
+{
+    for (size_t i = 0; tokens != NULL && i < tokens->count; i++) {
+        if (strcmp(tokens->items[i].user, user) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 size_t tokens_count(const struct tokens *tokens)
 {
     return tokens != NULL ? tokens->count : 0;

@@ -167,7 +167,8 @@ static int purge(struct sqlite_store *store, int64_t session_key)
                                                 STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
                                                 STATEMENT_DELETE_FOLD,
                                                 STATEMENT_DELETE_SESSION_RULES};
-    int code = SQLITE_OK;
+    /* What is erased is overwritten, too; what is only folded need not be. */
+    int code = sqlite3_exec(store->db, "PRAGMA secure_delete = ON", NULL, NULL, NULL);
     for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
         sqlite3_stmt *statement = store->statements[all[i]];
         code = sqlite3_bind_int64(statement, 1, session_key);
@@ -175,6 +176,7 @@ static int purge(struct sqlite_store *store, int64_t session_key)
             code = run(statement);
         }
     }
+    also(&code, sqlite3_exec(store->db, "PRAGMA secure_delete = OFF", NULL, NULL, NULL));
     return code;
 }
 

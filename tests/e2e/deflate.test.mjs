@@ -105,7 +105,7 @@ test('a replay is compressed, too, and made once for all who come at once', asyn
   }
 });
 
-test('who reads slowly gets compressed frames whole', async () => {
+test('who reads late gets all, compressed', async () => {
   const session = await (await server.connect({ deflate: true })).create('scripted');
   const lazy = await server.connect({ deflate: true });
   await lazy.subscribe(session.id);

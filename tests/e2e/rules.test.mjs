@@ -5,7 +5,7 @@ import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { ask, script } from './lib/script.mjs';
-import { startServer } from './lib/server.mjs';
+import { startServer, temporaryFolder } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
@@ -223,6 +223,40 @@ test('rules expire, are listed, and survive a restart', async () => {
   assert.equal(removed(lasting.ruleId)[0].from.transport, 'http');
   assert.match(removed(lasting.ruleId)[0].from.address, /^127\.0\.0\.1:\d+$/);
   assert.equal(removed(lasting.ruleId)[0].rule.command, 'make lasting');
+});
+
+test('a rule of somebody who is no longer there answers nothing, until they are back', async () => {
+  const folder = temporaryFolder();
+  const tokens = path.join(folder, 'tokens');
+  const lines = (...users) => writeFileSync(tokens, users.map((user) => `${user} token-of-${user}-1234\n`).join(''), { mode: 0o600 });
+  lines('ann', 'bob');
+  const own = await startServer({ agents: { scripted: scripted() }, settings: { 'tokens-file': tokens, 'permission-timeout-ms': 0 } });
+  const [ann, bob] = await Promise.all(['ann', 'bob'].map((user) => own.connect({ token: `token-of-${user}-1234` })));
+  const workspace = own.newWorkspace('people');
+  const first = await ann.create('scripted', { workspace });
+  const turn = await first.prompt(script(runs('make all')));
+  const { requestId, rememberOptions } = await turn.permission();
+  const { scope, match } = rememberOptions.find((option) => option.scope === 'workspace');
+  const { ruleId } = await first.answerPermission({ requestId }, { allow: true, remember: { scope, match } });
+  await turn.end();
+
+  const followed = async () => {
+    const session = await bob.create('scripted', { workspace });
+    return { session, turn: await session.prompt(script(runs('make all'))) };
+  };
+  const allowed = await followed();
+  assert.equal((await allowed.turn.event('permission_resolved')).by.rule, ruleId);
+  lines('bob');
+  process.kill(own.pid, 'SIGHUP');
+  await bob.control('config_changed');
+  const asked = await followed();
+  const request = await asked.turn.permission();
+  const listed = async () => (await own.rest('GET', '/v1/permissions', { token: 'token-of-bob-1234' })).json.permissions;
+  assert.equal((await listed()).length, 1, 'bob is asked');
+  lines('ann', 'bob');
+  process.kill(own.pid, 'SIGHUP');
+  const resolved = await asked.turn.event('permission_resolved'); // what waits is looked at again
+  assert.deepEqual([resolved.requestId, resolved.by.rule], [request.requestId, ruleId]);
 });
 
 test('what cannot be remembered is refused, and stays open', async () => {

@@ -11,7 +11,7 @@ const get = (path, headers = {}, method = 'GET') => request(method, server.url +
 
 const index = await get('/');
 const links = [...index.body.toString().matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path]) => path);
-const script = links.find((path) => path.endsWith('.js'));
+const script = links.find((path) => /^\/assets\/.*\.js$/.test(path));
 
 const CODINGS = [
   [undefined, undefined, (bytes) => bytes],

@@ -35,6 +35,9 @@ static void finish(void)
 {
     deflate_stop(world.deflate);
     deflate_free(world.deflate);
+    while (mailbox_take(world.boxes[1])) { /* pokes that nobody waited for */
+        topic_put(world.topic);
+    }
     topic_put(world.topic);
     inflater_free(world.inflater);
     mailbox_free(world.boxes[0]);

@@ -153,22 +153,6 @@ static void who_sends_again_waits_for_the_first(void)
     world_end();
 }
 
-static struct agent_notice_mail *agent_exits(void)
-{
-    struct agent_start *start = NULL;
-    while (!start) {
-        struct mail *mail = next_mail(world.agents);
-        CU_ASSERT_EQUAL_FATAL(mail->kind, AGENT_MAIL_START);
-        start = container_of(mail, struct agent_start, mail);
-    }
-    struct agent_notice_mail *notice = calloc(1, sizeof(*notice));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(notice);
-    *notice = (struct agent_notice_mail){.mail.kind = DISPATCH_AGENT_NOTICE, .topic = topic_get(start->topic),
-                                         .run = start->run, .notice = {.kind = NOTICE_EXITED}};
-    agent_start_free(start);
-    return notice;
-}
-
 static void a_close_is_answered_late_and_once(void)
 {
     static const char close[] = "{'type':'close_session','sessionId':'$'}";

@@ -51,6 +51,11 @@ static inline bool note_answer(void *context, const struct digest *name, int64_t
     return true;
 }
 
+static inline bool note_rule(void *context, const struct stored_rule *rule)
+{
+    return dispatch_note_rule(context, rule) == ERR_OK;
+}
+
 static inline void world_start(void)
 {
     CU_ASSERT_EQUAL_FATAL(topic_map_new(&world.topics, 64), ERR_OK);
@@ -70,6 +75,7 @@ static inline void world_start(void)
     CU_ASSERT_EQUAL_FATAL(world.store->operations->reader_open(world.store, &reader), ERR_OK);
     CU_ASSERT_EQUAL_FATAL(
         reader->operations->list_answers(reader, clock_wall_ms() - ANSWER_LIFE_MS, note_answer, world.dispatch), ERR_OK);
+    CU_ASSERT_EQUAL_FATAL(reader->operations->list_rules(reader, 0, SIZE_MAX, NULL, note_rule, world.dispatch), ERR_OK);
     reader->operations->reader_close(reader);
     const struct dispatch_wiring wiring = {
         .config = world.config,
@@ -258,6 +264,22 @@ static inline void world_session(void)
     const char *id = mail->answer.fields + strlen(",\"sessionId\":\"");
     snprintf(world.session, sizeof(world.session), "%.*s", (int)strcspn(id, "\""), id);
     answer_free(mail);
+}
+
+static inline struct agent_notice_mail *agent_exits(void)
+{
+    struct agent_start *start = NULL;
+    while (!start) {
+        struct mail *mail = next_mail(world.agents);
+        CU_ASSERT_EQUAL_FATAL(mail->kind, AGENT_MAIL_START);
+        start = container_of(mail, struct agent_start, mail);
+    }
+    struct agent_notice_mail *notice = calloc(1, sizeof(*notice));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(notice);
+    *notice = (struct agent_notice_mail){.mail.kind = DISPATCH_AGENT_NOTICE, .topic = topic_get(start->topic),
+                                         .run = start->run, .notice = {.kind = NOTICE_EXITED}};
+    agent_start_free(start);
+    return notice;
 }
 
 static inline void world_begin(size_t in_memory)

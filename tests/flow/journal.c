@@ -890,6 +890,37 @@ static void rows_and_purges_are_recorded_in_their_place(void)
     world_end(&world);
 }
 
+/* Its last events are shown, then its watchers are woken once more, and find that it is gone. */
+static void watchers_of_what_is_erased_are_woken(void)
+{
+    struct world world;
+    world_begin(&world);
+    watch(&world, 1);
+    struct journal_batch *batch = journal_batch_new();
+    add_event(&world, batch);
+    add_letter(&world, batch, 1);
+    push(&world, batch);
+    expect_letter(&world, 1, false);
+    take_poke(&world, 1);
+    CU_ASSERT_FALSE(atomic_load(&world.topic->erased));
+
+    batch = journal_batch_new();
+    struct journal_item *item = journal_batch_add(batch, JOURNAL_PURGE);
+    item->purge_key = KEY;
+    item->topic = topic_get(world.topic);
+    add_letter(&world, batch, 2);
+    push(&world, batch);
+    expect_letter(&world, 2, false);
+    take_poke(&world, 1);
+    CU_ASSERT_TRUE(atomic_load(&world.topic->erased));
+    struct topic_run run;
+    rcu_read_lock();
+    CU_ASSERT_FALSE(topic_read(world.topic, 1, 1, 1, &run));
+    rcu_read_unlock();
+    CU_ASSERT_EQUAL(stored(&world, 1), 0);
+    world_end(&world);
+}
+
 static void add_decision(struct world *world, const char *rule_id, const char *gone, const char *outcome)
 {
     struct journal_batch *batch = journal_batch_new();
@@ -1055,6 +1086,6 @@ TEST_MAIN("journal", TEST(what_is_visible_is_recorded), TEST(nobody_ever_sees_mo
           TEST(stopping_while_the_store_fails_refuses), TEST(stopping_tries_once_more),
           TEST(credit_comes_back_after_the_commit), TEST(credit_is_held_back_while_the_store_is_behind),
           TEST(pending_requests_are_told_as_of_the_head),
-          TEST(rows_and_purges_are_recorded_in_their_place),
+          TEST(rows_and_purges_are_recorded_in_their_place), TEST(watchers_of_what_is_erased_are_woken),
           TEST(rules_and_the_audit_are_recorded_with_their_event), TEST(the_feed_is_sent_and_not_recorded),
           TEST(many_sessions_keep_their_order))

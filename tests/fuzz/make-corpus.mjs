@@ -100,6 +100,29 @@ seed('client_messages', 'policies', '>ready', plain('set_policy', { policy: 'rea
 seed('client_messages', 'settings', plain('set_mode', { modeId: 'code', id: 'm' }), '>ready', '>set 1', plain('set_config_option', { configId: 'web', value: true }), plain('set_config_option', { configId: 'web', value: { a: [1] } }),
   '>set 3 bad_message', '>expire', '>set 2', '>exited x', plain('set_mode', { modeId: 'ask' }), '>ready', '>set 0 not_found', '>set 4 odd', plain('set_mode', { modeId: 'a' }), plain('close_session'), '>exited y');
 
+// ---- Clients of dialects: what they say, and what they are told ----
+
+const eventSamples = Object.keys(schema).filter((key) => key.startsWith('event.')).map((key) => JSON.stringify(example(schema[key], key)));
+const feedSamples = ['permission_waiting', 'permission_ended'].map((key) => JSON.stringify(example(schema[`server.${key}`], key)));
+const controlSamples = Object.keys(schema).filter((key) => key.startsWith('server.')).map((key) => example(schema[key], key));
+const IDS = ['l1:', 'y2:s1', 'c3:', 'w4:s1', 's5:s1', 'p6:s1', 'a7:s1', 'r8:p', 'v9:', 'ff:s1:mine', 'o1:', ''];
+for (const name of ['claudecodeui', 'factory-factory', 'craft']) {
+  const target = `dialect_${name.replace('-', '_')}`;
+  const said = name === 'craft' ? commands.map((each) => JSON.parse(command(each, 0)))
+    : Object.values(JSON.parse(execFileSync(program, ['schema', '--dialect', name], { encoding: 'utf8' })).$defs).map((shape) => example(shape, 'x'));
+  for (const message of said) {
+    const wrong = Object.keys(message).map((key) => JSON.stringify({ ...message, [key]: typeof message[key] === 'string' ? 7 : 'x' }));
+    seed(target, `message-${message.type}`, JSON.stringify(message), '!', JSON.stringify(message), ...wrong, JSON.stringify({ type: message.type }));
+  }
+  seed(target, 'events', ...[...eventSamples, ...feedSamples].flatMap((event) => [`= ${event}`, `~ ${event}`]));
+  seed(target, 'controls', ...controlSamples.flatMap((message) => IDS.map((id) => `< ${JSON.stringify({ ...message, id })}`)).slice(0, 60));
+  seed(target, 'answers', ...IDS.flatMap((id) => [
+    { type: 'ack', id, sessionId: 's1', permissions: [{ requestId: 'p', sessionId: 's1', toolInput: {} }, 7] }, { type: 'nack', id, code: 'closed', message: 'no' },
+    { type: 'subscribed', id, sessionId: 's1', phase: 'running', pending: [{ requestId: 'p' }] }, { type: 'sessions', id, items: [{ sessionId: 's1', phase: 'running' }, 7] },
+  ].map((message) => `< ${JSON.stringify(message)}`)));
+  seed(target, 'no-message', '', '[]', '7', 'null', '{}', '{"type":null}', '{"type":"make_tea"}', '= 7', '~ {}', '< []', '"\xff"');
+}
+
 // ---- What agents write ----
 
 const update = (sessionUpdate, more) => JSON.stringify({ jsonrpc: '2.0', method: 'session/update', params: { sessionId: 's', update: { sessionUpdate, ...more } } });
@@ -306,6 +329,8 @@ const dictionaries = {
   deflate_bytes: [...OFFERS, '; ', ', ', '=', '"', '15', '8', '\x00\x00\xff\xff', ...JSON_PARTS],
   client_messages: [...JSON_PARTS, ...steps('client_messages'), ...ofShapes('client.'), 's1', 'p-s1-1-1', 'p-s1-1-2', 'u-4', 'content', 'text'],
   agent_lines: [...JSON_PARTS, ...steps('agent_lines'), '>options ', ...words(sources(/^acp/), LITERAL), 'jsonrpc', '2.0', 'params', 'error', 'text', 'terminal', 'in_progress', 'execute', 'edit', 'fetch'],
+  ...Object.fromEntries(['claudecodeui', 'factory_factory', 'craft'].map((name) => [`dialect_${name}`,
+    [...JSON_PARTS, ...words([`src/core/dialect_${name}.c`], LITERAL), ...ofShapes(name === 'craft' ? 'client.' : 'event.'), '= ', '~ ', '< ', '!']])),
   fold_rows: [...JSON_PARTS, '"seq":', ',"ts":', ',"from":', ',"type":"', ...ofShapes('event.')],
   config_text: [...options.map(([, , key]) => key), ...words(['src/share/config_table.c'], LITERAL), 'agent a {', ' = ', ' += ', '{"', '"}', '/*', '*/', '//', '${', 'include(', '\\x', "'"],
   tokens_text: [token('a'), token('d'), 'alice ', '\t', '\r', '\n', '# '],

@@ -114,6 +114,24 @@ static void references_of_many_threads(void)
     frame_put(NULL);
 }
 
-TEST_MAIN("frame", TEST(lengths_use_the_shortest_form), TEST(control_frames_have_their_opcode),
+static void what_is_written_is_read(void)
+{
+    static const size_t lengths[] = {0, 1, 125, 126, 127, 65535, 65536, 70000};
+    char *text = calloc(1, 70000);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct frame *frame = NULL;
+        CU_ASSERT_EQUAL_FATAL(frame_text(&frame, text, lengths[i]), ERR_OK);
+        const char *payload;
+        size_t length;
+        CU_ASSERT_EQUAL(frame_read(frame_wire(frame), &payload, &length), frame_wire_length(frame));
+        CU_ASSERT_PTR_EQUAL(payload, frame_json(frame));
+        CU_ASSERT_EQUAL(length, lengths[i]);
+        frame_put(frame);
+    }
+    free(text);
+}
+
+TEST_MAIN("frame", TEST(what_is_written_is_read), TEST(lengths_use_the_shortest_form), TEST(control_frames_have_their_opcode),
           TEST(the_prefix_goes_before_the_text), TEST(the_largest_prefix_and_header_fit),
           TEST(too_long_a_text_is_refused), TEST(references_of_many_threads))

@@ -654,7 +654,44 @@ static void without_memory_the_store_is_not_folded(void)
     end();
 }
 
-TEST_MAIN("history_fold", TEST(replays_end_in_the_live_state_while_the_store_folds),
+/* The same piece, as it is and in a dialect: each is made once, and they are not taken for each other. */
+static void a_piece_in_a_dialect(void)
+{
+    const struct dialect *dialect = dialect_by_path("/chat");
+    begin();
+    uint64_t head = append_turn(KEY, 100, false);
+    struct history_request *got[3];
+    for (int i = 0; i < 3; i++) {
+        struct history_request *request = request_of(KEY, 0, true, head, 100000);
+        request->dialect = i ? dialect : NULL;
+        folds_ask(folds, request);
+    }
+    while (folds_step(folds)) {
+    }
+    for (int i = 0; i < 3; i++) {
+        got[i] = answered();
+        CU_ASSERT_PTR_NOT_NULL_FATAL(got[i]);
+        CU_ASSERT_EQUAL(got[i]->result, ERR_OK);
+        CU_ASSERT_EQUAL(got[i]->last, head);
+    }
+    CU_ASSERT_EQUAL(got[0]->events, got[1]->events);
+    CU_ASSERT_PTR_EQUAL(got[1]->bytes.data, got[2]->bytes.data);
+    for (int i = 0; i < 2; i++) {
+        char *text = strndup(got[i]->bytes.data, got[i]->bytes.length);
+        CU_ASSERT_EQUAL(strstr(text + 4, "session_replay_batch") != NULL, i == 1);
+        free(text);
+    }
+    struct history_request *late = request_of(KEY, 0, true, head, 100000);
+    late->dialect = dialect;
+    CU_ASSERT_PTR_EQUAL(ask(late)->bytes.data, got[1]->bytes.data);
+    history_request_free(late);
+    for (int i = 0; i < 3; i++) {
+        history_request_free(got[i]);
+    }
+    end();
+}
+
+TEST_MAIN("history_fold", TEST(a_piece_in_a_dialect), TEST(replays_end_in_the_live_state_while_the_store_folds),
           TEST(a_whole_position_goes_on_with_raw_events), TEST(the_store_is_folded_as_a_replay_is),
           TEST(a_long_log_holds_nobody_up), TEST(a_long_turn_is_folded_in_windows),
           TEST(an_open_turn_stays_as_it_is), TEST(what_many_want_is_folded_once),

@@ -142,13 +142,13 @@ static void a_rule_reaches_as_far_as_its_scope(void)
         struct rule_place place;
         bool covered[RULE_SCOPE_COUNT];
     } places[] = {
-        {{"s1", "/srv/work", "alice"}, {true, true, true}},
-        {{"s2", "/srv/work", "alice"}, {false, true, true}},
-        {{"s2", "/srv/work", "bob"}, {false, true, false}},
-        {{"s2", "/srv/work2", "alice"}, {false, false, true}},
-        {{"s2", "/srv/work/below", "alice"}, {false, false, true}},
-        {{"s2", "/srv", "bob"}, {false, false, false}},
-        {{"s1", "/srv/work2", "bob"}, {false, false, false}},
+        {{"s1", "/srv/work", "alice", NULL, NULL}, {true, true, true}},
+        {{"s2", "/srv/work", "alice", NULL, NULL}, {false, true, true}},
+        {{"s2", "/srv/work", "bob", NULL, NULL}, {false, true, false}},
+        {{"s2", "/srv/work2", "alice", NULL, NULL}, {false, false, true}},
+        {{"s2", "/srv/work/below", "alice", NULL, NULL}, {false, false, true}},
+        {{"s2", "/srv", "bob", NULL, NULL}, {false, false, false}},
+        {{"s1", "/srv/work2", "bob", NULL, NULL}, {false, false, false}},
     };
     struct permission_ask *ask = ask_new("execute", "npm test");
     for (int scope = 0; scope < RULE_SCOPE_COUNT; scope++) {
@@ -333,6 +333,19 @@ static struct rule *named(const char *id, enum rule_scope scope, const char *mat
     return rule;
 }
 
+static bool knows_nobody(const void *users, const char *user)
+{
+    (void)users;
+    (void)user;
+    return false;
+}
+
+static bool knows_its_maker(const void *users, const char *user)
+{
+    const struct rule_set *set = users;
+    return !strcmp(user, rule_set_find(set, "c")->user);
+}
+
 static void a_set_finds_the_oldest_that_covers(void)
 {
     struct rule_set *set;
@@ -355,10 +368,24 @@ static void a_set_finds_the_oldest_that_covers(void)
     like = named("x", RULE_WORKSPACE, "command:npm test");
     CU_ASSERT_PTR_NULL(rule_set_same(set, like));
     rule_free(like);
-    CU_ASSERT_EQUAL(rule_set_next_expiry(set), 0);
+    CU_ASSERT_EQUAL(rule_set_next_end(set).ns, INSTANT_NEVER.ns);
     rule_set_same(set, rule_set_find(set, "c"))->expires_at = 50;
     rule_set_same(set, rule_set_find(set, "d"))->expires_at = 40;
-    CU_ASSERT_EQUAL(rule_set_next_expiry(set), 40);
+    rule_begins(rule_set_same(set, rule_set_find(set, "c")), (struct instant){7000000}, 10);
+    rule_begins(rule_set_same(set, rule_set_find(set, "d")), (struct instant){7000000}, 10);
+    CU_ASSERT_EQUAL(rule_set_next_end(set).ns, 37000000);
+    for (const char *id = "c"; id; id = !strcmp(id, "c") ? "d" : NULL) {
+        struct rule *rule = rule_set_remove(set, id);
+        free(rule->user);
+        rule->user = strdup("ann");
+        rule_set_add(set, rule);
+    }
+    struct rule_place knowing = here;
+    knowing.knows_user = knows_nobody;
+    CU_ASSERT_PTR_NULL(rule_set_match(set, &knowing, ask, 0));
+    knowing.knows_user = knows_its_maker;
+    knowing.users = set;
+    CU_ASSERT_PTR_NOT_NULL(rule_set_match(set, &knowing, ask, 0));
     CU_ASSERT_PTR_NULL(rule_set_match(set, &here, ask, 50));
     permission_ask_free(ask);
     rule_set_free(set);

@@ -142,5 +142,28 @@ static void a_tail_is_trimmed_behind_what_is_appended(void)
     end();
 }
 
-TEST_MAIN("tails", TEST(the_quiet_ones_go_first), TEST(one_that_is_larger_than_all_keeps_its_own),
+/* What dialects made of a tail's events counts, and goes with it. */
+static void forms_are_counted(void)
+{
+    static char form[20000];
+    begin();
+    append(topics[0], 0);
+    struct topic_run run;
+    const char *bytes;
+    size_t length, before = tails.bytes;
+    rcu_read_lock();
+    CHECK(topic_read(topics[0], 1, 1, 1, &run));
+    rcu_read_unlock();
+    CU_ASSERT_EQUAL_FATAL(topic_form_find(topics[0], &run, 1, 2, &bytes, &length), TOPIC_FORM_YOURS);
+    CHECK(topic_form_give(&run, 1, 2, form, sizeof(form)) == ERR_OK);
+    topic_chunk_put(run.chunk);
+    append(topics[0], 0);
+    CU_ASSERT_TRUE(tails.bytes > before + sizeof(form));
+    append(topics[1], before + 10000); /* the quiet one goes, with all that was counted */
+    CU_ASSERT_FALSE(has_tail(topics[0]));
+    CU_ASSERT_EQUAL(tails.bytes, topics[1]->tail_memory);
+    end();
+}
+
+TEST_MAIN("tails", TEST(forms_are_counted), TEST(the_quiet_ones_go_first), TEST(one_that_is_larger_than_all_keeps_its_own),
           TEST(without_a_bound_all_stay), TEST(a_tail_is_trimmed_behind_what_is_appended))

@@ -759,6 +759,97 @@ static void topics_come_and_go_under_their_finders(void)
     topic_map_free(churn.map);
 }
 
+/* ---- Forms ---- */
+
+enum { FORM_EVENTS = 400, FORM_THREADS = 4, FORM_KINDS = 2 };
+
+struct forming {
+    struct topic *topic;
+    atomic_uint made[FORM_KINDS][FORM_EVENTS + 1], given_up, broken;
+};
+
+/* Takes its time over a form, so that others come meanwhile; now and then it has no memory. */
+static void make(struct forming *forming, const struct topic_run *run, uint64_t seq, unsigned form, unsigned *tries)
+{
+    char text[24];
+    int length = seq % 3 ? snprintf(text, sizeof(text), "%u:%llu", form, (unsigned long long)seq) : 0;
+    sched_yield();
+    if (seq % 50 == 7 && ++*tries % 2) {
+        atomic_fetch_add(&forming->given_up, 1);
+        topic_form_give_up(run, seq, form);
+        return;
+    }
+    atomic_fetch_add(&forming->made[form][seq], 1);
+    CHECK(topic_form_give(run, seq, form, text, (size_t)length) == ERR_OK);
+}
+
+static bool is_form(uint64_t seq, unsigned form, const char *bytes, size_t length)
+{
+    char text[24];
+    int expected = seq % 3 ? snprintf(text, sizeof(text), "%u:%llu", form, (unsigned long long)seq) : 0;
+    return length == (size_t)expected && !memcmp(bytes, text, length);
+}
+
+static void take_forms(size_t number, void *context)
+{
+    struct forming *forming = context;
+    unsigned tries = (unsigned)number;
+    CHECK(rcu_thread_enter() == ERR_OK);
+    for (uint64_t seq = 1; seq <= FORM_EVENTS;) {
+        struct topic_run run;
+        rcu_read_lock();
+        bool found = topic_read(forming->topic, seq, FORM_EVENTS, 1000, &run);
+        rcu_read_unlock();
+        CHECK(found);
+        for (bool busy = false; seq <= run.last && !busy;) {
+            unsigned done = 0;
+            for (unsigned form = 0; form < FORM_KINDS; form++) {
+                const char *bytes = NULL;
+                size_t length = 0;
+                switch (topic_form_find(forming->topic, &run, seq, form, &bytes, &length)) {
+                case TOPIC_FORM_THERE:
+                    done++;
+                    atomic_fetch_add(&forming->broken, !is_form(seq, form, bytes, length));
+                    break;
+                case TOPIC_FORM_YOURS:
+                    make(forming, &run, seq, form, &tries);
+                    break;
+                case TOPIC_FORM_BUSY:
+                    busy = true;
+                    break;
+                default:
+                    CHECK(false);
+                }
+            }
+            seq += done == FORM_KINDS;
+        }
+        topic_chunk_put(run.chunk);
+    }
+}
+
+static void a_form_is_made_once_whoever_needs_it(void)
+{
+    static struct forming forming;
+    forming.topic = topic_at(0, &roomy);
+    for (uint64_t seq = 1; seq <= FORM_EVENTS; seq++) {
+        append(forming.topic, seq, &roomy);
+    }
+    size_t before = topic_memory(forming.topic);
+    CU_ASSERT_EQUAL(before, forming.topic->tail_memory);
+    struct test_threads threads = test_threads_start(FORM_THREADS, take_forms, &forming);
+    test_threads_join(&threads);
+    CU_ASSERT_EQUAL(atomic_load(&forming.broken), 0);
+    CU_ASSERT_TRUE(atomic_load(&forming.given_up) > 0);
+    for (unsigned form = 0; form < FORM_KINDS; form++) {
+        for (uint64_t seq = 1; seq <= FORM_EVENTS; seq++) {
+            CU_ASSERT_EQUAL(atomic_load(&forming.made[form][seq]), 1);
+        }
+    }
+    CU_ASSERT_TRUE(topic_memory(forming.topic) > before + FORM_EVENTS * 8);
+    CU_ASSERT_EQUAL(forming.topic->tail_memory, before); /* what the events take by themselves */
+    topic_put(forming.topic);
+}
+
 static void enter(void)
 {
     CU_ASSERT_EQUAL(rcu_thread_enter(), ERR_OK); /* this thread reads and writes tails in every test */
@@ -778,5 +869,5 @@ TEST_MAIN("topic", TEST(enter), TEST(a_new_topic_is_empty), TEST(what_is_appende
           TEST(a_form_is_made_once_and_goes_with_its_chunk), TEST(a_run_is_cut), TEST(compression_is_asked_for_once),
           TEST(the_map_finds_and_forgets),
           TEST(readers_see_every_byte_and_no_poke_is_lost), TEST(several_may_poke),
-          TEST(topics_come_and_go_under_their_finders),
+          TEST(topics_come_and_go_under_their_finders), TEST(a_form_is_made_once_whoever_needs_it),
           TEST(all_is_given_back))

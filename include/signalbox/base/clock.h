@@ -56,6 +56,8 @@ void clock_pause_until(struct instant at);
 /* Tests only. Stops the clock at this monotonic and wall time; advance moves both and calls all hooks. */
 void clock_fake_start(void);
 void clock_fake_advance(int64_t ms);
+/* Somebody sets the wall clock: it moves, forward or back, and nobody is told. */
+void clock_fake_set_wall(int64_t ms);
 void clock_fake_stop(void);
 bool clock_is_fake(void);
 

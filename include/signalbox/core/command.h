@@ -33,6 +33,7 @@ enum command_type {
     COMMAND_LIST_PERMISSIONS, /* REST only: GET /v1/permissions */
     COMMAND_GET_SESSION,      /* REST only: GET /v1/sessions/{id} */
     COMMAND_DELETE_RULE,      /* REST only: DELETE /v1/rules/{id} */
+    COMMAND_ERASE_SESSION,    /* REST only: DELETE /v1/sessions/{id}?purge=1, when it is closed */
     COMMAND_STORE_BLOB,       /* REST only: POST /v1/sessions/{id}/blobs */
     COMMAND_AGENT_STATES,     /* REST only: GET /v1/agents, the part that only the dispatcher knows */
     COMMAND_TYPE_COUNT

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "signalbox/base/buffer.h"
+#include "signalbox/base/clock.h"
 #include "signalbox/core/agent.h"
 
 enum { RULE_COMMAND_MAX = 4096, RULE_PATH_MAX = 4096, RULE_PATHS_MAX = 64 };
@@ -43,12 +44,21 @@ struct rule {
     char *label;       /* what the person was shown */
     char *request_id;  /* whose answer made it */
     int64_t created_at, expires_at; /* wall ms; 0: never */
+    /* The same by the monotonic clock, from when it was made or read, so that a clock that is set back does not lengthen it;
+     * ns 0: never. */
+    struct instant ends_at;
 };
 void rule_free(struct rule *rule); /* NULL is fine */
+
+/* Gives it `ends_at`, as of this moment. */
+void rule_begins(struct rule *rule, struct instant now, int64_t wall_ms);
 
 /* Whose request is judged. Borrowed. */
 struct rule_place {
     const char *session_id, *workspace, *created_by;
+    /* Whether there is still such a user; NULL: there is. The rules of others answer nothing. */
+    bool (*knows_user)(const void *users, const char *user);
+    const void *users;
 };
 
 /* Whether the rule answers this request, at this wall-clock time. */
@@ -101,5 +111,5 @@ struct rule *rule_set_same(const struct rule_set *set, const struct rule *rule);
 /* The first for which `wanted` says yes; NULL if there is none. Good until the set is changed. */
 const struct rule *rule_set_search(const struct rule_set *set, bool (*wanted)(const struct rule *rule, const void *context),
                                    const void *context);
-/* When the next one expires, wall ms; 0: none will. */
-int64_t rule_set_next_expiry(const struct rule_set *set);
+/* When the next one ends by `ends_at`; INSTANT_NEVER: none will. */
+struct instant rule_set_next_end(const struct rule_set *set);

@@ -106,6 +106,7 @@ struct permission {
     enum permission_outcome outcome;
     char *option_id;
     char *by_user, *by_rule, *by_policy; /* who or what answered: one of them */
+    const char *cancel_reason; /* OUTCOME_CANCELLED: why; static */
     int64_t ended_at;
 };
 enum { PERMISSIONS_REMEMBERED = 64 };
@@ -114,6 +115,7 @@ struct turn {
     char *id; /* NULL: no turn is open */
     char *message_id;
     uint64_t from; /* number of its turn_started */
+    bool first;    /* of the session */
     struct instant started;
     bool cancelling;
     void *cancel_deadline;
@@ -198,6 +200,8 @@ struct session_limits {
     size_t max_queued, max_pending, max_rules, max_event_bytes;
     /* What is rejected, whoever says yes: patterns of commands, kinds of tool, folders. */
     struct session_words deny_commands, deny_kinds, deny_paths;
+    bool (*knows_user)(const void *users, const char *user); /* as in struct rule_place */
+    const void *users;
     bool policy_forbidden[POLICY_COUNT];
     enum session_policy default_policy;
 };
@@ -251,7 +255,7 @@ struct session_sink {
     /* A reply that is answered later than its call; and its answer. */
     void *(*keep_reply)(void *context, const struct caller *caller);
     void (*answer_kept)(void *context, void *kept, enum answer_code code, const char *message, const char *fields);
-    /* The feed of all sessions: permission_waiting and permission_ended. */
+    /* The feed of all sessions: permission_waiting and permission_ended; the latter when the permission says how it ended. */
     void (*permission_feed)(void *context, struct session *session, const struct permission *permission, bool waiting);
     /* What the request names is to be looked up on the disk; then session_permission_looked, at some time. */
     void (*look)(void *context, struct session *session, const struct permission_ask *ask);

@@ -11,6 +11,7 @@
 #include "signalbox/base/frame.h"
 #include "signalbox/base/mailbox.h"
 #include "signalbox/core/command.h"
+#include "signalbox/core/dialect.h"
 #include "signalbox/share/topic.h"
 
 enum { USER_MAX = 64, CLIENT_ID_MAX = 64, FINGERPRINT_MAX = 33, ADDRESS_MAX = 63 };
@@ -43,11 +44,13 @@ struct client_take {
     struct mail mail;
     int fd;
     struct identity identity;
-    bool history_none; /* no subprotocol was offered: `subscribe` means live only */
+    bool history_none; /* craft's clients, and who offered no subprotocol: `subscribe` means live only */
+    const struct dialect *dialect; /* NULL: it speaks the native protocol */
     /* An event stream (SSE) of one session instead of a WebSocket: only written to, and subscribed from the beginning or
      * from a position. Its response's head has been sent. */
     bool stream, has_after;
-    char session_id[SESSION_ID_MAX + 1], after_epoch[EPOCH_MAX + 1];
+    char session_id[SESSION_ID_MAX + 1]; /* also of a dialect whose URL names it */
+    char after_epoch[EPOCH_MAX + 1];
     uint64_t after_seq;
     bool deflates;     /* permessage-deflate was agreed on */
     bool keeps_id;     /* the client id is of its own making, and a second connection with it replaces the first */

@@ -31,6 +31,7 @@ enum dispatch_mail_kind {
     DISPATCH_AGENT_BLOBS,  /* struct agent_blobs_mail */
     DISPATCH_CHECKED,      /* struct history_request, on its way back: whether the blobs of a prompt are there */
     DISPATCH_FOLD,         /* struct fold_note (mail/journal.h) */
+    DISPATCH_ERASED,       /* struct erased_note: a session is gone from the store */
 };
 
 /* How long an answer is remembered. */
@@ -71,6 +72,13 @@ void dispatch_command_free(struct dispatch_command *command); /* NULL is fine */
 /* Names the command, complete with its identity, so that it is done once: for who read it, since it takes its time
  * (a hash of the whole command). A command without an id, or one that is never remembered, stays as it is. */
 void dispatch_command_remember(struct dispatch_command *command, enum remember how);
+
+/* The dispatcher's, to itself, by way of the journal. */
+struct erased_note {
+    struct mail mail;
+    struct topic *topic; /* referenced */
+};
+void erased_note_free(struct erased_note *note);
 
 struct agent_event_mail {
     struct mail mail;

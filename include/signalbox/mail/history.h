@@ -9,6 +9,7 @@
 
 #include "signalbox/base/buffer.h"
 #include "signalbox/base/mailbox.h"
+#include "signalbox/core/dialect.h"
 #include "signalbox/store/store.h"
 
 enum history_request_kind {
@@ -46,6 +47,8 @@ struct history_request {
      * HISTORY_CHECK: of all blobs together. */
     size_t max_bytes;
     size_t max_events;         /* 0: no limit */
+    /* HISTORY_FRAMES: what the events are in this dialect; NULL: as they are. `max_bytes` is of them as they are. */
+    const struct dialect *dialect;
     struct digest blob;        /* HISTORY_BLOB */
     struct digest *blobs;      /* HISTORY_CHECK: so many; owned */
     size_t blob_count;

@@ -42,7 +42,7 @@ struct journal_item {
         JOURNAL_ROW,     /* a session's row */
         JOURNAL_FORWARD, /* mail for somebody, released after the commit */
         JOURNAL_PENDING, /* the topic's permission_queue_status */
-        JOURNAL_PURGE,
+        JOURNAL_PURGE,   /* everything of the session of `topic` goes, and its watchers are told */
         JOURNAL_ANSWER,  /* of a command that had an id: remembered with what the command did */
         JOURNAL_EXPIRE,  /* answers that are old enough to be forgotten */
         JOURNAL_RULE,    /* a rule that is made */

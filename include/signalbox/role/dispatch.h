@@ -13,6 +13,7 @@
 struct dispatch_wiring {
     struct config_store *config;
     struct mailbox *journal, *timer, *agent, *history, *maintenance;
+    struct mailbox *wirelog; /* may be NULL: there is none */
     struct mailbox *const *socket_boxes;
     const _Atomic(uint64_t) *released; /* the journal's: see journal_released */
     const struct topic_limits *limits;

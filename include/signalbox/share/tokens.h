@@ -38,4 +38,6 @@ const char *tokens_user(const struct tokens *tokens, const char *token);
 void tokens_fingerprint(const char *token, char out[TOKENS_FINGERPRINT_SIZE]);
 /* True while `user` still has the token of this fingerprint. */
 bool tokens_has_fingerprint(const struct tokens *tokens, const char *user, const char *fingerprint);
+/* Whether any token is this user's. */
+bool tokens_has_user(const struct tokens *tokens, const char *user);
 size_t tokens_count(const struct tokens *tokens);

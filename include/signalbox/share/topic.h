@@ -60,6 +60,7 @@ struct topic {
     char epoch[EPOCH_MAX + 1];     /* whole: the log's and the store's generation */
     int64_t session_key;
     void *session;                 /* the dispatcher's */
+    _Atomic(bool) erased;          /* by the journal: the session is gone from the store, and its watchers are to go */
     _Atomic(uint64_t) head;        /* visible: committed and in the tail */
     _Atomic(uint64_t) first;       /* the first number in the tail; head + 1 when it is empty */
     /* The lowest position that is surely whole (core/fold.h): a client that comes with a lower one may have it from a

@@ -21,10 +21,15 @@ const newFolder = () => realpathSync(mkdtempSync(path.join(os.tmpdir(), 'signalb
 // A process that is ending may still write into it.
 const remove = (folder) => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 
-/** A folder that is gone when the test (or the file) is over. */
+// Not by `after`: those of the file run in their order, and a folder is often made before the server whose agents live in it; one
+// that could not be removed would keep all that follow from being run.
+const folders = [];
+process.on('exit', () => folders.forEach(remove));
+
+/** A folder that is gone when the file is over. */
 export function temporaryFolder() {
   const folder = newFolder();
-  after(() => remove(folder));
+  folders.push(folder);
   return folder;
 }
 

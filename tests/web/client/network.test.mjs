@@ -58,7 +58,7 @@ test('a slow reader lags, is told so, and ends with every character', async () =
   const session = await newSession(client, server);
   const syncs = new Set();
   session.view.subscribe(() => syncs.add(session.view.get().sync));
-  proxy.rate = 4_000_000;
+  proxy.rate = 1_500_000; // of what is compressed on the way
   await client.prompt(session.sessionId, script(stream(300_000, 30, 0)));
   await ended(session);
   assert.ok(syncs.has('catching_up'), [...syncs].join());

@@ -325,7 +325,7 @@ export interface UnsubscribedMessage {
   id?: string;
   /** The session. */
   sessionId: string;
-  /** `requested`, or why the server ended it. */
+  /** `requested`, or why the server ended it: `erased`. */
   reason: string;
 }
 
@@ -416,6 +416,10 @@ export interface PermissionWaitingMessage {
   sessionId: string;
   /** What is asked. */
   request: PermissionRequest;
+  /** How many wait, in all sessions. */
+  waiting: number;
+  /** Unix milliseconds. */
+  at: number;
 }
 
 /** A request waits no longer. */
@@ -425,6 +429,18 @@ export interface PermissionEndedMessage {
   sessionId: string;
   /** The request. */
   requestId: string;
+  /** The tool. */
+  toolName: string;
+  /** How it ended. */
+  outcome: "allowed" | "rejected" | "timeout" | "cancelled" | (string & {});
+  /** Who or what answered. */
+  by?: By;
+  /** Why, of a cancellation. */
+  reason?: string;
+  /** How many wait, in all sessions. */
+  waiting: number;
+  /** Unix milliseconds. */
+  at: number;
 }
 
 /** To every client, once. */
@@ -557,6 +573,8 @@ export interface UserMessageEvent {
   status: "accepted" | "queued" | "processing" | "withdrawn" | (string & {});
   /** Its place in the queue, from 1. */
   position?: number;
+  /** Of one that was withdrawn: the id of its `prompt`. */
+  promptId?: string;
 }
 
 /** The agent was given a prompt. One turn at a time in a session; `complete` ends it. */
@@ -1119,6 +1137,8 @@ export interface CompleteEvent {
   durationMs: number;
   /** Tokens of the turn, as the agent counted them. */
   usage?: { [name: string]: unknown };
+  /** True: it was the session's first turn. */
+  first?: boolean;
 }
 
 /** Something went wrong. */
@@ -1673,6 +1693,106 @@ export interface AuditFrom {
   clientId?: string;
   /** The command's, or the Idempotency-Key. */
   id?: string;
+}
+
+/** A session, as craft's clients ask for it. */
+export interface CraftCreate {
+  /** The configured agent; the first one where it is missing. */
+  agent?: string;
+  /** Its workspace; the first root where it is missing. Or `workspace`. */
+  workingDirectory?: string;
+  /** Its title. Or `title`. */
+  name?: string;
+}
+
+/** A prompt, as craft's clients send it. */
+export interface CraftMessage {
+  /** What to say. */
+  message: string;
+}
+
+/** It is done. */
+export interface CraftSuccess {
+  /** True. */
+  success: boolean;
+}
+
+/** A session, as craft's clients know it. */
+export interface CraftSession {
+  /** The session. */
+  id: string;
+  /** The session. */
+  sessionId: string;
+  /** Its workspace. */
+  workspaceId: string;
+  /** The last part of it. */
+  workspaceName: string;
+  /** Its workspace. */
+  workingDirectory: string;
+  /** Its title. */
+  name?: string;
+  /** The configured agent. */
+  agent: string;
+  /** Its policy. */
+  permissionMode?: "ask" | "safe" | "allow-all" | (string & {});
+  /** Unix milliseconds. */
+  createdAt?: number;
+  /** Of its last event, Unix milliseconds. */
+  lastMessageAt: number;
+  /** A turn is open. */
+  isProcessing: boolean;
+  /** What it is doing. */
+  phase: "starting" | "idle" | "running" | "waiting" | "stopped" | "failed" | "closed" | (string & {});
+  /** In lists none. */
+  messages: CraftMessageEntry[];
+}
+
+/** A message of a session, as craft's clients know it. */
+export interface CraftMessageEntry {
+  /** Unique in the session: messageId or toolUseId of its events. */
+  id: string;
+  /** Whose or what it is. */
+  role: "user" | "assistant" | "tool" | "plan" | "error" | (string & {});
+  /** Its text. */
+  content: string;
+  /** Unix milliseconds. */
+  createdAt: number;
+  /** The same. */
+  timestamp: number;
+  /** The number of its event. */
+  seq: number;
+  /** Its turn. */
+  turnId?: string;
+  /** As in text_complete. */
+  isIntermediate?: boolean;
+  /** More of it comes. */
+  isStreaming?: boolean;
+  /** A prompt that waits. */
+  isQueued?: boolean;
+  /** The tool call. */
+  toolUseId?: string;
+  /** The tool. */
+  toolName?: string;
+  /** Its input. */
+  toolInput?: { [name: string]: unknown };
+  /** What it is for. */
+  toolIntent?: string;
+  /** What people call it. */
+  toolDisplayName?: string;
+  /** Its text. */
+  toolResult?: string;
+  /** How far it is. */
+  toolStatus?: "executing" | "completed" | "error" | (string & {});
+  /** It failed. */
+  isError?: boolean;
+  /** What, for programs. */
+  errorCode?: string;
+  /** Blocks of its result that are no text. */
+  acpContent?: unknown[];
+  /** Of a plan: its steps. */
+  entries?: PlanEntry[];
+  /** What was too large. */
+  refs?: Ref[];
 }
 
 /** The answer was the first one, and counts. */

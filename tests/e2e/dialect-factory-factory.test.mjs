@@ -1,0 +1,123 @@
+// Clients of factory-factory's chat (docs/dialects.md).
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { FactoryClient } from './lib/dialect-factory-factory.mjs';
+import { agrees, dialectServer, ended, newSession, scenarios } from './lib/dialect-scenarios.mjs';
+import { test } from './lib/harness.mjs';
+import { ask, say, script } from './lib/script.mjs';
+
+const server = await dialectServer({ configured: { command: ['signalbox-scripted-agent', '--config-options'] } });
+const kind = {
+  name: 'factory-factory',
+  join: (of, sessionId, options) => FactoryClient.join(of, sessionId, options),
+  compare: (view) => view,
+};
+
+scenarios(kind, server);
+
+test('nothing is sent on connect; the subprotocol chooses as the path does; a URL without a session is refused', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const byPath = await FactoryClient.join(server, sessionId, { load: false });
+  assert.equal(byPath.socket.protocol, '');
+  const byName = await FactoryClient.join(server, sessionId, { load: false, protocol: 'factory-factory.v1' });
+  assert.equal(byName.socket.protocol, 'factory-factory.v1');
+  await byName.load();
+  await agrees(kind, byName);
+  assert.deepEqual(byPath.inbox.items, []);
+  const nowhere = new FactoryClient();
+  await assert.rejects(nowhere.open(server, '/chat'), (error) => error.status === 400 && JSON.parse(error.body).field === 'sessionId');
+  await assert.rejects(nowhere.open(server, `/chat?sessionId=${sessionId}`, { protocol: 'unheard-of' }), (error) => error.status === 400);
+  await Promise.all([byPath.close(), byName.close()]);
+});
+
+test('a session that is not there is an error, in its form', async () => {
+  const client = await FactoryClient.join(server, 'no-such-session', { load: false });
+  client.send({ type: 'load_session' });
+  assert.equal((await client.message('error')).code, 'not_found');
+  const id = client.prompt('hello');
+  await client.until(() => client.prompts.get(id)?.state === 'REJECTED', 'the prompt is rejected');
+  assert.match(client.prompts.get(id).why, /no such session/);
+  await client.close();
+});
+
+test('what is no message of it is an error, and the connection stays', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const client = await FactoryClient.join(server, sessionId);
+  const wrong = [
+    ['no json', 'bad_json'], ['[]', 'bad_message'], [{ type: 'unheard_of' }, 'unknown_type'], [{ type: 'queue_message' }, 'bad_message'],
+    [{ type: 'permission_response', requestId: 'p-x' }, 'bad_message'], [{ type: 'permission_response', requestId: 'p-x', allow: true }, 'not_found'],
+    [{ type: 'set_config_option', configId: 'unheard-of', value: 'x' }, 'not_found'], [{ type: 'user_input', text: 7 }, 'bad_message'],
+    [{ type: 'remove_queued_message', messageId: 'unheard-of' }, 'not_found'],
+  ];
+  for (const [message, code] of wrong) {
+    const from = client.inbox.items.length;
+    client.send(message);
+    await client.message('error', (error) => error.code === code, { from });
+  }
+  const id = randomUUID();
+  client.send({ type: 'queue_message', id });
+  await client.until(() => client.prompts.get(id)?.state === 'REJECTED', 'a prompt that says nothing');
+  client.send({ type: 'queue_message', id: 'att', attachments: [{ name: 'x' }] });
+  await client.until(() => client.prompts.get('att')?.state === 'REJECTED', 'an attachment without data');
+  await client.close();
+});
+
+test('the queue: positions, taking back, by who sent it and by others, and a message that is sent twice', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const [one, other] = [await FactoryClient.join(server, sessionId), await FactoryClient.join(server, sessionId)];
+  one.prompt(script(say('busy'), ask()));
+  await one.until(() => one.requests.length === 1, 'the first turn');
+  const second = one.prompt(script(say('second')), 'second');
+  const third = one.prompt(script(say('third')), 'third');
+  await other.until(() => other.prompts.get(third)?.state === 'ACCEPTED', 'the queue, to others');
+  assert.equal(other.prompts.get(second).position, 1);
+  other.send({ type: 'remove_queued_message', messageId: third });
+  await one.until(() => one.prompts.get(third)?.state === 'CANCELLED', 'taken back by another');
+  one.prompt(script(say('second')), second); // its answer was lost, say
+  await other.drop();
+  const back = await FactoryClient.join(server, sessionId);
+  back.prompt(script(say('second')), second);
+  back.answer(back.requests[0], 'allow_once');
+  await ended(server, sessionId, 2);
+  await agrees(kind, back);
+  await agrees(kind, one);
+  assert.equal(one.shownText.split('second').length, 2, 'done once');
+  // The same id with other words is another message.
+  back.prompt(script(say('else')), second);
+  await back.until(() => back.prompts.get(second).state === 'REJECTED', 'the id was another one\'s');
+  await Promise.all([one.close(), back.close()]);
+});
+
+test('who says something without loading the session hears what comes of it; pictures and files go to the agent', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const client = await FactoryClient.join(server, sessionId, { load: false });
+  client.send({ type: 'user_input', text: script(say('heard')) });
+  await client.until(() => client.shownText === 'heard' && !client.isProcessing, 'the answer');
+  client.send({
+    type: 'queue_message', id: 'files', text: script({ blocks: true }),
+    attachments: [
+      { name: 'a b.txt', type: 'text/plain', contentType: 'text', data: 'hello' },
+      { name: 'x.bin', type: 'application/octet-stream', data: 'aGVsbG8=' }],
+  });
+  await client.until(() => client.shownText.includes('blocks:') && !client.isProcessing, 'the blocks');
+  const blocks = JSON.parse(client.shownText.slice('heardblocks:'.length));
+  assert.deepEqual(blocks.map(({ resource }) => resource), [
+    { uri: 'attachment:///a%20b.txt', mimeType: 'text/plain', text: 'hello' },
+    { uri: 'attachment:///x.bin', mimeType: 'application/octet-stream', blob: 'aGVsbG8=' }]);
+  await client.close();
+});
+
+test('the model by its category, and other options', async () => {
+  const sessionId = await newSession(server, 'configured');
+  const client = await FactoryClient.join(server, sessionId);
+  await client.until(() => client.options, 'the options');
+  const model = client.options.find(({ category }) => category === 'model');
+  const value = model.options.find((option) => option.value !== model.currentValue).value;
+  client.send({ type: 'set_model', model: value });
+  await client.until(() => client.options.find(({ id }) => id === model.id).currentValue === value, 'the model is another one');
+  client.send({ type: 'set_model', model: 'unheard-of' });
+  await client.message('error');
+  client.send({ type: 'set_thinking_budget', max_tokens: 'high' });
+  await client.message('error', ({ code }) => code === 'not_found' || code === 'bad_message');
+  await client.close();
+});
