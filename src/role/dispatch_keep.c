@@ -312,6 +312,9 @@ static const char *sink_run(void *context, struct session *session, enum agent_r
 void dispatch_keep_tick(struct dispatch *dispatch)
 {
     dispatch->keep_deadline = NULL;
+    if (dispatch->ending) {
+        return; /* the timer may have ended, so nothing is armed any more */
+    }
     dispatch->places_due |= dispatch->room_due; /* else it was for the breakers, or to look at the configuration */
     dispatch->room_due = false;
     for (struct keeper *keeper = dispatch->keepers; keeper; keeper = keeper->next) {

@@ -216,6 +216,20 @@ test('Escape, twice, stops the turn, and what was queued is in the field again',
   await page.getByTestId('cancel-turn').waitFor({ state: 'detached' });
 });
 
+test('Escape that clears the search, or leaves it, stops nothing', async () => {
+  const { page } = await opened();
+  await send(page, script(say('working'), waitCancel()));
+  await page.getByTestId('cancel-turn').waitFor();
+  await page.getByTestId('session-search').fill('work');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  assert.ok(await page.getByTestId('cancel-turn').isEnabled());
+  await field(page).focus();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await turnsEnd(page);
+});
+
 test('a queue that stands still since its agent died says so, and goes on when it is told to', async () => {
   const { page, session } = await opened();
   await send(page, script(asked('make', 't1'), die()));
@@ -228,6 +242,20 @@ test('a queue that stands still since its agent died says so, and goes on when i
   await page.getByTestId('resume-queue').click();
   await turnsEnd(page, 2);
   assert.ok((await recorded(server, session.id)).items.some((item) => item.kind === 'text' && item.text === 'after it'));
+});
+
+test('two keys at once are one answer', async () => {
+  const { page, session } = await opened();
+  const sent = [];
+  page.on('websocket', (socket) => socket.on('framesent', ({ payload }) => sent.push(JSON.parse(payload).type)));
+  await page.reload();
+  await send(page, script(asked('make one', 't1'), waitCancel()));
+  await page.locator('[data-testid="permission-card"] [data-option-id="once"]:enabled').waitFor();
+  // Faster than the page is drawn, as a hand that falls on the keyboard.
+  await page.evaluate(() => ['a', 'r', '1'].forEach((key) => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))));
+  await page.locator('[data-testid="permission-note"][data-state="resolved"]').waitFor();
+  assert.equal(sent.filter((type) => type === 'permission_response').length, 1);
+  assert.equal((await recorded(server, session.id)).items.find((item) => item.kind === 'permission').optionId, 'once');
 });
 
 test('keys answer what is asked, and never what was typed', async () => {

@@ -195,6 +195,7 @@ static void configure(void)
     CHECK(config_source_init(&world.source, NULL) == ERR_OK);
     CHECK(config_source_set(&world.source, "session-idle-ms=1") == ERR_OK);
     CHECK(config_source_set(&world.source, "max-queued-prompts=10000") == ERR_OK);
+    CHECK(config_source_set(&world.source, "agent-breaker-failures=1") == ERR_OK);
     CHECK(config_source_set(&world.source, "data=/nowhere") == ERR_OK);
     CHECK(config_load(&config, &world.source, NULL, &error) == ERR_OK);
     CHECK(config_store_new(&world.config, config) == ERR_OK);
@@ -270,6 +271,12 @@ static void stop_all(void)
     timer_stop(world.timer);
     journal_stop(world.journal);
     history_stop(world.history);
+    /* A breaker's deadline that fired while all was stopped: nothing is asked of a timer that is no more. */
+    struct deadline *late = calloc(1, sizeof(*late));
+    CHECK(late);
+    late->mail.kind = DISPATCH_DEADLINE;
+    late->what = DEADLINE_KEEP;
+    mailbox_push(dispatch_inbox(world.dispatch), &late->mail);
     dispatch_free(world.dispatch);
     for (struct mail *mail; (mail = mailbox_take(world.agent));) {
         CHECK(mail->kind == AGENT_MAIL_START);

@@ -87,6 +87,58 @@ for (const [name, text] of Object.entries(SAMPLES)) {
   });
 }
 
+const many = (n, line) => Array.from({ length: n }, (_, i) => line(i)).join('');
+const LONG = {
+  table: `before\n\n| a | b |\n|---|--:|\n${many(1_000, (i) => `| row ${i} | **bold** \`${i}\` and words |\n`)}\nbehind`,
+  'table without bars': `a | b\n---|---\n${many(400, (i) => `${i} | x\n`)}`,
+  list: `${many(1_000, (i) => `- item ${i} with **bold** and \`code\`\n`)}\nbehind`,
+  'loose list': many(300, (i) => `* item ${i}\n\n  more\n\n  - inner\n\n`),
+  'numbered list': many(500, (i) => `${i + 7}. item\n   goes on\n`),
+  'numbered by ones': many(300, () => '1. item\n'),
+  'one item': `- a\n${many(3_000, (i) => `  - inner ${i}, and some words more to make it long\n`)}\nbehind`,
+  quote: `${many(3_000, (i) => `> - ${i} quoted words, a line of them, **bold**\n`)}\nbehind`,
+  code: `\`\`\`ts\n${many(6_000, (i) => `const x${i} = "*";\n`)}\`\`\`\n\nbehind`,
+  links: `[first][x]\n\n${many(300, (i) => `- [item][${i}]\n`)}\n${many(300, (i) => `[${i}]: https://example.org/${i}\n`)}\n[x]: https://example.org/x\n`,
+};
+for (const [name, text] of Object.entries(LONG)) {
+  test(`long, ${name}: parsed and drawn in parts, whatever it comes in`, () => {
+    const whole = parseMarkdown(text);
+    const stream = new MarkdownStream();
+    for (let at = 0; at < text.length;) {
+      at = Math.min(text.length, at + 1 + random(2_000));
+      stream.update(text.slice(0, at), false);
+    }
+    const blocks = stream.update(text, true);
+    const sources = blocks.map(({ source }) => source);
+    assert.ok(sources.every((source) => text.includes(source)) && sources.join('').replace(/\s/g, '').length >= text.replace(/\s|\[\w+\]: \S+/g, '').length, 'nothing is missing');
+    assert.deepEqual(plainTokens(blocks), plainTokens(whole));
+    if (/behind$/.test(text)) {
+      assert.equal(blocks.at(-1).node.type, 'paragraph', 'what stands behind it is what it is');
+    }
+  });
+}
+
+test('what a delta costs has a bound, however long the list, the table, the quote is that grows', () => {
+  for (const name of ['table', 'list', 'one item', 'quote']) {
+    const text = LONG[name].replace(/\n\nbehind$/, '\n');
+    const stream = new MarkdownStream();
+    stream.update(text, false);
+    const before = new Set(stream.update(`${text.slice(0, -1)} more`, false));
+    const fresh = stream.update(`${text.slice(0, -1)} more words`, false).filter((block) => !before.has(block));
+    assert.ok(fresh.length > 0 && fresh.reduce((sum, { source }) => sum + source.length, 0) < (['table', 'list'].includes(name) ? 10_000 : 60_000), name);
+  }
+});
+
+test('parts of a list go on with their numbers, parts of a table have its head', () => {
+  const starts = (text) => parseMarkdown(text).filter(({ node }) => node.type === 'ordered_list').map(({ node }) => Number(node.attrs.start ?? 1));
+  assert.deepEqual(starts(LONG['numbered by ones']), [1, 81, 161, 241]);
+  assert.deepEqual(starts(LONG['numbered list']).slice(0, 3), [7, 87, 167]);
+  const tables = parseMarkdown(LONG.table).filter(({ node }) => node.type === 'table');
+  assert.ok(tables.length > 10);
+  assert.ok(tables.every(({ node }) => node.children.map(({ type }) => type).join() === 'thead,tbody'));
+  assert.equal(tables.reduce((sum, { node }) => sum + node.children[1].children.length, 0), 1_000);
+});
+
 test('texts out of nothing but marks', () => {
   const marks = ['*', '**', '_', '`', '```', '~~', '[', ']', '(', ')', '![', '|', '-', '\n', '\n\n', ' ', 'a', '#', '>', '1.', '<', '<b>', '&', '\\', '    ', '---', '[a]: b\n', '- ', '|-|'];
   for (let round = 0; round < 400; round++) {

@@ -70,9 +70,17 @@ class Draft {
   /** To the end, from wherever it stood: the places behind it are other ones now. */
   putLast(item: Item): void {
     const place = this.find(item.key);
-    if (place >= 0 && place !== this.now.items.length - 1) {
-      this.items = this.now.items.filter((_, at) => at !== place);
-      this.now.items = this.items;
+    const last = this.now.items.length - 1;
+    if (place >= 0 && place !== last) {
+      const items = this.own();
+      const index = indexOf(items);
+      for (let at = place; at < last; at++) { // most often it stands near the end
+        items[at] = items[at + 1]!;
+        index.set(items[at]!.key, at);
+      }
+      items[last] = item;
+      index.set(item.key, last);
+      return;
     }
     this.put(item);
   }

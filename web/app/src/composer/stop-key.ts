@@ -1,5 +1,6 @@
 // Escape, twice, stops the turn: once may have been meant for something else.
 import { useEffect, useRef, useState } from "preact/hooks";
+import { isTyping } from "../ui/hotkeys";
 
 const SECOND_MS = 1_500;
 
@@ -16,6 +17,10 @@ export function useStopKey(isOn: boolean, stop: () => void): boolean {
     let timer: ReturnType<typeof setTimeout>;
     const pressed = (event: KeyboardEvent) => {
       if (event.key !== "Escape" || event.repeat || event.isComposing || event.defaultPrevented || document.querySelector("dialog:modal")) {
+        return;
+      }
+      // In another field it clears that, or closes its list.
+      if (isTyping(event.target) && !(event.target as HTMLElement).matches("[data-testid=prompt-input]")) {
         return;
       }
       clearTimeout(timer);

@@ -8,6 +8,7 @@ export const MOST_HIGHLIGHTED = 60_000;
 
 const PATIENCE_MS = 5_000;
 const REMEMBERED = 300;
+const MOST_REMEMBERED = 2_000_000; // UTF-16 units of code in all: code that grows is remembered at many lengths
 
 interface Waiting {
   request: HighlightRequest;
@@ -15,6 +16,7 @@ interface Waiting {
 }
 
 const known = new Map<string, string[] | null>();
+let remembered = 0;
 let worker: Worker | null = null;
 let isBroken = typeof Worker === "undefined";
 let current: Waiting | null = null;
@@ -70,15 +72,22 @@ function start(): Worker {
   return made;
 }
 
+function remember(key: string, pieces: string[] | null): void {
+  remembered += known.has(key) ? 0 : key.length;
+  known.set(key, pieces);
+  while (known.size > REMEMBERED || remembered > MOST_REMEMBERED) {
+    const oldest = known.keys().next().value!;
+    known.delete(oldest);
+    remembered -= oldest.length;
+  }
+}
+
 function finish(pieces: string[] | null): void {
   clearTimeout(timer);
   const { request, done } = current ?? {};
   current = null;
   if (request && done) {
-    if (known.size >= REMEMBERED) {
-      known.delete(known.keys().next().value!);
-    }
-    known.set(`${request.language}\n${request.code}`, pieces);
+    remember(`${request.language}\n${request.code}`, pieces);
     done(pieces);
   }
   next();

@@ -30,6 +30,10 @@ export interface MarkdownBlock {
 const MOST_INLINE = 16_000; // UTF-16 units of one paragraph whose inlines are looked at; what is longer is plain
 const KEPT_OPEN = 2; // blocks at the end that what follows may still change
 const MOST_LINKS = 1_000;
+const WINDOW = 24_000; // UTF-16 units that are parsed in one go
+const MOST_BLOCK = 48_000; // of a block that is more than text; code may be longer
+const PART = 80; // items of a list, rows of a table: longer ones are parsed and drawn in parts
+const MOST_READ_AGAIN = 200_000; // of a text that is parsed once more for links that are defined at its end
 const MOST_CLOSED = 8_000; // UTF-16 units of an unfinished paragraph whose inlines are closed
 
 interface Environment {
@@ -63,11 +67,20 @@ export function parseMarkdown(text: string): MarkdownBlock[] {
   return new MarkdownStream().update(text, true);
 }
 
+/** A list or a table that goes on behind a part that is finished. */
+interface Continued {
+  /** What is to be parsed before the rest, so that it is one: a table's head. */
+  prefix: string;
+  /** The number of a list's next item. */
+  number: number;
+}
+
 export class MarkdownStream {
   private text = "";
   private isDone = false;
   private frozen: MarkdownBlock[] = [];
   private frozenEnd = 0;
+  private continued: Continued | null = null;
   private references: Environment["references"] = {};
   private blocks: MarkdownBlock[] = [];
 
@@ -82,16 +95,19 @@ export class MarkdownStream {
     }
     this.text = text;
     this.isDone = isDone;
-    const rest = text.slice(this.frozenEnd);
-    const shown = isDone ? rest : calm(rest);
-    const environment: Environment = { references: { ...this.references } };
-    let open = this.blocksOf(shown, parse(shown, environment), isDone, count(environment) !== count({ references: this.references }));
-    if (isDone && this.frozenEnd > 0 && count(environment) > 0) {
-      this.forget(); // links were defined, perhaps behind where they are used
-      open = this.blocksOf(text, parse(text, {}), true, true);
-    } else if (!isDone && open.length > KEPT_OPEN && commonLength(shown, rest) >= open.at(-KEPT_OPEN)!.key - this.frozenEnd) {
-      this.freeze(open.splice(0, open.length - KEPT_OPEN), open[0]!.key);
-      this.references = count(environment) <= MOST_LINKS ? environment.references : this.references;
+    this.freezeLong(text);
+    let { open, references } = this.read(text, isDone);
+    if (isDone && this.frozenEnd > 0 && count({ references }) > 0 && text.length <= MOST_READ_AGAIN) {
+      // Links were defined, perhaps behind where they are used: once more from the beginning, of a long text twice.
+      for (let known: Environment["references"] = {}; ; known = references) {
+        this.forget();
+        this.references = known;
+        this.freezeLong(text);
+        ({ open, references } = this.read(text, true));
+        if (text.length <= WINDOW || count({ references: known }) > 0) {
+          break;
+        }
+      }
     }
     this.blocks = this.frozen.length > 0 ? [...this.frozen, ...open] : open;
     return this.blocks;
@@ -100,35 +116,131 @@ export class MarkdownStream {
   private forget(): void {
     this.frozen = [];
     this.frozenEnd = 0;
+    this.continued = null;
     this.references = {};
   }
 
-  private freeze(blocks: MarkdownBlock[], end: number): void {
+  private freeze(blocks: MarkdownBlock[], end: number, continued: Continued | null = null): void {
     this.frozen.push(...blocks);
     this.frozenEnd = end;
+    this.continued = continued;
   }
 
-  private blocksOf(source: string, tokens: Token[], isDone: boolean, hasNewLinks: boolean): MarkdownBlock[] {
+  // Of a long text so much at a time: what is parsed together, and again with each delta, has a bound whatever an agent writes.
+  private freezeLong(text: string): void {
+    for (let size = WINDOW; text.length - this.frozenEnd > size;) {
+      const before = this.frozenEnd;
+      const window = text.slice(before, before + size);
+      const { open } = this.read(text.slice(0, before + size), false, true);
+      if (this.frozenEnd > before) {
+        size = WINDOW;
+      } else if (size < MOST_BLOCK || openFence(window)) {
+        size *= 2;
+      } else if (open.length > 1) {
+        this.freeze(open.slice(0, -1), open.at(-1)!.key);
+      } else {
+        // One that does not end, and is no code: it costs too much to be more than text.
+        const line = window.lastIndexOf("\n") + 1;
+        const source = line > 0 ? window.slice(0, line) : window.replace(/[\ud800-\udbff]$/, "");
+        this.freeze([plainBlock(before, source, false)], before + source.length);
+      }
+    }
+  }
+
+  /** What is behind the frozen blocks, as blocks; those of them that nothing can change any more are frozen. */
+  private read(text: string, isDone: boolean, isInside = false): { open: MarkdownBlock[]; references: Environment["references"] } {
+    for (;;) {
+      const prefix = this.continued?.prefix ?? "";
+      const full = prefix + text.slice(this.frozenEnd);
+      const shown = isDone || isInside ? full : calm(full);
+      const base = this.frozenEnd - prefix.length;
+      const environment: Environment = { references: { ...this.references } };
+      const tokens = parse(shown, environment);
+      const sure = commonLength(shown, full);
+      if (this.split(shown, tokens, base, sure, environment)) {
+        continue;
+      }
+      const open = this.blocksOf(shown, tokens, base, isDone, count(environment) !== count({ references: this.references }));
+      if (!isDone && open.length > KEPT_OPEN && sure >= open.at(-KEPT_OPEN)!.key - base) {
+        this.freeze(open.splice(0, open.length - KEPT_OPEN), open[0]!.key);
+        this.references = count(environment) <= MOST_LINKS ? environment.references : this.references;
+      }
+      return { open, references: environment.references };
+    }
+  }
+
+  /** Long lists and tables in parts of so many items; true: some were frozen, and the rest is to be parsed anew. */
+  private split(source: string, tokens: Token[], base: number, sure: number, environment: Environment): boolean {
+    const ranges = topLevel(tokens);
+    const at = ranges.findIndex(({ from, to }) => itemsOf(tokens, from, to).length >= PART + KEPT_OPEN);
+    if (at < 0) {
+      return false;
+    }
+    const { from, to } = ranges[at]!;
+    const starts = lineStarts(source);
+    const items = itemsOf(tokens, from, to).map((token) => starts[token.map![0]]!);
+    const first = starts[tokens[from]!.map![0]]!;
+    const isTable = tokens[from]!.type === "table_open";
+    const prefix = isTable ? source.slice(first, starts[tokens[from]!.map![0] + 2]) : "";
+    const isFirst = at === 0;
+    let number = isFirst && this.continued ? this.continued.number : Number(tokens[from]!.attrGet("start") ?? 1);
+    let begin = isFirst && this.continued ? this.frozenEnd - base : first;
+    const parts: MarkdownBlock[] = [];
+    for (let item = PART; item + KEPT_OPEN <= items.length && items[item]! <= sure; item += PART) {
+      const text = source.slice(begin, items[item]);
+      const isHeadless = isTable && (parts.length > 0 || (isFirst && this.continued !== null));
+      const made = parse((isHeadless ? prefix : "") + text, { references: { ...environment.references } });
+      const node = treeOf(made)[0]!;
+      parts.push({ key: base + begin, source: text, isOpen: false, node: asPart(node, number) });
+      number += PART;
+      begin = items[item]!;
+    }
+    if (parts.length === 0) {
+      return false;
+    }
+    const before = from === 0 ? [] : this.blocksOf(source, tokens.slice(0, from), base, true, true);
+    this.freeze([...before, ...parts], base + begin, { prefix, number });
+    return true;
+  }
+
+  private blocksOf(source: string, tokens: Token[], base: number, isDone: boolean, hasNewLinks: boolean): MarkdownBlock[] {
     const known = new Map(this.blocks.slice(-64).map((block) => [block.key, block]));
     const starts = lineStarts(source);
     const ranges = topLevel(tokens);
     if (ranges.length === 0 && source.trim() !== "" && tokens.length === 0 && !/^\s*\[/.test(source)) {
-      const node = { ...leaf("plain", source), tag: "p" };
-      return [{ key: this.frozenEnd, source, isOpen: !isDone, node }];
+      return [plainBlock(this.frozenEnd, source, !isDone)];
     }
     return ranges.map(({ from, to }, index) => {
       const map = tokens[from]!.map ?? [0, 0];
-      const start = starts[map[0]] ?? source.length;
+      const continued = index === 0 ? this.continued : null;
+      const start = continued ? this.frozenEnd - base : (starts[map[0]] ?? source.length);
       const end = starts[map[1]] ?? source.length;
       const isOpen = !isDone && index === ranges.length - 1;
       const text = source.slice(start, end);
-      const key = this.frozenEnd + start;
+      const key = base + start;
       const before = known.get(key);
       const isSame = before && !hasNewLinks && before.isOpen === isOpen && before.source === text && before.node.type === typeOf(tokens[from]!);
-      return isSame ? before : { key, source: text, isOpen, node: treeOf(tokens.slice(from, to + 1))[0]! };
+      if (isSame) {
+        return before;
+      }
+      const node = treeOf(tokens.slice(from, to + 1))[0]!;
+      return { key, source: text, isOpen, node: continued ? asPart(node, continued.number) : node };
     });
   }
 }
+
+const plainBlock = (key: number, source: string, isOpen: boolean): MarkdownBlock => ({ key, source, isOpen, node: { ...leaf("plain", source), tag: "p" } });
+
+/** A list's items, or a table's rows but the head; of anything else none. */
+function itemsOf(tokens: Token[], from: number, to: number): Token[] {
+  const { type } = tokens[from]!;
+  const [wanted, level] = type === "table_open" ? ["tr_open", 2] : /_list_open$/.test(type) ? ["list_item_open", 1] : ["", 0];
+  const items = wanted === "" ? [] : tokens.slice(from, to).filter((token) => token.type === wanted && token.level === level && token.map);
+  return type === "table_open" ? items.slice(1) : items;
+}
+
+/** One of several that stand below each other and look like one. */
+const asPart = (node: MarkdownNode, number: number): MarkdownNode => ({ ...node, attrs: { ...node.attrs, part: "", ...(node.type === "ordered_list" ? { start: String(number) } : {}) } });
 
 const count = ({ references }: { references?: Environment["references"] }): number => Object.keys(references ?? {}).length;
 

@@ -134,13 +134,13 @@ function draw(node: MarkdownNode, key: number): ComponentChildren {
     case "blockquote":
       return <blockquote key={key}>{drawAll(children)}</blockquote>;
     case "bullet_list":
-      return <ul key={key}>{children.map(itemOf)}</ul>;
+      return <ul key={key} class={node.attrs.part === undefined ? undefined : "markdown__part"}>{children.map(itemOf)}</ul>;
     case "ordered_list":
-      return <ol key={key} start={Number(node.attrs.start ?? 1)}>{children.map(itemOf)}</ol>;
+      return <ol key={key} class={node.attrs.part === undefined ? undefined : "markdown__part"} start={Number(node.attrs.start ?? 1)}>{children.map(itemOf)}</ol>;
     case "hr":
       return <hr key={key} />;
     case "table":
-      return <div key={key} class="markdown__table" tabIndex={0} role="group" aria-label="Table"><table>{drawAll(children)}</table></div>;
+      return <div key={key} class={`markdown__table${node.attrs.part === undefined ? "" : " markdown__table--part"}`} tabIndex={0} role="group" aria-label="Table"><table>{drawAll(children)}</table></div>;
     case "thead":
     case "tbody":
     case "tr": {

@@ -75,9 +75,6 @@ export function SendingPrompt({ command }: { command: Command<any> }) {
         <span class="user-message__who">You</span>
         <span class="user-message__state" role="status">{said}</span>
         {(state?.name === "queued" || state?.name === "waiting") && (
-          <button type="button" class="user-message__back" data-testid="unsend-prompt" onClick={() => command.withdraw()}>Take back</button>
-        )}
-        {(state?.name === "queued" || state?.name === "waiting") && (
           <button type="button" class="user-message__take-back" data-testid="take-back" onClick={() => command.withdraw()}>Take it back</button>
         )}
       </header>

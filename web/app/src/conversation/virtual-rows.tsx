@@ -10,11 +10,17 @@ const FRAMES = 3; // until the first rows are measured
 /** The rows that can be seen, and some around them. The one that has the focus stays, wherever one scrolls. */
 export function VirtualRows({ rows, draw, scroll }: { rows: readonly Row[]; draw: (row: Row) => ComponentChild; scroll: Scroll; sessionId: string }) {
   const focused = useFocusedRow(scroll, rows);
+  // At the end the last rows stay, too: one that grows by more than a page in one step is scrolled beyond what the list knows of its
+  // height, and the list would take everything away until it has measured it.
+  const kept = scroll.below === null ? [rows.length - 2, rows.length - 1].filter((at) => at >= 0) : [];
+  if (focused !== null) {
+    kept.push(focused);
+  }
   const isSettled = useSettled();
   return (
     <div class="conversation__rows" data-settled={isSettled}>
       <Virtualizer ref={scroll.list as never} scrollRef={scroll.scroller as never} data={rows} bufferSize={BUFFER} onResize={scroll.settle}
-        keepMounted={focused === null ? undefined : [focused]}>
+        keepMounted={kept}>
         {((row: Row) => <div key={row.key} class="conversation__row" data-row={row.key} data-kind={row.kind === "item" ? row.item.kind : row.kind}>{draw(row)}</div>) as never}
       </Virtualizer>
     </div>

@@ -20,6 +20,12 @@ function answersOf(client: SignalboxClient): Map<string, Answering> {
   return answers;
 }
 
+/** After a reload of the page only the outbox knows it. */
+function answeringOf(client: SignalboxClient, requestId: string): Answering | null {
+  const sent = client.outbox.get().find(({ type, fields }) => type === "permission_response" && fields.requestId === requestId);
+  return answersOf(client).get(requestId) ?? (sent as Answering | undefined) ?? null;
+}
+
 export interface Answer {
   /** What was answered, while that is on its way or done; null: nothing, or it was refused. */
   fields: PermissionAnswer | null;
@@ -33,15 +39,16 @@ export interface Answer {
 
 export function useAnswer(request: PermissionRequest, me: string | null): Answer {
   const client = useClient();
-  const outbox = useOutbox();
+  useOutbox(); // an answer may come from there
   const [, redraw] = useState({});
-  // After a reload of the page only the outbox knows it.
-  const command = answersOf(client).get(request.requestId)
-    ?? outbox.find(({ type, fields }) => type === "permission_response" && fields.requestId === request.requestId) as Answering | undefined
-    ?? null;
+  const command = answeringOf(client, request.requestId);
   const state = useCommand(command);
   const give = useCallback((fields: PermissionAnswer) => {
     const answers = answersOf(client);
+    const before = answeringOf(client, request.requestId)?.state.get();
+    if (before && !("error" in before)) {
+      return; // two keys that follow each other faster than the page is drawn: the first one counts
+    }
     answers.delete(request.requestId);
     answers.set(request.requestId, client.answer(request, fields));
     for (const old of [...answers.keys()].slice(0, Math.max(0, answers.size - KEPT))) {

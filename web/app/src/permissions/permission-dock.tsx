@@ -24,9 +24,11 @@ export function PermissionDock({ view }: { session: WatchedSession; view: Sessio
   const dock = useRef<HTMLElement>(null);
   const others = ended.filter((each) => !each.isOwn);
   useAsked(state, announce);
+  const told = useRef<unknown>(null);
   useEffect(() => {
     const last = ended.at(-1);
-    if (last) {
+    if (last && told.current !== last) { // others that go leave it standing: it was said
+      told.current = last;
       announce(last.isOwn ? (last.outcome === "rejected" ? "Rejected." : "Allowed.") : last.sentence);
     }
   }, [ended]);
