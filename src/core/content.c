@@ -10,10 +10,12 @@ static const struct {
     const char *type;
     unsigned can;
     const char *refusal;
+    const char *capability; /* its member of ACP's promptCapabilities */
 } kinds[] = {
-    {"image", AGENT_CAN_IMAGE, "this agent takes no images"},
-    {"audio", AGENT_CAN_AUDIO, "this agent takes no audio"},
-    {"resource", AGENT_CAN_EMBED, "this agent takes no embedded resources; a resource_link may do"},
+    {"image", AGENT_CAN_IMAGE, "this agent takes no images", "image"},
+    {"audio", AGENT_CAN_AUDIO, "this agent takes no audio", "audio"},
+    {"resource", AGENT_CAN_EMBED, "this agent takes no embedded resources; a resource_link may do",
+     "embeddedContext"},
 };
 
 unsigned content_needs(struct json_object *blocks)
@@ -38,4 +40,11 @@ const char *content_refusal(unsigned needs, unsigned can)
         }
     }
     return NULL;
+}
+
+void content_put_can(struct buffer *out, unsigned can)
+{
+    for (size_t k = 0; k < array_size(kinds); k++) {
+        json_field_bool(out, kinds[k].capability, (can & kinds[k].can) != 0);
+    }
 }

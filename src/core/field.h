@@ -86,6 +86,10 @@ extern const struct field schema_event_common[];    /* what every session event 
 #define N(field_name, field_kind, field_help, ...)                                                 \
     FIELD_ROW(field_name, field_kind, FIELD_REQUIRED | FIELD_NULLABLE, field_help, __VA_ARGS__)
 #define ROWS(...) .fields = (const struct field[]){__VA_ARGS__, {.name = NULL}}
+/* What an agent takes in a prompt: an event of its own, and a member of `subscribed`. */
+#define PROMPT_CAPABILITY_ROWS                                                                     \
+    F("image", BOOL, "Images."), F("audio", BOOL, "Audio."),                                       \
+        F("embeddedContext", BOOL, "Files by their content: embedded resources.")
 #define NO_ROWS   .fields = (const struct field[]){{.name = NULL}}
 
 /* All named definitions as members of a JSON object, without its braces; `prefix` goes before a name in a $ref. */

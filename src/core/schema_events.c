@@ -96,6 +96,10 @@ const struct schema_shape schema_events[] = {
                F("availableModes", ARRAY, "All of them, as the agent sent them."))),
     EVENT(CONFIG_OPTIONS, "The agent's own options.",
           ROWS(F("options", ARRAY, "All of them, as the agent sent them."))),
+    EVENT(PROMPT_CAPABILITIES,
+          "What the agent takes in a prompt, as it said when it started. Comes with its first start, "
+          "and with a later one that says something else.",
+          ROWS(PROMPT_CAPABILITY_ROWS)),
     EVENT(USAGE, "How much of its context the agent has used, and what it cost.",
           ROWS(O("used", COUNT, "Tokens in the context."), O("size", COUNT, "Tokens that fit."),
                O("cost", OBJECT, "Amount and currency."))),

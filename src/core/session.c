@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/content.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/need.h"
 
@@ -327,6 +328,12 @@ void session_describe(const struct session *session, struct buffer *out)
     json_field_string(out, "title", session->title ? session->title : "");
     json_field_string(out, "workspace", session->workspace);
     json_field_string(out, "policy", session->policy);
+    if (session->can_known) {
+        json_key(out, "promptCapabilities");
+        buffer_byte(out, '{');
+        content_put_can(out, session->can);
+        buffer_byte(out, '}');
+    }
     json_key(out, "pending");
     buffer_byte(out, '[');
     for (const struct permission *p = session->pending; p; p = p->next) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/content.h"
 #include "signalbox/base/need.h"
 #include "signalbox/base/metrics.h"
 
@@ -12,6 +13,20 @@ static void disarm_start(struct step *step)
     if (step->session->start_deadline) {
         step->sink->disarm(step->sink->context, step->session->start_deadline);
         step->session->start_deadline = NULL;
+    }
+}
+
+/* Told only where it is news: the event is never folded away, and most runs of an agent say the same. */
+static void take_can(struct step *step, unsigned can)
+{
+    struct session *session = step->session;
+    bool news = !session->can_told || session->can != can;
+    session->can_known = true;
+    session->can_told = true;
+    session->can = can;
+    if (news) {
+        content_put_can(step_event(step, EVENT_PROMPT_CAPABILITIES, NULL), can);
+        step_emit(step, EVENT_PROMPT_CAPABILITIES);
     }
 }
 
@@ -25,9 +40,8 @@ static void take_ready(struct step *step, const struct agent_notice *notice)
     session->life = AGENT_READY;
     free(session->agent_session);
     session->agent_session = need_copy(notice->acp_session_id);
-    session->can_known = true;
-    session->can = notice->can;
     session->changed = true;
+    take_can(step, notice->can);
     if (session->had_turns && notice->memory != MEMORY_KEPT) {
         struct buffer text = {0};
         buffer_text(&text, "the agent was started anew and does not remember what was said before");

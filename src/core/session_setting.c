@@ -204,6 +204,7 @@ char *session_state_text(const struct session *session)
     }
     if (session->can_known) {
         json_field_i64(&out, "can", session->can);
+        json_field_bool(&out, "canTold", session->can_told);
     }
     if (session->settings) {
         json_key(&out, "settings");
@@ -231,6 +232,7 @@ void session_state_restore(struct session *session, const char *text)
     session->agent_session = need_copy(json_get_string(state, "acpSession"));
     session->can_known = json_get_i64(state, "can", &can);
     session->can = session->can_known ? (unsigned)can : 0;
+    session->can_told = session->can_known && json_get_bool(state, "canTold", false); /* not of an older store */
     int64_t uploads;
     session->uploads = json_get_i64(state, "uploads", &uploads) && uploads > 0 ? (size_t)uploads : 0;
     if (!json_get_i64(state, "uploadBytes", &session->upload_bytes)) {

@@ -92,6 +92,7 @@ static void send_connected(struct client *client)
     json_field_i64(text, "maxMessageBytes", config->max_message_bytes);
     json_field_i64(text, "maxCommandsInFlight", config->max_commands_in_flight);
     json_field_i64(text, "maxSubscriptions", config->max_subscriptions);
+    json_field_i64(text, "maxBlobBytes", config->max_blob_bytes);
     buffer_byte(text, '}');
     json_field_i64(text, "timestamp", clock_wall_ms());
     buffer_byte(text, '}');

@@ -1,7 +1,8 @@
 // Agents that come back: with their memory where they can, with what was set, and without saying anything twice.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { openCodeAgent, scripted, startFakeModel } from './lib/agents.mjs';
+import { inline, openCodeAgent, scripted, startFakeModel } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { die, say, script, think, tool } from './lib/script.mjs';
 import { startServer, temporaryFolder } from './lib/server.mjs';
@@ -125,6 +126,47 @@ test('what an agent cannot take is refused at once', async () => {
   assert.equal(nack.field, 'content');
   const post = await server.rest('POST', `/v1/sessions/${session.id}/messages`, { body: { content } });
   assert.equal(post.status, 400);
+});
+
+test('what an agent takes is told once it is known, to everybody, and again when it is another', async () => {
+  const mark = path.join(temporaryFolder(), 'started');
+  const takes = (image, audio, embeddedContext) => ({ image, audio, embeddedContext });
+  const [first, second] = [takes(true, false, true), takes(false, false, true)];
+  // It begins when the test says so; from the second start on it takes no images.
+  const gate = path.join(temporaryFolder(), 'gate');
+  const agent = inline(`until [ -e ${gate} ]; do sleep 0.05; done
+    [ -e ${mark} ] || { : >${mark}; exec signalbox-scripted-agent; }
+    signalbox-scripted-agent | sed -u 's/"image":true/"image":false/'`);
+  const server = await startServer({ agents: { scripted: agent } });
+  const client = await server.connect();
+  assert.equal(client.connected.limits.maxBlobBytes, 16 << 20);
+  const session = await client.create('scripted');
+  assert.equal('promptCapabilities' in session.answer, false, 'nobody has said anything yet');
+  writeFileSync(gate, '');
+  const told = ({ image, audio, embeddedContext, turnId }) => ({ image, audio, embeddedContext, ...(turnId && { turnId }) });
+  const all = (watcher) => of(watcher, 'prompt_capabilities').map(told);
+  await session.status('idle');
+  assert.deepEqual(all(session), [first], 'known when it is ready');
+  await session.run(script(say('one')));
+
+  for (const history of ['none', 'full', 'turn']) {
+    const { answer, events } = await (await server.connect()).follow(session.id, { history });
+    assert.deepEqual(answer.promptCapabilities, first, history);
+    assert.equal(events.filter(({ type }) => type === 'prompt_capabilities').length, history === 'full' ? 1 : 0);
+  }
+
+  await server.restart();
+  const again = await (await server.connect()).follow(session.id);
+  assert.deepEqual([again.answer.promptCapabilities, all(again)], [first, [first]], 'no agent runs, and what it took is known');
+  const blind = await (await server.connect()).follow(session.id, { history: 'none' });
+  await again.run(script(say('two')));
+  assert.deepEqual(all(again), [first, second]);
+  assert.deepEqual(told(await blind.event('prompt_capabilities')), second);
+  await (await again.prompt(script(die()))).end();
+  await again.run(script(say('three')));
+  assert.deepEqual(all(again), [first, second], 'what is as it was is not said again');
+  const late = await (await server.connect()).follow(session.id);
+  assert.deepEqual([late.answer.promptCapabilities, all(late)], [second, [first, second]]);
 });
 
 test('an agent that wants a login is logged in as configured, or says which ways it has', async () => {

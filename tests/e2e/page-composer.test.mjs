@@ -1,11 +1,13 @@
 // Where one writes, and the keys that answer: what was typed is never lost, and never taken for something else.
 import assert from 'node:assert/strict';
-import { scripted } from './lib/agents.mjs';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { inline, scripted } from './lib/agents.mjs';
 import { openApp, pendingCard, recorded, send, sessionAddress, turnsEnd } from './lib/app.mjs';
 import { test as plainTest } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
 import { ask, die, say, script, waitCancel } from './lib/script.mjs';
-import { startServer } from './lib/server.mjs';
+import { startServer, temporaryFolder } from './lib/server.mjs';
 
 const server = await startServer({ agents: { scripted: scripted() } });
 const browser = await openBrowser();
@@ -103,10 +105,10 @@ test('files: shown while they go up, told what is wrong with them, given to the 
     { name: 'empty.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) },
   ]);
   await page.locator('[data-testid="attachment"][data-state="ready"]').nth(1).waitFor();
-  await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'Too large' }).waitFor();
+  await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: '17.8 MB is too large' }).waitFor();
   await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'empty' }).waitFor();
   assert.ok(await page.getByTestId('send-prompt').isDisabled(), 'nothing goes without what was meant to go with it');
-  assert.ok(page.faults.splice(before).every((fault) => /413/.test(fault)), 'a refused upload is an error in the console');
+  assert.deepEqual(page.faults.slice(before), [], 'what is too large is not sent up to be refused');
   await page.getByRole('button', { name: 'Take away huge.bin' }).click();
   await page.getByRole('button', { name: 'Take away empty.txt' }).click();
   await send(page, script({ blocks: true }));
@@ -119,18 +121,81 @@ test('files: shown while they go up, told what is wrong with them, given to the 
   assert.equal(dot.mimeType, 'image/png');
 });
 
-test('an agent that takes no files: the prompt is still there, and the text can go into it', async () => {
+/** A page that counts what is sent up. */
+function countUploads(page) {
+  const sent = [];
+  page.on('request', (request) => request.method() === 'POST' && /\/blobs$/.test(request.url()) && sent.push(request.url()));
+  return sent;
+}
+
+const failed = (page, hasText) => page.locator('[data-testid="attachment"][data-state="failed"]', { hasText });
+const ready = (page) => page.locator('[data-testid="attachment"][data-state="ready"]');
+const notes = { name: 'notes.md', mimeType: 'text/markdown', buffer: Buffer.from('# Notes\n') };
+const takesKnown = (page, words) => page.locator(`[data-testid="attach"][title*="${words}"]`).waitFor();
+
+/** As if a file was brought over the page, and dropped if `isDropped`. */
+const drag = (page, { name, mimeType, text }, isDropped) => page.evaluate(([fileName, type, content, drops]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([content], fileName, { type }));
+  for (const kind of ['dragenter', 'dragover', ...(drops ? ['drop'] : [])]) {
+    document.querySelector('[data-testid=prompt-input]').dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+  }
+}, [name, mimeType, text, isDropped]);
+
+test('an agent that takes no files: said before anything is sent up, and the text can go into the prompt', async () => {
   const { page } = await opened({ agent: 'shell' });
-  await send(page, 'echo hi');
-  await pendingCard(page).getByRole('button', { name: /Allow once/ }).click(); // what it takes is known from here on
-  await turnsEnd(page);
-  await page.getByTestId('file-input').setInputFiles([{ name: 'notes.md', mimeType: 'text/markdown', buffer: Buffer.from('# Notes\n') }]);
-  await page.locator('[data-testid="attachment"][data-state="ready"]').waitFor();
-  await send(page, 'cat this');
-  await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'takes no files' }).waitFor();
-  await written(page, 'cat this');
+  const sent = countUploads(page);
+  await takesKnown(page, 'This agent takes no files, no images and no audio.');
+  await page.getByTestId('attach').click();
+  await page.getByTestId('composer-note').getByText('takes no files, no images and no audio').waitFor();
+  await field(page).fill('cat this');
+  await drag(page, { name: 'notes.md', mimeType: 'text/markdown', text: '# Notes\n' }, false);
+  await page.locator('.composer__drop', { hasText: 'This agent takes no files' }).waitFor();
+  await drag(page, { name: 'notes.md', mimeType: 'text/markdown', text: '# Notes\n' }, true);
+  await failed(page, 'takes no files').waitFor();
+  assert.ok(await page.getByTestId('send-prompt').isDisabled());
   await page.getByRole('button', { name: 'Put it into the text' }).click();
   await written(page, 'cat this\n\nnotes.md:\n```\n# Notes\n```');
+  assert.deepEqual(sent, []);
+});
+
+test('what an agent takes is known after a reload: what it does not take stays here, and the rest goes', async () => {
+  const { page } = await opened();
+  await takesKnown(page, 'up to 16.8 MB in all. This agent takes no audio.');
+  await page.reload();
+  await takesKnown(page, 'This agent takes no audio.');
+  const sent = countUploads(page);
+  await page.getByTestId('file-input').setInputFiles([{ name: 'a.wav', mimeType: 'audio/wav', buffer: Buffer.from('RIFF') }, notes]);
+  await failed(page, 'takes no audio').waitFor();
+  await ready(page).waitFor();
+  assert.equal(sent.length, 1);
+  await page.getByRole('button', { name: 'Take away a.wav' }).click();
+  await send(page, script({ blocks: true }));
+  await turnsEnd(page);
+});
+
+test('before an agent has said what it takes everything is offered, and what was taken on trust is weighed again then', async () => {
+  const gate = path.join(temporaryFolder(), 'gate');
+  // It begins when the test says so, and takes no images.
+  const late = inline(`until [ -e ${gate} ]; do sleep 0.05; done; signalbox-scripted-agent | sed -u 's/"image":true/"image":false/'`);
+  const slow = await startServer({ agents: { late } });
+  const session = await (await slow.connect()).create('late');
+  const page = await openApp(browser, slow, { at: sessionAddress(session) });
+  pages.push(page);
+  await field(page).waitFor();
+  await takesKnown(page, 'Attach files (or paste, or drop them), up to 16.8 MB in all');
+  assert.equal(await page.getByTestId('attach').getAttribute('title'), 'Attach files (or paste, or drop them), up to 16.8 MB in all');
+  await page.getByTestId('file-input').setInputFiles([{ name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from('\x89PNG') }, notes]);
+  await ready(page).nth(1).waitFor();
+  writeFileSync(gate, '');
+  await failed(page, 'takes no images').waitFor();
+  await takesKnown(page, 'This agent takes no images and no audio.');
+  assert.ok(await page.getByTestId('send-prompt').isDisabled());
+  await page.getByRole('button', { name: 'Take away dot.png' }).click();
+  await send(page, script({ blocks: true }));
+  await turnsEnd(page);
+  const said = (await recorded(slow, session.id)).items.find((item) => item.kind === 'text').text;
+  assert.deepEqual(JSON.parse(said.slice('blocks:'.length)).map(({ resource }) => resource.text), ['# Notes\n']);
 });
 
 test('Escape, twice, stops the turn, and what was queued is in the field again', async () => {

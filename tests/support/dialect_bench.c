@@ -42,6 +42,7 @@ const char *const dialect_samples[] = {
     [EVENT_COMMANDS] = HEAD("commands") ",\"commands\":[{\"name\":\"init\",\"description\":\"begins\",\"hint\":\"what\"},{\"name\":\"x\"}]}",
     [EVENT_MODE] = HEAD("mode") ",\"currentModeId\":\"m\",\"availableModes\":[]}",
     [EVENT_CONFIG_OPTIONS] = HEAD("config_options") ",\"options\":[{\"id\":\"model\"}]}",
+    [EVENT_PROMPT_CAPABILITIES] = HEAD("prompt_capabilities") ",\"image\":true,\"audio\":false,\"embeddedContext\":true}",
     [EVENT_USAGE] = HEAD("usage") ",\"used\":10,\"size\":100,\"cost\":{\"amount\":1,\"currency\":\"EUR\"}}",
     [EVENT_TITLE] = HEAD("title") ",\"title\":\"T\"}",
     [EVENT_POLICY] = HEAD("policy") ",\"policy\":\"ask\",\"by\":{\"user\":\"u\"}}",

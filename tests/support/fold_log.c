@@ -367,7 +367,7 @@ static void something(struct world *world)
 {
     static const char *const types[] = {
         "plan",   "usage",  "commands", "mode",         "config_options",    "title",
-        "policy", "status", "error",    "agent_update", "of_a_later_version"};
+        "policy", "status", "error",    "agent_update", "prompt_capabilities", "of_a_later_version"};
     size_t which = roll(world, sizeof(types) / sizeof(types[0]));
     if (which == 0) {
         end_block(world);

@@ -43,6 +43,7 @@ static const char *const shown[] = {
     [EVENT_COMMANDS] = "",
     [EVENT_MODE] = "",
     [EVENT_CONFIG_OPTIONS] = "",
+    [EVENT_PROMPT_CAPABILITIES] = "",
     [EVENT_TITLE] = "",
     [EVENT_POLICY] = "",
     [EVENT_PERMISSION_REQUEST] = "",

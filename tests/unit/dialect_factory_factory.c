@@ -34,6 +34,7 @@ static const char *const shown[EVENT_KIND_COUNT] = {
     [EVENT_SESSION_CREATED] = "",
     [EVENT_SESSION_CLOSED] = "",
     [EVENT_MODE] = "",
+    [EVENT_PROMPT_CAPABILITIES] = "",
     [EVENT_TITLE] = "",
     [EVENT_POLICY] = "",
     [EVENT_STATUS] = PART(RUNTIME("running", "alive", "WORKING", "")),

@@ -267,6 +267,7 @@ static void every_kind_has_a_rule(void)
         {EVENT_COMMANDS, FOLD_LAST},
         {EVENT_MODE, FOLD_LAST},
         {EVENT_CONFIG_OPTIONS, FOLD_LAST},
+        {EVENT_PROMPT_CAPABILITIES, FOLD_KEEP},
         {EVENT_USAGE, FOLD_LAST},
         {EVENT_TITLE, FOLD_LAST},
         {EVENT_POLICY, FOLD_LAST},

@@ -296,7 +296,7 @@ static void the_first_end_wins_outside_a_turn(void)
             struct fixture *fixture = fixture_ready();
             fixture_ask(fixture, "p1");
             TEST_TRACE(fixture, "+permission permission_request feed+ status(waiting)");
-            CU_ASSERT_EQUAL(fixture->session->outside_from, 4);
+            CU_ASSERT_EQUAL(fixture->session->outside_from, 5);
             CU_ASSERT_PTR_NULL(json_get(fixture_last_event(fixture, "permission_request"), "turnId"));
             fixture_pass(fixture, 111);
             end_by(fixture, outside[first]);

@@ -55,8 +55,8 @@ static void a_session_begins_with_its_creation(void)
     CU_ASSERT_EQUAL(fixture->session->life, AGENT_STARTING);
 
     fixture_notice(fixture, NOTICE_READY, NULL, NULL);
-    TEST_TRACE(fixture, "-start status(idle)");
-    CU_ASSERT_EQUAL(number_of(fixture_last_event(fixture, "status"), "seq"), 3);
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle)");
+    CU_ASSERT_EQUAL(number_of(fixture_last_event(fixture, "status"), "seq"), 4);
     fixture_free(fixture);
 }
 
@@ -106,7 +106,7 @@ static void an_agent_that_does_not_start_is_said(void)
     fixture_prompt(fixture, "bob", "two");
     TEST_TRACE(fixture, "user_message(queued) +start status(starting) !start =ok");
     fixture_notice(fixture, NOTICE_READY, NULL, NULL);
-    TEST_TRACE(fixture, "-start status(idle) user_message(processing) turn_started status(running) !prompt");
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle) user_message(processing) turn_started status(running) !prompt");
     TEST_TEXT(text_of(fixture_last_event(fixture, "user_message"), "text"), "one");
     fixture_free(fixture);
 }
@@ -226,7 +226,7 @@ static void prompts_while_starting_wait_in_order(void)
     CU_ASSERT_EQUAL(number_of(fixture_last_event(fixture, "user_message"), "position"), 3);
 
     fixture_notice(fixture, NOTICE_READY, NULL, NULL);
-    TEST_TRACE(fixture, "-start status(idle) user_message(processing) turn_started status(running) !prompt");
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle) user_message(processing) turn_started status(running) !prompt");
     static const char *const texts[] = {"one", "two", "three"};
     static const char *const causes[] = {"c2", "c3", "c4"};
     for (size_t i = 0; i < 3; i++) {

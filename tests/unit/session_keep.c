@@ -79,7 +79,7 @@ static void a_new_session_goes_on_waiting(void)
     TEST_TRACE(fixture, "user_message(queued) =ok user_message(withdrawn) =ok");
     fixture_give_place(fixture);
     fixture_notice(fixture, NOTICE_READY, NULL, NULL);
-    TEST_TRACE(fixture, "+start status(starting) !start -start status(idle)");
+    TEST_TRACE(fixture, "+start status(starting) !start -start prompt_capabilities status(idle)");
     fixture_free(fixture);
 }
 
@@ -216,7 +216,7 @@ static void a_run_proves_itself_once(void)
     fixture->shows_runs = true;
     fixture_trace(fixture);
     fixture_notice(fixture, NOTICE_READY, NULL, NULL);
-    TEST_TRACE(fixture, "-start status(idle) +proof");
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle) +proof");
     fixture_prompt(fixture, "alice", "one");
     fixture_trace(fixture);
     fixture_turn_ended(fixture, "end_turn");

@@ -17,14 +17,20 @@ static void answered(struct fixture *fixture, const char *token, const char *cod
     session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
 }
 
-static void ready(struct fixture *fixture, enum agent_memory memory, const char *why)
+static void ready_taking(struct fixture *fixture, enum agent_memory memory, const char *why, unsigned can)
 {
     struct agent_notice notice = {.kind = NOTICE_READY,
                                   .acp_session_id = strdup("agents-own"),
                                   .memory = memory,
                                   .message = why ? strdup(why) : NULL,
-                                  .can = AGENT_CAN_IMAGE};
+                                  .can = can};
     session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
+}
+
+/* Of the agent that fixture_ready had, or of one that begins: it takes images now. */
+static void ready(struct fixture *fixture, enum agent_memory memory, const char *why)
+{
+    ready_taking(fixture, memory, why, AGENT_CAN_IMAGE);
 }
 
 static void a_change_is_answered_when_the_agent_has_answered(void)
@@ -84,7 +90,7 @@ static void without_an_agent_one_is_started(void)
     set(fixture, NULL, "\"code\"");
     TEST_TRACE(fixture, "keep +start status(starting) !start");
     ready(fixture, MEMORY_KEPT, NULL);
-    TEST_TRACE(fixture, "-start status(idle) +setting !setting");
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle) +setting !setting");
     answered(fixture, "set-1", NULL);
     TEST_TRACE(fixture, "-setting =ok");
     fixture_free(fixture);
@@ -150,7 +156,8 @@ static void what_was_set_is_set_again_when_the_agent_is_started_anew(void)
     fixture_trace(fixture);
     size_t before = fixture_orders(fixture, ORDER_SETTING);
     ready(fixture, MEMORY_KEPT, NULL);
-    TEST_TRACE(fixture, "-start status(idle) !setting !setting user_message(processing) turn_started status(running) !prompt");
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle) !setting !setting user_message(processing) turn_started "
+                        "status(running) !prompt");
     CU_ASSERT_EQUAL(fixture_orders(fixture, ORDER_SETTING), before + 2);
     TEST_TEXT(fixture_last_order(fixture, ORDER_SETTING)->content, "true");
     CU_ASSERT_PTR_NULL(fixture_last_order(fixture, ORDER_SETTING)->request_id);
@@ -238,9 +245,96 @@ static void what_the_agent_cannot_take_is_refused(void)
     fixture_free(fixture);
 }
 
+/* The member of what a subscriber is told: "image audio embeddedContext" where it is true of each; NULL: not there. */
+static const char *described(const struct session *session)
+{
+    static char words[64];
+    struct buffer out = {0};
+    buffer_byte(&out, '{');
+    session_describe(session, &out);
+    buffer_byte(&out, '}');
+    char *text = buffer_take(&out);
+    struct json_object *shown = json_tokener_parse(text);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(shown);
+    struct json_object *can = json_get(shown, "promptCapabilities");
+    snprintf(words, sizeof(words), "%s%s%s", json_get_bool(can, "image", false) ? "image " : "",
+             json_get_bool(can, "audio", false) ? "audio " : "",
+             json_get_bool(can, "embeddedContext", false) ? "embeddedContext " : "");
+    bool is_there = can && json_object_object_length(can) == 3;
+    json_object_put(shown);
+    free(text);
+    return is_there ? words : NULL;
+}
+
+static void start_again(struct fixture *fixture, unsigned can)
+{
+    fixture_notice(fixture, NOTICE_EXITED, NULL, "gone");
+    fixture_prompt(fixture, "alice", "more");
+    fixture_trace(fixture);
+    ready_taking(fixture, MEMORY_KEPT, NULL, can);
+}
+
+static void what_the_agent_takes_is_told_where_it_is_news(void)
+{
+    struct fixture *fixture = fixture_new();
+    CU_ASSERT_PTR_NULL(described(fixture->session)); /* nobody has said anything yet */
+    fixture_trace(fixture);
+    ready_taking(fixture, MEMORY_NEW, NULL, AGENT_CAN_IMAGE | AGENT_CAN_EMBED);
+    TEST_TRACE(fixture, "-start prompt_capabilities status(idle)");
+    TEST_TEXT(described(fixture->session), "image embeddedContext ");
+    struct json_object *event = fixture_last_event(fixture, "prompt_capabilities");
+    CU_ASSERT_TRUE(json_get_bool(event, "image", false));
+    CU_ASSERT_FALSE(json_get_bool(event, "audio", true));
+    CU_ASSERT_TRUE(json_get_bool(event, "embeddedContext", false));
+    CU_ASSERT_PTR_NULL(json_get(event, "turnId"));
+
+    static const char said_before[] = "-start status(idle) user_message(processing) turn_started status(running) !prompt";
+    static const char news[] =
+        "-start prompt_capabilities status(idle) user_message(processing) turn_started status(running) !prompt";
+    start_again(fixture, AGENT_CAN_IMAGE | AGENT_CAN_EMBED);
+    TEST_TRACE(fixture, said_before);
+    start_again(fixture, AGENT_CAN_AUDIO);
+    TEST_TRACE(fixture, news);
+    TEST_TEXT(described(fixture->session), "audio ");
+    start_again(fixture, 0); /* it takes nothing, which is known */
+    TEST_TRACE(fixture, news);
+    TEST_TEXT(described(fixture->session), "");
+    fixture_free(fixture);
+}
+
+static void what_the_agent_takes_outlives_the_server(void)
+{
+    static const struct {
+        const char *state, *described;
+        unsigned can;
+        bool told; /* the next run says the same: there is nothing to tell */
+    } cases[] = {
+        {"{\"can\":4,\"canTold\":true}", "embeddedContext ", AGENT_CAN_EMBED, true},
+        {"{\"can\":0,\"canTold\":true}", "", 0, true},
+        {"{\"can\":4}", "embeddedContext ", AGENT_CAN_EMBED, false}, /* of an older store, whose log does not say it */
+        {"{}", NULL, 0, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture *fixture = fixture_new();
+        free(fixture->session->agent_session);
+        session_state_restore(fixture->session, cases[i].state);
+        const char *shown = described(fixture->session);
+        CU_ASSERT_EQUAL_FATAL(shown == NULL, cases[i].described == NULL);
+        if (shown) {
+            TEST_TEXT(shown, cases[i].described);
+        }
+        fixture_trace(fixture);
+        fixture->session->had_turns = false;
+        ready_taking(fixture, MEMORY_NEW, NULL, cases[i].can);
+        TEST_TRACE(fixture, cases[i].told ? "-start status(idle)" : "-start prompt_capabilities status(idle)");
+        fixture_free(fixture);
+    }
+}
+
 TEST_MAIN("session_setting", TEST(a_change_is_answered_when_the_agent_has_answered), TEST(refusals_say_which_field),
           TEST(without_an_agent_one_is_started), TEST(whatever_ends_the_agent_answers),
           TEST(closing_answers_and_nothing_comes_after), TEST(too_many_at_once_are_refused),
           TEST(what_was_set_is_set_again_when_the_agent_is_started_anew),
           TEST(what_is_known_of_the_agent_survives_as_text), TEST(an_agent_that_remembers_says_nothing_of_it),
-          TEST(what_the_agent_cannot_take_is_refused))
+          TEST(what_the_agent_cannot_take_is_refused), TEST(what_the_agent_takes_is_told_where_it_is_news),
+          TEST(what_the_agent_takes_outlives_the_server))

@@ -39,6 +39,7 @@
     X(COMMANDS, "commands", LAST)                                                                  \
     X(MODE, "mode", LAST)                                                                          \
     X(CONFIG_OPTIONS, "config_options", LAST)                                                      \
+    X(PROMPT_CAPABILITIES, "prompt_capabilities", KEEP)                                            \
     X(USAGE, "usage", LAST)                                                                        \
     X(TITLE, "title", LAST)                                                                        \
     X(POLICY, "policy", LAST)                                                                      \

@@ -177,6 +177,7 @@ struct session {
     int64_t upload_bytes;
     char *agent_session; /* the agent's own id of the session; NULL: it never had one */
     bool can_known;      /* `can` is what an agent said */
+    bool can_told;       /* the log's last prompt_capabilities says it, too */
     unsigned can;        /* enum agent_can */
     struct setting *settings; /* SETTINGS_MAX at most */
     struct setting_waiter *setting_waiters; /* oldest first, SETTING_WAITERS_MAX at most */
@@ -340,7 +341,8 @@ void session_idle_stop(struct session *session, const struct session_sink *sink,
                        const char *detail);
 
 /* ---- To be shown ---- */
-/* JSON members (each with its leading comma) of `subscribed` beside its position: phase, agent, title, policy, pending. */
+/* JSON members (each with its leading comma) of `subscribed` beside its position: phase, agent, title, policy,
+ * pending, and promptCapabilities once they are known. */
 void session_describe(const struct session *session, struct buffer *out);
 /* The object of lists and `session_changed`: {sessionId, title, agent, phase, pending, oldestPendingAt?, updatedAt, ...}. */
 void session_summary(const struct session *session, struct buffer *out);

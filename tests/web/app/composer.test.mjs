@@ -5,7 +5,7 @@ import { load } from './lib.mjs';
 
 const {
   DraftStore, EMPTY_DRAFT, joinTexts, ownPrompts, browse, NOT_BROWSING, slashQuery, matchingCommands, completed, hintOf, kindOf, typeOf, blockOf,
-  nameOfBlock, refusedKind, asText, sizeWords, settingsOf, shownValue, isPaused, placeholderOf, refusalOf, deskOf, CommandError,
+  nameOfBlock, refusedKind, takes, offerOf, asText, sizeWords, settingsOf, shownValue, isPaused, placeholderOf, refusalOf, deskOf, CommandError,
 } = await load(
   'composer/draft.ts', 'composer/history.ts', 'composer/slash.ts', 'composer/attachments.ts', 'composer/settings.ts', 'composer/words.ts',
   'composer/desk.ts', 'signalbox-client',
@@ -159,6 +159,29 @@ describe('files', () => {
     assert.equal(refusedKind('something else'), null);
   });
 
+  const capabilities = (image, audio, embeddedContext) => ({ image, audio, embeddedContext });
+
+  test('what is not known to be refused is offered', () => {
+    const kinds = ['image', 'audio', 'resource'];
+    assert.deepEqual(kinds.map((kind) => takes(null, kind)), [true, true, true]);
+    assert.deepEqual(kinds.map((kind) => takes(capabilities(true, false, false), kind)), [true, false, false]);
+    assert.deepEqual(kinds.map((kind) => takes(capabilities(false, false, true), kind)), [false, false, true]);
+  });
+
+  test('the offer says what is taken, how much, and what not', () => {
+    const all = { isNone: false, accept: undefined, words: 'Attach files (or paste, or drop them)', dropWords: 'Drop files to attach them' };
+    assert.deepEqual(offerOf(null, null), all);
+    assert.deepEqual(offerOf(capabilities(true, true, true), 16 << 20), { ...all, words: `${all.words}, up to 16.8 MB in all` });
+    assert.deepEqual(offerOf(capabilities(true, false, true), null), {
+      isNone: false, accept: undefined, words: 'Attach files and images (or paste, or drop them). This agent takes no audio.',
+      dropWords: 'Drop files and images to attach them. This agent takes no audio.',
+    });
+    const pictures = offerOf(capabilities(true, false, false), 2000);
+    assert.deepEqual([pictures.accept, pictures.words], ['image/*', 'Attach images (or paste, or drop them), up to 2.0 kB in all. This agent takes no files and no audio.']);
+    const nothing = offerOf(capabilities(false, false, false), 2000);
+    assert.deepEqual([nothing.isNone, nothing.words, nothing.dropWords], [true, 'This agent takes no files, no images and no audio.', nothing.words]);
+  });
+
   test('as a part of the text their fence is longer than any in them', () => {
     assert.equal(asText('a.md', 'x\n'), 'a.md:\n```\nx\n```');
     assert.equal(asText('a.md', '````\nx'), 'a.md:\n`````\n````\nx\n`````');
@@ -267,6 +290,93 @@ describe('the desk', () => {
     desk.attach([{ name: 'p.png', type: 'image/png', size: 5 }]);
     assert.match(desk.get().attachments[1].problem, /takes no images/, 'the next one is told before it is sent up');
   });
+
+  const capabilities = (image, audio, embeddedContext) => ({ image, audio, embeddedContext });
+  const file = (name, type, size = 5) => ({ name, type, size });
+  const problems = (desk) => desk.get().attachments.map(({ problem }) => problem);
+
+  /** Runs it with an XMLHttpRequest that is answered by the test: {sent: [name of the file], answer(n, status, body)}. */
+  async function withUploads(run) {
+    const requests = [];
+    class FakeRequest extends EventTarget {
+      upload = new EventTarget();
+      open() {}
+      setRequestHeader() {}
+      send(body) { requests.push(Object.assign(this, { body })); }
+      abort() { this.dispatchEvent(new Event('abort')); }
+    }
+    globalThis.XMLHttpRequest = FakeRequest;
+    try {
+      await run({
+        sent: () => requests.map(({ body }) => body.name),
+        answer: async (n, status, response) => {
+          Object.assign(requests[n], { status, response }).dispatchEvent(new Event('load'));
+          await soon();
+        },
+      });
+    } finally {
+      delete globalThis.XMLHttpRequest;
+    }
+  }
+
+  test('what the agent does not take is not sent up; before it is known, everything is', () => withUploads(async ({ sent, answer }) => {
+    const desk = deskOf(fakeClient().client, 's1');
+    desk.attach([file('a.png', 'image/png')]);
+    assert.deepEqual(sent(), ['a.png']);
+    await answer(0, 201, { blob: 'b1' });
+    assert.equal(desk.canSend, true);
+
+    desk.knows(capabilities(false, false, true), null);
+    assert.match(problems(desk)[0], /takes no images/);
+    assert.equal(desk.canSend, false, 'nor is what was there already');
+    desk.attach([file('b.png', 'image/png'), file('c.md', 'text/markdown')]);
+    assert.deepEqual(sent(), ['a.png', 'c.md']);
+    await answer(1, 201, { blob: 'b2' });
+
+    desk.knows(capabilities(true, false, true), null);
+    assert.deepEqual(sent(), ['a.png', 'c.md', 'b.png'], 'the agent is another one: what waited goes up, what was up does not go again');
+    await answer(2, 201, { blob: 'b3' });
+    assert.deepEqual(problems(desk), [null, null, null]);
+    assert.deepEqual(desk.send().fields.content.map(({ blob }) => blob), ['b1', 'b3', 'b2']);
+  }));
+
+  test('what an agent refused is offered again when another one is known to take it', async () => {
+    const desk = deskOf(fakeClient().client, 's1');
+    desk.refuse('image');
+    assert.equal(desk.takes('image'), false);
+    desk.knows(null, 5000);
+    assert.equal(desk.takes('image'), false, 'the size that the server takes says nothing of the agent');
+    desk.knows(capabilities(true, false, false), 5000);
+    assert.equal(desk.takes('image'), true);
+  });
+
+  test('what is too large, alone or with the others, is said before it is sent up, and goes when there is room', () => withUploads(async ({ sent, answer }) => {
+    const desk = deskOf(fakeClient().client, 's1');
+    desk.knows(capabilities(true, true, true), 1000);
+    desk.attach([file('huge', '', 1001), file('one', '', 600), file('two', '', 401), file('three', '', 400), file('none', '', 0)]);
+    assert.deepEqual(sent(), ['one', 'three']);
+    const [huge, one, two, three, none] = problems(desk);
+    assert.match(huge, /^1\.0 kB is too large: .* up to 1\.0 kB/);
+    assert.match(two, /With the others/);
+    assert.match(none, /empty/);
+    assert.deepEqual([one, three], [null, null]);
+    await answer(0, 201, { blob: 'b1' });
+    desk.detach(desk.get().attachments[1].key);
+    assert.deepEqual(sent(), ['one', 'three', 'two']);
+    desk.knows(capabilities(true, true, true), 2000);
+    assert.deepEqual(sent().slice(3), ['huge'], 'the server takes more now');
+  }));
+
+  test('what could not be sent up can be tried again', () => withUploads(async ({ sent, answer }) => {
+    const desk = deskOf(fakeClient().client, 's1');
+    desk.attach([file('a.md', 'text/markdown')]);
+    await answer(0, 503, { code: 'busy', detail: 'too much', retryable: true });
+    assert.deepEqual([problems(desk)[0], desk.get().attachments[0].canRetry, sent().length], ['too much', true, 1]);
+    desk.retry(desk.get().attachments[0].key);
+    assert.deepEqual([problems(desk)[0], sent().length], [null, 2]);
+    await answer(1, 201, { blob: 'b1' });
+    assert.equal(desk.canSend, true);
+  }));
 
   test('a queued prompt that is taken back goes into an empty field, and else waits beside it', async () => {
     const { client, sent } = fakeClient();

@@ -7,7 +7,7 @@ import { ask, fail, say, script, sleep, stream, think, tool } from '../../e2e/li
 import { startServer } from '../../e2e/lib/server.mjs';
 import { library } from './lib/library.mjs';
 import { Proxy } from './lib/proxy.mjs';
-import { assertSame, clientOf, ended, seen, test, watch } from './lib/real.mjs';
+import { assertSame, clientOf, ended, seen, test, wait, watch } from './lib/real.mjs';
 
 const { emptySession, reduceAll } = library;
 const server = await startServer({
@@ -63,16 +63,21 @@ for (let seed = first; seed < first + ROUNDS; seed++) {
     const shaky = clientOf(proxy);
     const { sessionId } = await live.send('create_session', { agent: 'scripted', workspace: server.newWorkspace() });
     const events = [];
-    live.session(sessionId).onEvent((event) => events.push(event));
+    let isCut = false;
+    live.session(sessionId).onEvent((event) => {
+      events.push(event);
+      if (!isCut && event.type === 'user_message') {
+        isCut = true; // at least once, and by an event: a turn may be over before a view has shown it
+        proxy.cut();
+      }
+    });
     const session = await watch(live, sessionId);
     const cutOff = await watch(shaky, session.sessionId);
-    let isCut = false;
     session.view.subscribe(() => {
       for (const request of session.view.get().state.pending.filter(() => random() < 0.3)) {
         live.answer(request, { optionId: request.acpOptions[Math.floor(random() * request.acpOptions.length)].optionId });
       }
-      if (session.view.get().state.turn && (!isCut || random() < 0.2)) {
-        isCut = true;
+      if (session.view.get().state.turn && random() < 0.2) {
         proxy.cut();
       }
     });
@@ -87,7 +92,7 @@ for (let seed = first; seed < first + ROUNDS; seed++) {
     await ended(cutOff, turns);
     const wanted = seen(session.state);
     assert.equal(wanted.hole, null);
-    assert.ok(proxy.connections > 1, 'it was cut');
+    await wait(shaky.connection, (connection) => connection.name === 'live' && proxy.connections > 1, 'it was cut, and is back');
 
     await assertSame(session, live);
     await assertSame(cutOff, live);

@@ -145,6 +145,24 @@ test('who chose the policy is known as long as it is the policy that holds', () 
   assert.deepEqual(reduceAll(told, [first, second]).policyBy, { user: 'bob' });
 });
 
+test('what the agent takes: unknown until it has said so, then as the last one did, and a replay does not go back behind it', () => {
+  const takes = (image, audio, embeddedContext) => ({ image, audio, embeddedContext });
+  const said = (...what) => ({ type: 'prompt_capabilities', ...takes(...what) });
+  assert.equal(run({ type: 'status', phase: 'starting' }).promptCapabilities, null);
+  const state = run(said(true, false, true), said(false, false, true));
+  assert.deepEqual(state.promptCapabilities, takes(false, false, true));
+  assert.equal(subscribed(emptySession('s1'), answer({ head: 1 }), { history: 'none' }).promptCapabilities, null);
+
+  let late = subscribed(emptySession('s1'), answer({ mode: 'replay', head: 2, promptCapabilities: takes(false, false, true) }), {});
+  for (const event of numbered([said(true, false, true), said(false, false, true)])) {
+    late = reduce(late, event);
+    assert.deepEqual(late.promptCapabilities, takes(false, false, true));
+  }
+  assert.deepEqual(reduce(late, { ...said(true, true, true), seq: 3, ts: 1 }).promptCapabilities, takes(true, true, true));
+  const again = subscribed(late, answer({ head: 2, promptCapabilities: takes(false, false, true) }), { after: positionOf(late) });
+  assert.deepEqual(again.promptCapabilities, late.promptCapabilities);
+});
+
 test('the answer to a subscribe: what is kept, what is forgotten, where counting begins', () => {
   const known = run(delta(0, 'abc'));
   const after = { epoch: 'e1', seq: 1 };

@@ -7,7 +7,7 @@ export const PROTOCOL = "signalbox.v1";
 export type ClientMessage = SubscribeCommand | UnsubscribeCommand | WatchSessionsCommand | UnwatchSessionsCommand | CreateSessionCommand | CloseSessionCommand | PromptCommand | WithdrawCommand | ResumeQueueCommand | CancelCommand | PermissionResponseCommand | SetPolicyCommand | SetModeCommand | SetConfigOptionCommand | SeenCommand | PingCommand;
 
 /** A session event. A client ignores types that it does not know. */
-export type ServerEvent = SessionCreatedEvent | SessionClosedEvent | StatusEvent | UserMessageEvent | TurnStartedEvent | TextDeltaEvent | TextCompleteEvent | ThoughtDeltaEvent | ThoughtCompleteEvent | ToolStartEvent | ToolOutputEvent | ToolUpdateEvent | ToolResultEvent | PlanEvent | CommandsEvent | ModeEvent | ConfigOptionsEvent | UsageEvent | TitleEvent | PolicyEvent | PermissionRequestEvent | PermissionResolvedEvent | PermissionTimeoutEvent | PermissionCancelledEvent | CompleteEvent | ErrorEvent | AgentUpdateEvent;
+export type ServerEvent = SessionCreatedEvent | SessionClosedEvent | StatusEvent | UserMessageEvent | TurnStartedEvent | TextDeltaEvent | TextCompleteEvent | ThoughtDeltaEvent | ThoughtCompleteEvent | ToolStartEvent | ToolOutputEvent | ToolUpdateEvent | ToolResultEvent | PlanEvent | CommandsEvent | ModeEvent | ConfigOptionsEvent | PromptCapabilitiesEvent | UsageEvent | TitleEvent | PolicyEvent | PermissionRequestEvent | PermissionResolvedEvent | PermissionTimeoutEvent | PermissionCancelledEvent | CompleteEvent | ErrorEvent | AgentUpdateEvent;
 
 /** A message without a number. A client ignores types that it does not know. */
 export type ServerControl = ConnectedMessage | AckMessage | NackMessage | SubscribedMessage | ReplayCompleteMessage | UnsubscribedMessage | LaggingMessage | CaughtUpMessage | PermissionQueueStatusMessage | SessionsMessage | SessionChangedMessage | SessionRemovedMessage | PermissionWaitingMessage | PermissionEndedMessage | ConfigChangedMessage | StoreMessage | ShuttingDownMessage | PongMessage;
@@ -303,6 +303,8 @@ export interface SubscribedMessage {
   workspace: string;
   /** What happens to permission requests. */
   policy: "ask" | "read-only" | "trust" | (string & {});
+  /** What the agent takes in a prompt; not there until one was started and has said so. */
+  promptCapabilities?: PromptCapabilities;
   /** The requests that wait for an answer. */
   pending: PermissionRequest[];
 }
@@ -920,6 +922,31 @@ export interface ConfigOptionsEvent {
   options: unknown[];
 }
 
+/** What the agent takes in a prompt, as it said when it started. Comes with its first start, and with a later one that says something else. */
+export interface PromptCapabilitiesEvent {
+  type: "prompt_capabilities";
+  /** The session. */
+  sessionId: string;
+  /** Its number in the session's log: 1, 2, 3 ... without holes. */
+  seq: number;
+  /** When, in Unix milliseconds; never earlier than that of the number before. */
+  ts: number;
+  /** Of a folded event: it covers the numbers from here to `seq`. */
+  from?: number;
+  /** The turn that it belongs to. */
+  turnId?: string;
+  /** The command that led to it. */
+  cause?: Cause;
+  /** What was too large for the event and was stored by itself. */
+  refs?: Ref[];
+  /** Images. */
+  image: boolean;
+  /** Audio. */
+  audio: boolean;
+  /** Files by their content: embedded resources. */
+  embeddedContext: boolean;
+}
+
 /** How much of its context the agent has used, and what it cost. */
 export interface UsageEvent {
   type: "usage";
@@ -1216,6 +1243,16 @@ export interface AgentCommand {
   hint?: string;
 }
 
+/** What an agent takes in a prompt, beside text and resource links. */
+export interface PromptCapabilities {
+  /** Images. */
+  image: boolean;
+  /** Audio. */
+  audio: boolean;
+  /** Files by their content: embedded resources. */
+  embeddedContext: boolean;
+}
+
 /** An answer that the agent offers. */
 export interface AcpOption {
   /** Its id. */
@@ -1300,6 +1337,8 @@ export interface Limits {
   maxCommandsInFlight: number;
   /** Sessions that a client watches at a time. */
   maxSubscriptions: number;
+  /** The longest content that is sent up, and all that a prompt names together. */
+  maxBlobBytes: number;
 }
 
 /** A session in the list. */

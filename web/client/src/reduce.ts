@@ -115,6 +115,7 @@ export function subscribed(
     title: message.title || null,
     policy: message.policy,
     policyBy: message.policy === base.policy ? base.policyBy : null,
+    promptCapabilities: message.promptCapabilities ?? null,
     pending: message.pending,
   };
 }
@@ -387,6 +388,12 @@ const handlers: Handlers = {
   },
   config_options(draft, event) {
     draft.now.configOptions = event.options;
+  },
+  prompt_capabilities(draft, event) {
+    if (!isTold(draft, event)) {
+      const { image, audio, embeddedContext } = event;
+      draft.now.promptCapabilities = { image, audio, embeddedContext };
+    }
   },
   user_message: userMessage,
   turn_started(draft, event) {

@@ -3,7 +3,8 @@
 // A state is plain data (it survives JSON and structuredClone) and is never changed: the functions of reduce.ts return the
 // next one, and whatever did not change in it is the same object as before.
 import type {
-  By, Cause, AgentCommand, ContentBlock, FileLocation, PermissionRequest, PlanEntry, Ref, ServerEvent, SubscribedMessage,
+  By, Cause, AgentCommand, ContentBlock, FileLocation, PermissionRequest, PlanEntry, PromptCapabilities, Ref, ServerEvent,
+  SubscribedMessage,
 } from "./protocol.js";
 
 export { reduce, reduceAll, subscribed } from "./reduce.js";
@@ -164,7 +165,7 @@ export interface SessionState {
   epoch: string | null;
   /** The last number that is part of this state; null: the next event says where it begins (`history: "turn"`). */
   seq: number | null;
-  /** The number that `phase`, `title`, `policy` and `pending` were true of when the session was subscribed to. */
+  /** The number that `phase`, `title`, `policy`, `promptCapabilities` and `pending` were true of when the session was subscribed to. */
   head: number;
   /** The beginning was not asked for (`history` "none" or "turn"). */
   partial: boolean;
@@ -192,6 +193,8 @@ export interface SessionState {
   commands: readonly AgentCommand[];
   mode: { currentModeId: string; availableModes: unknown[] } | null;
   configOptions: readonly unknown[] | null;
+  /** What the agent takes in a prompt beside text; null: no agent of this session has said it yet. */
+  promptCapabilities: PromptCapabilities | null;
 }
 
 /** A session of which nothing is known yet. */
@@ -220,6 +223,7 @@ export function emptySession(sessionId: string, epoch: string | null = null): Se
     commands: [],
     mode: null,
     configOptions: null,
+    promptCapabilities: null,
   };
 }
 

@@ -21,7 +21,7 @@ export function AttachmentList({ sessionId, attachments, desk }: { sessionId: st
 const MOST_INSERTED = 100_000; // bytes
 
 function One({ sessionId, attachment, desk }: { sessionId: string; attachment: Attachment; desk: Desk }) {
-  const { key, name, bytes, kind, progress, block, problem, canRetry, file } = attachment;
+  const { key, name, bytes, kind, progress, block, failure, problem, canRetry, file } = attachment;
   const picture = usePicture(sessionId, attachment);
   const isUploading = block === null && problem === null;
   const isText = file !== null && kind === "resource" && typeOf(file).startsWith("text/") && bytes > 0 && bytes <= MOST_INSERTED;
@@ -33,7 +33,7 @@ function One({ sessionId, attachment, desk }: { sessionId: string; attachment: A
         <span class="attachment__name" title={visibleText(name)}><VisibleText text={name} /></span>
         <span class="attachment__about">
           {problem ?? (isUploading ? `${Math.round(progress * 100)} %${bytes ? ` of ${sizeWords(bytes)}` : ""}` : bytes ? sizeWords(bytes) : "attached")}
-          {problem && canRetry && <button type="button" class="attachment__action" onClick={() => desk.retry(key)}>Try again</button>}
+          {problem && problem === failure && canRetry && <button type="button" class="attachment__action" onClick={() => desk.retry(key)}>Try again</button>}
           {problem && isText && <button type="button" class="attachment__action" onClick={() => void desk.insertAsText(key)}>Put it into the text</button>}
         </span>
       </span>

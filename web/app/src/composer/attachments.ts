@@ -1,5 +1,5 @@
 // Files for a prompt: what kind of block each becomes, and which kinds an agent has said that it does not take. Pure.
-import type { ContentBlock } from "signalbox-client";
+import type { ContentBlock, PromptCapabilities } from "signalbox-client";
 
 export type AttachmentKind = "image" | "audio" | "resource";
 
@@ -55,6 +55,45 @@ export function refusedKind(message: string): AttachmentKind | null {
 const NAMES: { [kind in AttachmentKind]: string } = { image: "images", audio: "audio", resource: "files" };
 
 export const refusedSentence = (kind: AttachmentKind): string => `This agent takes no ${NAMES[kind]}.`;
+
+const MEMBERS: { [kind in AttachmentKind]: keyof PromptCapabilities } = { image: "image", audio: "audio", resource: "embeddedContext" };
+
+/** Whether the agent takes it. What it takes is not known before one has started (null): then everything is worth a try. */
+export const takes = (capabilities: PromptCapabilities | null, kind: AttachmentKind): boolean =>
+  capabilities === null || capabilities[MEMBERS[kind]];
+
+export interface Offer {
+  /** It takes nothing but text. */
+  isNone: boolean;
+  /** What a file dialog is to show; undefined: all files. */
+  accept: string | undefined;
+  /** What can be attached, how long it may be, and what not. */
+  words: string;
+  /** The same for who drags files over the page. */
+  dropWords: string;
+}
+
+/** What can be attached. `maxBytes`: the longest that the server takes, where it says so. */
+export function offerOf(capabilities: PromptCapabilities | null, maxBytes: number | null): Offer {
+  const kinds: AttachmentKind[] = ["resource", "image", "audio"];
+  const taken = kinds.filter((kind) => takes(capabilities, kind));
+  const left = kinds.filter((kind) => !takes(capabilities, kind));
+  const not = `This agent takes no ${left.map((kind) => NAMES[kind]).join(", no ").replace(/, no (\w+)$/, " and no $1")}.`;
+  const upTo = maxBytes === null ? "" : `, up to ${sizeWords(maxBytes)} in all`;
+  if (taken.length === 0) {
+    return { isNone: true, accept: undefined, words: not, dropWords: not };
+  }
+  if (left.length === 0) {
+    return { isNone: false, accept: undefined, words: `Attach files (or paste, or drop them)${upTo}`, dropWords: "Drop files to attach them" };
+  }
+  const some = taken.map((kind) => NAMES[kind]).join(" and ");
+  return {
+    isNone: false,
+    accept: taken.includes("resource") ? undefined : taken.map((kind) => `${kind}/*`).join(","),
+    words: `Attach ${some} (or paste, or drop them)${upTo}. ${not}`,
+    dropWords: `Drop ${some} to attach them. ${not}`,
+  };
+}
 
 /** A text file as a part of the prompt's text, for agents that take no files. */
 export function asText(name: string, content: string): string {

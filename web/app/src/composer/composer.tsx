@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { SessionView, WatchedSession } from "signalbox-client";
 import { useClient, useConnection, useStore } from "signalbox-client/preact";
 import { useAgentTitle } from "../permissions/agent-title";
@@ -6,6 +6,8 @@ import { hrefOf } from "../shell/router";
 import { CloseIcon, PaperclipIcon, PlayIcon, SendIcon, StopIcon } from "../ui/icons";
 import { useMedia } from "../ui/media";
 import { AttachmentList } from "./attachment-list";
+import { offerOf } from "./attachments";
+import type { Offer } from "./attachments";
 import { deskOf } from "./desk";
 import type { Desk } from "./desk";
 import { ownPrompts } from "./history";
@@ -32,6 +34,8 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
   const client = useClient();
   const desk = deskOf(client, sessionId);
   const me = useStore(client.server, (server) => server?.user ?? null);
+  const maxBytes = useStore(client.server, (server) => server?.limits?.maxBlobBytes ?? null);
+  const offer = offerOf(state.promptCapabilities, maxBytes);
   const isTouch = useMedia("(pointer: coarse) and (hover: none)");
   const section = useRef<HTMLElement>(null);
   const agent = useAgentTitle(state.agent);
@@ -39,6 +43,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
   const turnId = state.turn?.turnId ?? null;
   const [isDropping, setDropping] = useState(false);
 
+  useLayoutEffect(() => desk.knows(state.promptCapabilities, maxBytes), [desk, state.promptCapabilities, maxBytes]);
   useEffect(() => desk.turnIs(turnId), [desk, turnId, cancelling]);
   useFileDrop(section, setDropping, (files) => desk.attach(files));
   const cancel = () => void desk.cancel(turnId, state.queue);
@@ -60,7 +65,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
           isTouch={isTouch} onSend={send} onFiles={(files) => desk.attach(files)}
         />
         <div class="composer__bar">
-          <AttachButton onFiles={(files) => desk.attach(files)} />
+          <AttachButton offer={offer} desk={desk} />
           <span class="composer__hint" aria-hidden="true">
             {isStopNext ? "Press Esc again to stop" : isTouch ? "" : keysInWords(turnId !== null, state.pending.length > 0)}
           </span>
@@ -71,7 +76,7 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
           )}
           <SendButton desk={desk} isQueueing={turnId !== null} />
         </div>
-        {isDropping && <div class="composer__drop" aria-hidden="true">Drop files to attach them</div>}
+        {isDropping && <div class="composer__drop" aria-hidden="true">{offer.dropWords}</div>}
       </form>
       <p class="visually-hidden" role="status">{isStopNext ? "Press Escape again to stop the turn." : cancelling !== null ? "Cancelling the turn." : ""}</p>
     </section>
@@ -99,17 +104,19 @@ function SendButton({ desk, isQueueing }: { desk: Desk; isQueueing: boolean }) {
   );
 }
 
-function AttachButton({ onFiles }: { onFiles(files: Iterable<File>): void }) {
+/** It is there also where nothing can be attached, to say so: a button that is missing or dead tells nobody why. */
+function AttachButton({ offer, desk }: { offer: Offer; desk: Desk }) {
   const input = useRef<HTMLInputElement>(null);
+  const pressed = () => (offer.isNone ? desk.tell(`${offer.words} A text file that is dropped here can become part of the prompt.`) : input.current?.click());
   return (
     <>
-      <button type="button" class="icon-button" aria-label="Attach files" title="Attach files (or paste, or drop them)" onClick={() => input.current?.click()}>
+      <button type="button" class="icon-button" data-testid="attach" aria-label="Attach files" title={offer.words} data-none={offer.isNone || undefined} onClick={pressed}>
         <PaperclipIcon />
       </button>
       <input
-        ref={input} type="file" multiple hidden data-testid="file-input" aria-label="Files" tabIndex={-1}
+        ref={input} type="file" multiple hidden data-testid="file-input" aria-label="Files" tabIndex={-1} accept={offer.accept}
         onChange={(event) => {
-          onFiles([...(event.currentTarget.files ?? [])]);
+          desk.attach([...(event.currentTarget.files ?? [])]);
           event.currentTarget.value = ""; // the same file may be chosen again
         }}
       />

@@ -1,8 +1,8 @@
 // What one writes in a session, and what becomes of it: kept apart from what is drawn, so that a text that could not be sent
 // comes back also where one has gone elsewhere meanwhile.
 import { CommandError } from "signalbox-client";
-import type { Command, ContentBlock, QueuedPrompt, SignalboxClient, Store } from "signalbox-client";
-import { asText, blockOf, kindOf, nameOfBlock, refusedKind, refusedSentence, typeOf } from "./attachments";
+import type { Command, ContentBlock, PromptCapabilities, QueuedPrompt, SignalboxClient, Store } from "signalbox-client";
+import { asText, blockOf, kindOf, nameOfBlock, refusedKind, refusedSentence, sizeWords, takes, typeOf } from "./attachments";
 import type { AttachmentKind } from "./attachments";
 import { DraftStore, joinTexts } from "./draft";
 import type { KeptAttachment } from "./draft";
@@ -18,6 +18,9 @@ export interface Attachment {
   progress: number;
   /** What the prompt will have; null: it is not there yet. */
   block: ContentBlock | null;
+  /** Why it could not be sent up. */
+  failure: string | null;
+  /** Why it cannot go with the prompt: the agent does not take it, it is too large, or it could not be sent up. */
   problem: string | null;
   canRetry: boolean;
   /** Of what was chosen in this page; null: it came back, or was there before a reload. */
@@ -41,6 +44,8 @@ export class Desk implements Store<DeskState> {
   private readonly listeners = new Set<() => void>();
   private readonly uploads = new Map<number, AbortController>();
   private readonly refusedKinds = new Set<AttachmentKind>();
+  private capabilities: PromptCapabilities | null = null;
+  private maxBytes: number | null = null;
 
   constructor(
     private readonly client: SignalboxClient,
@@ -65,12 +70,18 @@ export class Desk implements Store<DeskState> {
 
   private set(change: Partial<DeskState>): void {
     this.state = { ...this.state, ...change };
+    if (change.attachments) {
+      this.state.attachments = this.weighed(change.attachments);
+    }
     this.drafts.put(this.sessionId, {
       text: this.state.text,
       attachments: this.state.attachments.flatMap(({ name, bytes, block }) => (block ? [{ name, bytes, block }] : [])),
     });
     for (const listener of [...this.listeners]) {
       listener();
+    }
+    if (change.attachments) {
+      this.sendUpWhatMay();
     }
   }
 
@@ -95,21 +106,61 @@ export class Desk implements Store<DeskState> {
 
   get canSend(): boolean {
     const { text, attachments } = this.state;
-    return attachments.every(({ block }) => block !== null) && (text.trim() !== "" || attachments.length > 0);
+    return attachments.every(({ block, problem }) => block !== null && problem === null) && (text.trim() !== "" || attachments.length > 0);
   }
 
   // ---- files ----
 
+  /** What the agent takes (null: it has not said so yet), and the most that the server takes with a prompt (null: not known). */
+  knows(capabilities: PromptCapabilities | null, maxBytes: number | null): void {
+    const isNews = JSON.stringify(capabilities) !== JSON.stringify(this.capabilities);
+    if (!isNews && maxBytes === this.maxBytes) {
+      return;
+    }
+    if (isNews) {
+      this.refusedKinds.clear(); // it was another agent, or it says the same once more
+    }
+    this.capabilities = capabilities;
+    this.maxBytes = maxBytes;
+    this.set({ attachments: this.state.attachments });
+  }
+
+  /** Nothing is sent up that could not go with the prompt: what is wrong with it is said at once. */
   attach(files: Iterable<File>): void {
-    for (const file of files) {
+    const more = Array.from(files, (file): Attachment => {
       const kind = kindOf(file);
-      const one: Attachment = {
-        key: ++keys, name: file.name || (kind === "image" ? "Image" : "File"), bytes: file.size, kind, progress: 0, block: null, problem: null, canRetry: false, file,
+      return {
+        key: ++keys, name: file.name || (kind === "image" ? "Image" : "File"), bytes: file.size, kind, progress: 0, block: null, failure: null, problem: null,
+        canRetry: false, file,
       };
-      const problem = this.refusedKinds.has(kind) ? refusedSentence(kind) : file.size === 0 ? "This file is empty." : null;
-      this.set({ attachments: [...this.state.attachments, { ...one, problem }] });
-      if (!problem) {
-        void this.sendUp(one.key, file);
+    });
+    this.set({ attachments: [...this.state.attachments, ...more] });
+  }
+
+  private weighed(attachments: readonly Attachment[]): Attachment[] {
+    const most = this.maxBytes ?? Infinity;
+    let bytes = 0;
+    return attachments.map((each) => {
+      let problem = each.failure;
+      if (!this.takes(each.kind)) {
+        problem = refusedSentence(each.kind);
+      } else if (each.file?.size === 0) {
+        problem = "This file is empty.";
+      } else if (each.bytes > most) {
+        problem = `${sizeWords(each.bytes)} is too large: this server takes up to ${sizeWords(most)}.`;
+      } else if (bytes + each.bytes > most) {
+        problem = `With the others it is too large: a prompt takes up to ${sizeWords(most)}.`;
+      } else {
+        bytes += each.bytes;
+      }
+      return problem === each.problem ? each : { ...each, problem };
+    });
+  }
+
+  private sendUpWhatMay(): void {
+    for (const { key, file, block, problem } of this.state.attachments) {
+      if (file && block === null && problem === null && !this.uploads.has(key)) {
+        void this.sendUp(key, file);
       }
     }
   }
@@ -122,8 +173,7 @@ export class Desk implements Store<DeskState> {
   retry(key: number): void {
     const one = this.state.attachments.find((each) => each.key === key);
     if (one?.file) {
-      this.change(key, { problem: null, canRetry: false, progress: 0 });
-      void this.sendUp(key, one.file);
+      this.change(key, { failure: null, canRetry: false, progress: 0 });
     }
   }
 
@@ -149,7 +199,7 @@ export class Desk implements Store<DeskState> {
       const { blob } = await upload(this.client, this.sessionId, file, typeOf(file), { progress, signal: abort.signal });
       this.change(key, { progress: 1, block: blockOf(file, blob) });
     } catch (error) {
-      this.change(key, { problem: (error as Error).message, canRetry: error instanceof UploadError && error.canRetry });
+      this.change(key, { failure: (error as Error).message, canRetry: error instanceof UploadError && error.canRetry });
     } finally {
       this.uploads.delete(key);
     }
@@ -196,15 +246,16 @@ export class Desk implements Store<DeskState> {
   /** The agent has said that it takes no such thing. */
   refuse(kind: AttachmentKind): void {
     this.refusedKinds.add(kind);
-    const problem = refusedSentence(kind);
-    this.set({
-      attachments: this.state.attachments.map((each) => (each.kind === kind ? { ...each, block: null, problem } : each)),
-      note: { tone: "bad", words: `${problem} Your prompt is still here.` },
-    });
+    this.set({ attachments: this.state.attachments, note: { tone: "bad", words: `${refusedSentence(kind)} Your prompt is still here.` } });
   }
 
   takes(kind: AttachmentKind): boolean {
-    return !this.refusedKinds.has(kind);
+    return takes(this.capabilities, kind) && !this.refusedKinds.has(kind);
+  }
+
+  /** Says something that stands in nobody's way. */
+  tell(words: string): void {
+    this.set({ note: { tone: "quiet", words } });
   }
 
   putBack(text: string, content: readonly ContentBlock[] = [], attachments: readonly Attachment[] = []): void {
@@ -274,7 +325,7 @@ export class Desk implements Store<DeskState> {
 
 function keptAttachment({ name, bytes, block }: KeptAttachment): Attachment {
   const kind = block.type === "image" || block.type === "audio" ? block.type : "resource";
-  return { key: ++keys, name, bytes, kind, progress: 1, block, problem: null, canRetry: false, file: null };
+  return { key: ++keys, name, bytes, kind, progress: 1, block, failure: null, problem: null, canRetry: false, file: null };
 }
 
 // ---- all of a page's ----
