@@ -61,10 +61,13 @@ for (const scheme of ['light', 'dark']) {
         await page.reload(); // nothing of the view before
         await isLive(page);
         await isThere(page);
+        // Until its end has been found a conversation is hidden, and what is hidden has no name.
+        await page.waitForFunction(() => [...document.querySelectorAll('[data-settled]')].every((rows) => rows.dataset.settled === 'true'));
         await page.evaluate(async () => {
           document.querySelectorAll('[data-testid="conversation"] [aria-expanded="false"]').forEach((button) => button.click());
           await Promise.all(document.getAnimations().map((animation) => animation.finished.catch(() => {})));
         });
+        await page.waitForFunction(() => [...document.querySelectorAll('.tool-card__toggle')].every((button) => getComputedStyle(button).visibility === 'visible'));
         await page.evaluate(axe);
         all.push(...(await findings(page)).map((finding) => `${name}: ${finding}`));
       }
