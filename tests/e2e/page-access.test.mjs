@@ -33,10 +33,12 @@ const turn = await waiting.prompt(script(say('May I?'), ask({ tool: { title: 'rm
 await turn.permission();
 await (await client.create('scripted', { title: 'Failed' })).prompt(script({ error: { code: -32000, message: 'It broke' } }));
 
+// Rows are hidden until they are measured: what is looked at is what people see.
+const seen = (page) => page.getByTestId('tool-card').last().waitFor();
 const VIEWS = [
   ['the list', '/#/', (page) => page.getByTestId('session-row').first().waitFor()],
-  ['a session', sessionAddress(done), (page) => turnsEnd(page)],
-  ['a session that waits', sessionAddress(waiting), (page) => pendingCard(page).waitFor()],
+  ['a session', sessionAddress(done), async (page) => { await turnsEnd(page); await seen(page); }],
+  ['a session that waits', sessionAddress(waiting), async (page) => { await pendingCard(page).waitFor(); await seen(page); }],
   ['a new session', '/#/new', (page) => page.getByTestId('agent-card').first().waitFor()],
   ['what waits', '/#/waiting', (page) => pendingCard(page).waitFor()],
   ['the rules', '/#/rules', (page) => page.getByTestId('rules-page').waitFor()],
