@@ -218,3 +218,15 @@ test('a session that is not there, and a page that is not', async () => {
   await page.getByText('There is no such page').waitFor();
   assert.deepEqual(page.faults, []);
 });
+
+test('a file that is dropped beside a session does not take the place of the page', async () => {
+  const page = await openApp(browser, server);
+  await isLive(page);
+  const taken = await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File(['x'], 'x.txt'));
+    return ['dragover', 'drop'].map((type) => !document.body.dispatchEvent(new DragEvent(type, { bubbles: true, cancelable: true, dataTransfer: data })));
+  });
+  assert.deepEqual(taken, [true, true]);
+  assert.deepEqual(page.faults, []);
+});

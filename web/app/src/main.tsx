@@ -8,6 +8,7 @@ import { SignalboxProvider } from "signalbox-client/preact";
 import { openDesks } from "./composer/desk";
 import { keepNotifying } from "./shell/notifier";
 import { Shell } from "./shell/shell";
+import { refuseStrayFiles } from "./shell/stray-files";
 import { keepTheme } from "./shell/theme";
 import { keepHeight } from "./shell/viewport";
 import { reportRefusal } from "./ui/toast";
@@ -17,6 +18,7 @@ const client = new SignalboxClient({ storage: sessionStorage, batchMs: 33 }).sta
 keepTheme(client);
 keepHeight();
 keepNotifying(client);
+refuseStrayFiles();
 openDesks(client);
 for (const command of client.outbox.get().filter(({ type }) => type !== "prompt")) {
   reportRefusal("What was to be sent before the page was loaded again was not done", command); // nobody else holds it
