@@ -11,6 +11,7 @@
 
 enum {
     ROUNDS = 10,
+    SHORT_ROUNDS = 4,
     SECOND = 1, // what the last one is compared with, counted from 0
     TICK_US = 20000,
     STALL_US = 1500000,
@@ -280,13 +281,15 @@ int scenario_soak(const struct options *o)
     struct report r;
     report_open(&r, "soak", o);
     crowd_open(crowd, o, settings, &none);
-    fill_answers(crowd);
-    if (o->seconds >= LONG_SECONDS) {
+    bool is_long = o->seconds >= LONG_SECONDS;
+    if (is_long) {
+        fill_answers(crowd);
         fill_pages(crowd);
     }
+    int wanted = is_long ? ROUNDS : SHORT_ROUNDS;
     int rounds = 0;
-    for (; rounds < ROUNDS && crowd->world.errors == 0; rounds++) {
-        round_of(crowd, o->seconds / ROUNDS, &samples[rounds]);
+    for (; rounds < wanted && crowd->world.errors == 0; rounds++) {
+        round_of(crowd, o->seconds / wanted, &samples[rounds]);
         json_object *row = report_run(&r, "quiet");
         report_number(row, "rss_mb", (double)samples[rounds].rss_kb / 1024);
         report_number(row, "descriptors", (double)samples[rounds].descriptors);
@@ -299,13 +302,15 @@ int scenario_soak(const struct options *o)
         report_number(row, "turns", (double)crowd->turns);
         report_number(row, "events_checked", (double)crowd->events);
     }
-    if (rounds == ROUNDS) {
-        const struct sample *last = &samples[ROUNDS - 1];
+    if (rounds == wanted) {
+        const struct sample *last = &samples[wanted - 1];
         const struct sample *second = &samples[SECOND];
         double ratio = (double)last->rss_kb / (double)second->rss_kb;
-        report_aim(&r, "memory after the last tenth, of that after the second", ratio, 1.05, false);
-        if (o->seconds >= LONG_SECONDS && ratio > 1.05) {
-            world_problem(&crowd->world, "memory grew to %.3f of what it was", ratio);
+        if (is_long) {
+            report_aim(&r, "memory after the last tenth, of that after the second", ratio, 1.05, false);
+            if (ratio > 1.05) {
+                world_problem(&crowd->world, "memory grew to %.3f of what it was", ratio);
+            }
         }
         if (last->threads != second->threads || last->descriptors != second->descriptors) {
             world_problem(&crowd->world, "%ld threads and %ld descriptors, %ld and %ld before",

@@ -50,6 +50,6 @@ test('everybody comes back after a stop in order', async () => {
 });
 
 test('a soak: descriptors and threads are as before', { timeout: 3_600_000 }, async () => {
-  const { status, table } = await load('soak', '--seconds', isLong ? (process.env.SIGNALBOX_SOAK_SECONDS ?? '600') : '10');
+  const { status, table } = await load('soak', '--seconds', isLong ? (process.env.SIGNALBOX_SOAK_SECONDS ?? '600') : '6');
   assert.equal(status, 0, table);
 });
