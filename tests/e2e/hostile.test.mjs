@@ -173,7 +173,8 @@ async function cell(client, state, kind) {
     await misbehaved(session);
     await end(session, from);
   } else if (state === 'idle') {
-    await session.status('idle');
+    // Its end may be there before we are, and a folded replay says only that.
+    await session.event('status', ({ phase }) => ['idle', 'failed', 'stopped'].includes(phase));
     await misbehaved(session);
   } else if (state === 'turn') {
     const turn = await session.prompt('go');
