@@ -310,6 +310,7 @@ enum err wirelog_files_purge(struct wirelog_files *files, const char *session_id
         err = remove_found(files, wire, &list.items[i]);
         files->total -= err ? 0 : list.items[i].size;
     }
+    unlinkat(wire, session_id, AT_REMOVEDIR); /* a server may have died with it empty */
     free(list.items);
     fd_close(wire);
     return err;

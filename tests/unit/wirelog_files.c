@@ -165,6 +165,10 @@ static void a_session_is_erased(void)
     CU_ASSERT_EQUAL(size_of("wire/t/1-001.jsonl"), 60);
     CU_ASSERT_EQUAL(files.total, 60);
     CU_ASSERT_EQUAL(wirelog_files_purge(&files, "s"), ERR_OK);
+    /* As a server leaves it that dies behind the last file, or before the first. */
+    CHECK(mkdir(folder_path(folder, "wire/u"), 0700) == 0);
+    CU_ASSERT_EQUAL(wirelog_files_purge(&files, "u"), ERR_OK);
+    CU_ASSERT_EQUAL(size_of("wire/u"), -1);
     end();
 }
 
