@@ -13,6 +13,7 @@
 
 #include "signalbox/base/fd.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/path.h"
 #include "signalbox/base/utf8.h"
 
 struct folder {
@@ -35,19 +36,6 @@ static void clear(struct listing *listing)
         free(listing->folders[i].path);
     }
     free(listing->folders);
-}
-
-static char *join(const char *folder, const char *name)
-{
-    struct buffer path = {0};
-    buffer_text(&path, folder);
-    if (strcmp(folder, "/")) {
-        buffer_byte(&path, '/');
-    }
-    buffer_text(&path, name);
-    char *whole = buffer_take(&path);
-    buffer_free(&path);
-    return whole;
 }
 
 /* Takes the path. */
@@ -86,7 +74,7 @@ static enum err find(const struct listing *listing, int fd, const struct dirent 
     if (type != DT_DIR && type != DT_LNK) {
         return ERR_OK;
     }
-    char *path = join(listing->path, entry->d_name);
+    char *path = path_join(listing->path, entry->d_name);
     if (!path) {
         return ERR_NOMEM;
     }

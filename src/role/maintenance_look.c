@@ -6,21 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "signalbox/base/buffer.h"
-
-/* Joined by a slash; NULL when out of memory. */
-static char *join(const char *folder, const char *name)
-{
-    struct buffer path = {0};
-    buffer_text(&path, folder);
-    if (strcmp(folder, "/")) {
-        buffer_byte(&path, '/');
-    }
-    buffer_text(&path, name);
-    char *whole = buffer_take(&path);
-    buffer_free(&path);
-    return whole;
-}
+#include "signalbox/base/path.h"
 
 /*
  * The path with all links resolved, also where its end does not exist yet: a file that is to be made, perhaps in a
@@ -49,7 +35,7 @@ static char *resolve(const char *path)
     if (slash && missing && plain) {
         *slash = '\0';
         char *parent = resolve(slash == folder ? "/" : folder);
-        real = parent ? join(parent, name) : NULL;
+        real = parent ? path_join(parent, name) : NULL;
         free(parent);
     }
     free(folder);
