@@ -21,22 +21,6 @@ static bool all_back(void *world)
     return away == 0 || ((struct world *)world)->errors > 0;
 }
 
-static bool has_ended(void *context)
-{
-    struct world *w = context;
-    bool good = true;
-    bool ended = server_ended(&w->server, &good);
-    if (ended && !good) {
-        world_problem(w, "the server did not end in order");
-    }
-    return ended;
-}
-
-static bool is_up(void *context)
-{
-    return server_is_ready(&((struct world *)context)->server);
-}
-
 // One watcher of each session stays, so that it is known when all is said.
 static bool stays(const struct world *w, const struct watcher *watcher)
 {
@@ -67,9 +51,9 @@ static void restart(struct world *w)
         watcher_drop(&w->watchers[i], false);
     }
     server_terminate(&w->server);
-    world_wait(w, has_ended, STOP_SECONDS, "the server to end");
+    world_wait(w, world_server_ended, STOP_SECONDS, "the server to end");
     server_start_again(&w->server);
-    world_wait(w, is_up, UP_SECONDS, "the server to serve again");
+    world_wait(w, world_server_is_up, UP_SECONDS, "the server to serve again");
 }
 
 static void come(struct world *w, struct report *r, const char *label)

@@ -6,22 +6,6 @@
 
 enum { SETTLE_SECONDS = 2, STOP_SECONDS = 60, UP_SECONDS = 60 };
 
-static bool has_ended(void *context)
-{
-    struct world *w = context;
-    bool good = true;
-    bool ended = server_ended(&w->server, &good);
-    if (ended && !good) {
-        world_problem(w, "the server did not end in order");
-    }
-    return ended;
-}
-
-static bool is_up(void *context)
-{
-    return server_is_ready(&((struct world *)context)->server);
-}
-
 int scenario_idle(const struct options *o)
 {
     static const struct watcher_hooks none;
@@ -57,9 +41,9 @@ int scenario_idle(const struct options *o)
             watcher_drop(&w->watchers[i], false);
         }
         server_terminate(&w->server);
-        world_wait(w, has_ended, STOP_SECONDS, "the server to end");
+        world_wait(w, world_server_ended, STOP_SECONDS, "the server to end");
         server_start_again(&w->server);
-        world_wait(w, is_up, UP_SECONDS, "the server to serve again");
+        world_wait(w, world_server_is_up, UP_SECONDS, "the server to serve again");
         server_sample(&w->server, &again);
         report_number(row, "rss_mb_fresh", (double)fresh.rss_kb / 1024);
         report_number(row, "rss_mb_with_the_sessions_in_the_store", (double)again.rss_kb / 1024);

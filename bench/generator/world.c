@@ -60,6 +60,22 @@ bool world_wait(struct world *w, bool (*done)(void *world), double seconds, cons
     return true;
 }
 
+bool world_server_ended(void *context)
+{
+    struct world *w = context;
+    bool good = true;
+    bool ended = server_ended(&w->server, &good);
+    if (ended && !good) {
+        world_problem(w, "the server did not end in order");
+    }
+    return ended;
+}
+
+bool world_server_is_up(void *context)
+{
+    return server_is_ready(&((struct world *)context)->server);
+}
+
 // ---- The control connection: commands ----
 
 // Its id is the letter and a number that no other command of this connection has.

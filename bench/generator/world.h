@@ -130,6 +130,9 @@ void world_add_watchers(struct world *w, size_t count, size_t extra,
 void world_problem(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint64_t world_random(struct world *w); // seeded by the options
 bool world_wait(struct world *w, bool (*done)(void *world), double seconds, const char *what);
+// For world_wait, when a scenario stops the server and starts it again. An end out of order is a problem.
+bool world_server_ended(void *world);
+bool world_server_is_up(void *world);
 
 // Prompts a session with a script's steps (a JSON array); stamped chunks are of the options' size.
 void world_prompt(struct world *w, struct session *s, const char *steps, bool tools);
