@@ -2,7 +2,7 @@
 // and what was done in it.
 
 /** To be traced: tasks with the time for which they had a processor, what is named in them, and the windows' marks. */
-export const CATEGORIES = ['toplevel', '__metadata', 'devtools.timeline', 'v8', 'blink.user_timing'];
+export const CATEGORIES = ['disabled-by-default-devtools.timeline', '__metadata', 'devtools.timeline', 'v8', 'blink.user_timing'];
 
 /** What each window that counts marks (`performance.mark`) while it is traced: the browser has pages of its own, which say nothing of ours. */
 export const MARK = 'signalbox-bench';
