@@ -7,7 +7,7 @@ import { load } from './lib.mjs';
 const {
   h, renderToString, SignalboxProvider, Markdown, Context, CallStack, PermissionNote, AgentText, Thought, UserMessage, TurnEnd, ErrorNote, UpdateNote, LateOutput,
   ClosedNote, PlanPanel, UsageMeter, DiffView, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, foldedCalls, callsInWords, safeUrl, titleOf,
-  tellingOf, permissionInWords, byInWords, durationInWords, shortNumber, sizeInWords, emptySession, drawRow, options,
+  tellingOf, permissionInWords, byInWords, durationInWords, errorInWords, shortNumber, sizeInWords, emptySession, drawRow, options,
 } = await load(
   'preact', 'preact-render-to-string', 'signalbox-client/preact', 'signalbox-client/state', 'conversation/markdown.tsx', 'conversation/context.tsx',
   'conversation/tool-card.tsx', 'conversation/texts.tsx', 'conversation/notes.tsx', 'conversation/plan-panel.tsx', 'conversation/usage-meter.tsx',
@@ -250,6 +250,13 @@ test('who it was', () => {
   const once = permission('p', { outcome: 'allowed', optionId: 'o', by: { user: 'bob' }, request: { ...permission('p').request, acpOptions: [{ optionId: 'o', kind: 'allow_once', name: 'x' }] } });
   assert.deepEqual(permissionInWords(once, me), { verdict: 'Allowed', how: 'once by bob', isGood: true });
   assert.equal(permissionInWords({ ...once, ruleId: 'r' }, me).how, 'and remembered as a rule by bob');
+});
+
+test('every error that the server makes has a headline for people', () => {
+  const codes = ['agent_error', 'agent_failed', 'agent_exited', 'agent_hangs', 'agent_memory_lost', 'cancel_ignored', 'forbidden', 'internal', 'limit_reached', 'not_found', 'server_restarted',
+    'server_stopped', 'setting_lost', 'storage_unavailable', 'unsupported'];
+  assert.deepEqual(codes.filter((code) => errorInWords(code).title.includes(code)), []);
+  assert.equal(errorInWords('of tomorrow').title, 'Error: of tomorrow');
 });
 
 test('numbers in words', () => {
