@@ -86,7 +86,10 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   }, [sessionId]);
 
   const onScroll = useCallback(() => {
-    const box = scroller.current!;
+    const box = scroller.current;
+    if (!box) {
+      return; // the last one may come when the conversation is gone
+    }
     const top = box.scrollTop;
     if (box.scrollHeight - top - box.clientHeight < NEAR) {
       if (!isAtEnd.current && !isPlacing.current && top >= lastTop.current) {
