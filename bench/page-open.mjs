@@ -69,9 +69,6 @@ async function show({ server, browser }) {
   let messages = 0;
   for (let time = 1; time <= options.times; time++) {
     const page = await openWindow(browser, server, '/');
-    messages = 0;
-    page.devtools.on('Network.webSocketFrameReceived', () => messages++);
-    await page.devtools.send('Network.enable');
     await page.getByTestId('session-row').first().waitFor();
     const opening = await traced(browser, [page], async () => {
       const ms = await page.evaluate(async ({ address, words }) => {
@@ -89,6 +86,7 @@ async function show({ server, browser }) {
     }, { folder: given.traces, name: `open-${time}` });
     readable.push(opening.result);
     opened.push(...tasksIn(opening.trace));
+    messages = JSON.parse(opening.trace).traceEvents.filter(({ name }) => name === 'WebSocketReceive').length;
     const scrolling = await traced(browser, [page], async () => {
       await page.mouse.move(640, 400);
       for (let at = 0; at < options.pages; at++) {
