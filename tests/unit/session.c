@@ -176,8 +176,7 @@ static void a_prompt_at_once_is_accepted(void)
     struct json_object *message = fixture_last_event(fixture, "user_message");
     TEST_TEXT(text_of(message, "messageId"), message_id);
     TEST_TEXT(text_of(message, "text"), "hello");
-    TEST_TEXT(json_object_to_json_string_ext(json_get(message, "content"), JSON_C_TO_STRING_PLAIN),
-              "[{\"type\":\"text\",\"text\":\"hello\"}]");
+    CU_ASSERT_PTR_NULL(json_get(message, "content")); /* it would be the text once more */
     check_by(message, "bob");
     check_cause(message, "c2");
     struct json_object *started = fixture_last_event(fixture, "turn_started");

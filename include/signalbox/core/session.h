@@ -175,7 +175,8 @@ struct session {
     struct close_waiter *close_waiters;
     size_t uploads;    /* blobs that clients sent up */
     int64_t upload_bytes;
-    char *agent_session; /* the agent's own id of the session; NULL: it never had one */
+    char *agent_session; /* the agent's own id of the session; NULL: it never had one, or does not come back with it */
+    unsigned lost_returns; /* how often in a row it ended while it was to come back with that */
     bool can_known;      /* `can` is what an agent said */
     bool can_told;       /* the log's last prompt_capabilities says it, too */
     unsigned can;        /* enum agent_can */
