@@ -88,11 +88,12 @@ function useRows(view: SessionView) {
   }, [isComing]);
   // What is here from an earlier visit is shown at once.
   const isKnown = useRef(view.state.items.length > 0 && view.sync === "closed" || view.state.items.length > 0 && view.sync === "live");
+  last.current = rowsOf(view.state.items, last.current); // as it comes: those of a long session would take long at its end
   if (isComing && !isKnown.current) {
     return NO_ROWS;
   }
   isShown.current = true;
-  return last.current = rowsOf(view.state.items, last.current);
+  return last.current;
 }
 
 const PATIENCE_MS = 2_500;
