@@ -8,7 +8,7 @@ const {
   duration, warningBetween, byWhom, outcomeSentence, cancelledSentence, failureOf, labelPhrases, ruleWhat, ruleWhere, policyOf, whyAsked,
   auditAction, auditBy, diffsOf, insideWorkspace, rememberPhrases, expiryOf, endedOf, endedByAudit, groupsOf,
 } = await load(
-  'permissions/visible.ts', 'permissions/options.ts', 'permissions/keys.ts', 'permissions/words.ts', 'permissions/diffs.ts',
+  'ui/visible.ts', 'permissions/options.ts', 'permissions/keys.ts', 'permissions/words.ts', 'permissions/diffs.ts',
   'permissions/remember.ts', 'permissions/ended.ts', 'permissions/ended-anywhere.ts', 'permissions/pending-page.tsx',
 );
 

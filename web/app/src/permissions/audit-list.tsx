@@ -6,9 +6,9 @@ import { useNames } from "../sessions/names";
 import { hrefOf } from "../shell/router";
 import { clock, useNow } from "../ui/time";
 import { auditAction, auditBy, policyOf, questionOf, ruleWhat } from "./words";
-import type { Phrase } from "./words";
-import { visibleText } from "./visible";
-import { Phrases, VisibleText } from "./visible-text";
+import type { Phrase } from "../ui/visible";
+import { visibleText } from "../ui/visible";
+import { Phrases, VisibleText } from "../ui/visible-text";
 import "./audit-list.css";
 
 const PAGE = 50;

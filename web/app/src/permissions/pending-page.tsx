@@ -13,8 +13,8 @@ import { PermissionCard } from "./permission-card";
 import type { CardPlace } from "./permission-card";
 import { toolOf } from "./permission-dock";
 import { questionOf } from "./words";
-import { visibleText } from "./visible";
-import { VisibleText } from "./visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import "./pending-page.css";
 
 /** Everything that waits for an answer, over all sessions; the session that waits longest comes first. */

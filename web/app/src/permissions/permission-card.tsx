@@ -13,8 +13,8 @@ import { allowOnce, contradiction, isLasting, isRejection, orderedOptions, rejec
 import { PermissionSubject } from "./permission-subject";
 import { RememberScopes } from "./remember-scopes";
 import { duration, questionOf, timeLeft, warningBetween, whyAsked } from "./words";
-import { visibleText } from "./visible";
-import { VisibleText } from "./visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import "./permission-card.css";
 
 export interface CardPlace {

@@ -3,8 +3,8 @@ import type { PermissionRequest, Ref, ToolItem } from "signalbox-client";
 import { useClient } from "signalbox-client/preact";
 import { diffsOf, insideWorkspace } from "./diffs";
 import type { FileDiff } from "./diffs";
-import { hiddenCount } from "./visible";
-import { VisibleText } from "./visible-text";
+import { hiddenCount } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 
 interface Props {
   request: PermissionRequest;
