@@ -7,11 +7,11 @@ import { load } from './lib.mjs';
 const {
   h, renderToString, SignalboxProvider, Markdown, Context, CallStack, PermissionNote, AgentText, Thought, UserMessage, TurnEnd, ErrorNote, UpdateNote, LateOutput,
   ClosedNote, PlanPanel, UsageMeter, DiffView, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, foldedCalls, callsInWords, safeUrl, titleOf,
-  tellingOf, permissionInWords, byInWords, durationInWords, shortNumber, sizeInWords, emptySession,
+  tellingOf, permissionInWords, byInWords, durationInWords, shortNumber, sizeInWords, emptySession, Fetched,
 } = await load(
   'preact', 'preact-render-to-string', 'signalbox-client/preact', 'signalbox-client/state', 'conversation/markdown.tsx', 'conversation/context.tsx',
   'conversation/tool-card.tsx', 'conversation/texts.tsx', 'conversation/notes.tsx', 'conversation/plan-panel.tsx', 'conversation/usage-meter.tsx',
-  'conversation/diff-view.tsx', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts',
+  'conversation/diff-view.tsx', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts', 'conversation/fetched.ts',
 );
 
 globalThis.matchMedia ??= () => ({ matches: true, addEventListener() {}, removeEventListener() {} });
@@ -238,4 +238,20 @@ test('numbers in words', () => {
   assert.deepEqual([40, 9_940, 9_960, 59_400, 59_600, 3_599_600, 3_700_000].map(durationInWords), ['0.0 s', '9.9 s', '10 s', '59 s', '1 min', '1 h 0 min', '1 h 1 min']);
   assert.deepEqual([7, 999, 1_000, 12_345, 999_499, 999_500].map(shortNumber), ['7', '999', '1.0k', '12k', '999k', '1.0M']);
   assert.deepEqual([7, 1_500, 2_000_000].map(sizeInWords), ['7 bytes', '1.5 KB', '2.0 MB']);
+});
+
+test('what was fetched whole is kept as long as there is room: what was used longest ago goes', () => {
+  const fetched = new Fetched(100);
+  fetched.set('a', 'A', 40);
+  fetched.set('b', 'B', 40);
+  assert.equal(fetched.get('a'), 'A');
+  fetched.set('c', 'C', 40);
+  assert.deepEqual(['a', 'b', 'c'].map((key) => fetched.get(key)), ['A', undefined, 'C']);
+  assert.equal(fetched.bytes, 80);
+  fetched.set('a', 'A2', 90); // again, larger: it counts once
+  assert.deepEqual([fetched.get('a'), fetched.get('c'), fetched.bytes], ['A2', undefined, 90]);
+  fetched.set('huge', 'H', 500);
+  assert.deepEqual([fetched.get('a'), fetched.get('huge'), fetched.bytes], [undefined, 'H', 500]);
+  fetched.set('d', 'D', 1);
+  assert.deepEqual([fetched.get('huge'), fetched.get('d'), fetched.bytes], [undefined, 'D', 1]);
 });

@@ -8,11 +8,9 @@ export interface ConversationContext {
   me: Me;
   /** By key: what was opened or closed by hand. Rows come and go while one scrolls; this stays. */
   opened: Map<string, boolean>;
-  /** By key: what was fetched whole. */
-  fetched: Map<string, unknown>;
 }
 
-export const Context = createContext<ConversationContext>({ sessionId: "", me: { clientId: "", user: null }, opened: new Map(), fetched: new Map() });
+export const Context = createContext<ConversationContext>({ sessionId: "", me: { clientId: "", user: null }, opened: new Map() });
 
 export const useConversation = (): ConversationContext => useContext(Context);
 

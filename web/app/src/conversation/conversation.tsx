@@ -60,7 +60,7 @@ function OneConversation({ session, view }: { session: WatchedSession; view: Ses
 
 function contextOf(sessionId: string, clientId: string, user: string | null): ConversationContext {
   const known = contexts.get(sessionId);
-  const context = { sessionId, me: { clientId, user }, opened: known?.opened ?? new Map(), fetched: known?.fetched ?? new Map() };
+  const context = { sessionId, me: { clientId, user }, opened: known?.opened ?? new Map() };
   contexts.delete(sessionId);
   contexts.set(sessionId, context);
   if (contexts.size > MOST_CONTEXTS) {
