@@ -333,7 +333,7 @@ describe('the call that a request is about, from near the end of its session', (
     const call = await callNear(http, about);
     assert.deepEqual(diffsOf(request({ kind: 'edit' }), call), [{ path: 'a', oldText: null, newText: 'two' }]);
     assert.equal(call.toolName, 'write');
-    assert.deepEqual(http.calls, [{ from: 4_900, limit: 100 }]);
+    assert.deepEqual(http.calls, [{ from: 4_960, limit: 40 }]);
   });
 
   test('one that began long before is looked for further up, and what came later counts', async () => {

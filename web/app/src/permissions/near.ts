@@ -7,7 +7,7 @@ import { useClient, useConnection } from "signalbox-client/preact";
 type Event = EventPage["events"][number];
 type Source = Pick<Http, "sessionInfo" | "events">;
 
-const SPANS = [100, 1_000, 10_000]; // numbers before the session's head, tried one after the other
+const SPANS = [40, 1_000, 10_000]; // numbers before the session's head, tried one after the other
 const PAGE = 500; // events
 const MOST_PAGES = 12;
 
