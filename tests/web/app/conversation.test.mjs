@@ -6,7 +6,7 @@ import { load } from './lib.mjs';
 
 const {
   h, renderToString, SignalboxProvider, Markdown, Context, CallStack, PermissionNote, AgentText, Thought, UserMessage, TurnEnd, ErrorNote, UpdateNote, LateOutput,
-  ClosedNote, PlanPanel, UsageMeter, DiffView, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, foldedCalls, callsInWords, safeUrl, titleOf,
+  ClosedNote, PlanPanel, UsageMeter, DiffView, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, pathTo, foldedCalls, callsInWords, safeUrl, titleOf,
   tellingOf, permissionInWords, byInWords, durationInWords, shortNumber, sizeInWords, emptySession, Fetched,
 } = await load(
   'preact', 'preact-render-to-string', 'signalbox-client/preact', 'signalbox-client/state', 'conversation/markdown.tsx', 'conversation/context.tsx',
@@ -23,7 +23,7 @@ const client = {
   now: () => 1_700_000_000_000, clientId: 'me', connection: store({ name: 'live' }), outbox: store([]),
   http: { blobUrl: (session, blob) => `/v1/sessions/${encodeURIComponent(session)}/blobs/${encodeURIComponent(blob)}` },
 };
-const context = { sessionId: 'S"><script>', me: { clientId: 'me', user: 'ada' }, opened: { get: () => true, set() {} }, fetched: new Map() };
+const context = { sessionId: 'S"><script>', me: { clientId: 'me', user: 'ada' }, opened: { get: () => true, set() {}, subscribe: () => () => {} } };
 const drawn = (node) => renderToString(h(SignalboxProvider, { client }, h(Context.Provider, { value: context }, node)));
 
 const PAYLOADS = [
@@ -194,6 +194,29 @@ test('any sequence of changes gives the rows that the whole gives', () => {
       assert.deepEqual(rows.starts, whole.starts);
     }
   }
+});
+
+test('what must be open for an item to be seen', () => {
+  const calls = Array.from({ length: 10 }, (_, at) => quiet(`${at}`));
+  const inside = [
+    { ...say('s'), parentToolUseId: '9' }, { ...say('t'), kind: 'thought', key: 'thought:t', parentToolUseId: '9' }, quiet('deep', { parentToolUseId: '9' }), asked('q', 'deep'),
+    { ...say('deeper'), parentToolUseId: 'deep' }, ...Array.from({ length: 60 }, (_, at) => ({ ...say(`more${at}`), parentToolUseId: '9' })),
+  ];
+  const items = [user('1'), ...calls, asked('p', '1'), ...inside, say('y'), { ...say('z'), kind: 'thought', key: 'thought:z' }];
+  const rows = rowsOf(items);
+  const way = (key) => pathTo(rows.rows[rowOfItem(rows, key)], key);
+  const parts = ['parts:tool:9', 'all:tool:9'];
+  assert.deepEqual(way('user:1'), []);
+  assert.deepEqual(way('text:y'), []);
+  assert.deepEqual(way('thought:z'), ['thought:z']);
+  assert.deepEqual(way('tool:1'), ['stack:tool:0', 'tool:1']);
+  assert.deepEqual(way('permission:p'), ['stack:tool:0']);
+  assert.deepEqual(way('tool:9'), ['tool:9']);
+  assert.deepEqual(way('text:s'), parts);
+  assert.deepEqual(way('thought:t'), [...parts, 'thought:t']);
+  assert.deepEqual(way('permission:q'), parts);
+  assert.deepEqual(way('text:deeper'), [...parts, 'parts:tool:deep']);
+  assert.deepEqual(way('text:more59'), ['parts:tool:9']);
 });
 
 test('many calls that went well are folded, not those that one should see', () => {

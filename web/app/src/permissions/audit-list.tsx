@@ -96,6 +96,9 @@ function whatOf(entry: AuditEntry): Phrase[] {
   return entry.reason ? [entry.reason] : [];
 }
 
+/** Where in its session it was asked. */
+const itemOf = ({ action, requestId }: AuditEntry): string | undefined => (action === "decision" && requestId ? `permission:${requestId}` : undefined);
+
 function Entry({ entry, isOfAll }: { entry: AuditEntry; isOfAll: boolean }) {
   const now = useNow(null);
   const sessions = useSessions();
@@ -112,7 +115,7 @@ function Entry({ entry, isOfAll }: { entry: AuditEntry; isOfAll: boolean }) {
           {by && <VisibleText text={by} />}
           {entry.madeRuleId && " · made a rule"}
           {entry.from?.address && <> · from <VisibleText text={entry.from.address} /></>}
-          {isOfAll && entry.sessionId && name && <> · <a href={hrefOf({ name: "session", sessionId: entry.sessionId })}><VisibleText text={name} /></a></>}
+          {isOfAll && entry.sessionId && name && <> · <a href={hrefOf({ name: "session", sessionId: entry.sessionId, item: itemOf(entry) })}><VisibleText text={name} /></a></>}
         </p>
         {entry.message && <p class="audit__message">“<VisibleText text={entry.message} />”</p>}
       </div>

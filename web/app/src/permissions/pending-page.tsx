@@ -108,7 +108,7 @@ function CardOfChange(props: Omit<Parameters<typeof PermissionCard>[0], "tool" |
   const { request } = props;
   const { call, state, again } = useCallNear(request);
   const isThere = diffsOf(request, call).length > 0;
-  const href = `${hrefOf({ name: "session", sessionId: request.sessionId })}?item=${encodeURIComponent(`tool:${request.toolUseId}`)}`;
+  const href = hrefOf({ name: "session", sessionId: request.sessionId, item: `tool:${request.toolUseId}` });
   const note = isThere || state === "found" ? null : (
     <p class="permission-card__cut" data-testid="near-note" data-state={state} role={state === "failed" ? "alert" : "status"}>
       {state === "looking" && "Fetching the change…"}
