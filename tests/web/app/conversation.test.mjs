@@ -6,12 +6,12 @@ import { load } from './lib.mjs';
 
 const {
   h, renderToString, SignalboxProvider, Markdown, Context, CallStack, PermissionNote, AgentText, Thought, UserMessage, TurnEnd, ErrorNote, UpdateNote, LateOutput,
-  ClosedNote, PlanPanel, UsageMeter, DiffView, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, pathTo, foldedCalls, callsInWords, safeUrl, titleOf,
+  ClosedNote, PlanPanel, UsageMeter, DiffView, SplitTable, diffTexts, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, pathTo, foldedCalls, callsInWords, safeUrl, titleOf,
   tellingOf, permissionInWords, byInWords, durationInWords, shortNumber, sizeInWords, emptySession, Fetched,
 } = await load(
   'preact', 'preact-render-to-string', 'signalbox-client/preact', 'signalbox-client/state', 'conversation/markdown.tsx', 'conversation/context.tsx',
   'conversation/tool-card.tsx', 'conversation/texts.tsx', 'conversation/notes.tsx', 'conversation/plan-panel.tsx', 'conversation/usage-meter.tsx',
-  'conversation/diff-view.tsx', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts', 'conversation/fetched.ts',
+  'conversation/diff-view.tsx', 'conversation/diff.ts', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts', 'conversation/fetched.ts',
 );
 
 globalThis.matchMedia ??= () => ({ matches: true, addEventListener() {}, removeEventListener() {} });
@@ -36,7 +36,7 @@ const PAYLOADS = [
 ];
 
 const TAGS = new Set(['div', 'span', 'p', 'pre', 'code', 'figure', 'figcaption', 'button', 'article', 'header', 'section', 'svg', 'path', 'circle', 'rect', 'h3', 'h4', 'h5', 'h6',
-  'ul', 'ol', 'li', 'blockquote', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'hr', 'br', 'strong', 'em', 's', 'mark', 'time', 'bdi', 'q', 'a', 'input', 'img', 'audio', 'i']);
+  'ul', 'ol', 'li', 'blockquote', 'table', 'thead', 'tbody', 'colgroup', 'col', 'tr', 'th', 'td', 'hr', 'br', 'strong', 'em', 's', 'mark', 'time', 'bdi', 'q', 'a', 'input', 'img', 'audio', 'i']);
 
 function check(html, what) {
   for (const [, name, attributes] of html.matchAll(/<([a-zA-Z][^\s/>]*)((?:\s+[^\s=>]+(?:="[^"]*")?)*)\s*\/?>/g)) {
@@ -82,7 +82,7 @@ test('every field of every item becomes text', () => {
       late: h(LateOutput, { items: [{ kind: 'update', key: x, update: { data: x }, ts: 1 }] }),
       closed: h(ClosedNote, { item: { kind: 'closed', key: x, by: { user: x }, ts: 1 } }),
       usage: h(UsageMeter, { state: { ...emptySession(x), usage: { used: 1, size: 2, cost: { amount: 1, currency: x } } } }),
-      diff: h(DiffView, { path: x, before: x, after: `a${x}` }), code: h(CodeBlock, { code: x, language: x }), ansi: h(AnsiText, { text: x }),
+      diff: h(DiffView, { path: x, before: x, after: `a${x}` }), split: h(SplitTable, { rows: diffTexts(`${x}\nsame ${x}\nold`, `new${x}\nsame ${x}\n`).rows, onShow: null }), code: h(CodeBlock, { code: x, language: x }), ansi: h(AnsiText, { text: x }),
     };
     nodes.user = h(UserMessage, { item: { kind: 'user', key: x, messageId: x, text: x, status: x, by: { user: x }, cause: { clientId: x }, ts: 1, content: [{ type: 'image', blob: x, mimeType: x, name: x }, { type: x, a: x }] } });
     nodes.text = h(AgentText, { item: say(x) });
@@ -96,7 +96,7 @@ test('every field of every item becomes text', () => {
 test('what one decides by shows what could hide something', () => {
   const x = 'rm \u202egnp.sh\u2066\u200b';
   const call = { item: tool(x, { toolKind: 'execute', content: tool(x).content.slice(0, 2), result: 'r' }), permissions: [permission(x)], parts: [] };
-  const nodes = [h(CallStack, { rowKey: 'r', calls: [call] }), h(PermissionNote, { item: permission(x) }), h(DiffView, { path: x, before: x, after: 'y' }), h(CodeBlock, { code: x }), h(Markdown, { text: `\`${x}\`\n\n    ${x}` })];
+  const nodes = [h(CallStack, { rowKey: 'r', calls: [call] }), h(PermissionNote, { item: permission(x) }), h(DiffView, { path: x, before: x, after: 'y' }), h(SplitTable, { rows: diffTexts(x, 'y').rows, onShow: null }), h(CodeBlock, { code: x }), h(Markdown, { text: `\`${x}\`\n\n    ${x}` })];
   for (const node of nodes) {
     const text = drawn(node).replace(/<[^<>]*>/g, '');
     assert.ok(text.includes('rm \\u{202e}gnp.sh\\u{2066}'));
