@@ -1,5 +1,5 @@
 import { copyText } from "../ui/clipboard";
-import { hrefOf } from "../shell/router";
+import { addressOf } from "../shell/router";
 import { CopyIcon, LinkIcon } from "../ui/icons";
 import { useConversation } from "./context";
 import "./copy.css";
@@ -16,9 +16,9 @@ export function CopyButton({ text, label = "Copy", said = "Copied" }: { text: ()
 /** Copies the address of an item: who opens it is brought there. */
 export function CopyLinkButton({ item }: { item: string }) {
   const { sessionId } = useConversation();
-  const address = () => new URL(hrefOf({ name: "session", sessionId, item }), location.href.replace(/#.*/s, "")).href;
+  const address = () => addressOf({ name: "session", sessionId, item });
   return (
-    <button type="button" class="copy-button" aria-label="Copy a link to this" title="Copy a link to this" data-testid="copy-link" onClick={() => void copyText(address(), "Link copied")}>
+    <button type="button" class="copy-button" aria-label="Copy a link to this" title="Copy a link to this" data-testid="copy-link" onClick={() => void copyText(address(), "The link is copied.")}>
       <LinkIcon />
     </button>
   );

@@ -26,7 +26,7 @@ export const UserMessage = memo(function UserMessage({ item: cut }: { item: User
   return (
     <article class="user-message" data-testid="user-message" data-key={item.key} data-status={item.status}>
       <header class="user-message__head">
-        <span class="user-message__who">{who === "you" ? "You" : who}</span>
+        <span class="user-message__who">{who.replace(/^you\b/, "You")}</span>
         {isWithdrawn && <span class="user-message__state">taken back</span>}
         <Time at={item.ts} />
         <CopyLinkButton item={item.key} />

@@ -47,6 +47,9 @@ export function hrefOf(route: Route): string {
   }
 }
 
+/** The whole address of a route, for somebody else. */
+export const addressOf = (route: Route): string => new URL(hrefOf(route), location.href.replace(/#.*/s, "")).href;
+
 export function go(route: Route, { replace = false } = {}): void {
   if (replace) {
     location.replace(hrefOf(route));
