@@ -16,7 +16,7 @@ interface Props {
 export function PermissionSubject({ request: given, tool: shown, workspace }: Props) {
   const { request, tool, rest, fetchWhole, isFetching, problem } = useWhole(given, shown);
   const diffs = diffsOf(request, tool);
-  const said = [tool?.toolIntent, request.description].find((text) => text && text.trim() !== request.command.trim());
+  const said = [tool?.toolIntent, request.description].find((text) => text?.trim() && !request.command.includes(text.trim())); // what stands there already is not said twice
   const paths = (request.locations ?? []).filter(({ path }) => path && path !== workspace && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
   const warnings = warningsOf(request, workspace);
   return (
