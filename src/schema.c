@@ -20,12 +20,18 @@ static const char usage[] =
 
 static const struct dialect *find(const char *name)
 {
-    for (size_t i = 0; name && i < dialect_count(); i++) {
+    for (size_t i = 0; i < dialect_count(); i++) {
         if (!strcmp(dialect_at(i)->name, name) && !dialect_at(i)->native) {
             return dialect_at(i);
         }
     }
     return NULL;
+}
+
+static int wrong(const char *what, const char *word)
+{
+    fprintf(stderr, "signalbox schema: %s%s\n\n%s", what, word, usage);
+    return 2;
 }
 
 int schema_main(int argc, char **argv)
@@ -37,15 +43,23 @@ int schema_main(int argc, char **argv)
             fputs(usage, stdout);
             return 0;
         }
-        if (!strcmp(argv[i], "--dialect") && (dialect = find(argv[i + 1]))) {
-            i++;
+        if (!strcmp(argv[i], "--dialect")) {
+            if (i + 1 == argc) {
+                return wrong("--dialect needs a name", "");
+            }
+            dialect = find(argv[++i]);
+            if (!dialect) {
+                return wrong("no dialect with messages of its own: ", argv[i]);
+            }
             continue;
         }
         if (strcmp(argv[i], "--openapi")) {
-            fprintf(stderr, "signalbox schema: unknown argument: %s\n\n%s", argv[i], usage);
-            return 2;
+            return wrong("unknown argument: ", argv[i]);
         }
         openapi = true;
+    }
+    if (dialect && openapi) {
+        return wrong("either --openapi or --dialect", "");
     }
     struct buffer out = {0};
     if (dialect) {

@@ -481,7 +481,9 @@ static void drain_agents(struct server *server, volatile const int *hurry)
             return;
         }
     }
-    log_warn("not all agents ended in time: they are killed", NULL);
+    if (server->http) { /* else nobody could start any */
+        log_warn("not all agents ended in time: they are killed", NULL);
+    }
 }
 
 void server_stop(struct server *server, volatile const int *hurry)

@@ -1,6 +1,7 @@
 #include "store_command.h"
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,8 +104,11 @@ int store_main(int argc, char **argv)
             return EXIT_USAGE;
         }
     }
-    if (argc - optind != 1 || (strcmp(argv[optind], "check") && strcmp(argv[optind], "compact"))) {
-        fputs(usage, stderr);
+    bool known = optind < argc && (!strcmp(argv[optind], "check") || !strcmp(argv[optind], "compact"));
+    if (argc - optind != 1 || !known) {
+        const char *odd = known ? argv[optind + 1] : argv[optind]; /* NULL: there is none */
+        fprintf(stderr, "signalbox store: %s%s\n\n%s", odd ? "unexpected argument: " : "check or compact?", odd ? odd : "",
+                usage);
         return EXIT_USAGE;
     }
     return run(argv[optind], file, data);

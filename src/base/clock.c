@@ -53,7 +53,8 @@ int clock_poll_timeout(struct instant deadline)
 void clock_pause_until(struct instant at)
 {
     const struct timespec until = {.tv_sec = (time_t)(at.ns / 1000000000), .tv_nsec = (long)(at.ns % 1000000000)};
-    while (!clock_is_fake() && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+    while (!clock_is_fake() && !instant_reached(at, clock_now()) &&
+           clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
     }
 }
 

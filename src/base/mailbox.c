@@ -41,6 +41,14 @@ struct mailbox {
     _Atomic(uint64_t) taken; /* others read it for metrics */
 };
 
+/* Whom this thread's round has to wake. Few: a round writes to a few threads. */
+enum { CORK_BOXES = 16, CORK_PUSHES = 64 };
+static _Thread_local struct {
+    bool on;
+    size_t pushes, count;
+    struct mailbox *boxes[CORK_BOXES];
+} cork;
+
 static void clock_moved(struct clock_hook *hook)
 {
     mailbox_poke(container_of(hook, struct mailbox, hook));
@@ -80,6 +88,28 @@ void mailbox_free(struct mailbox *box)
     free(box);
 }
 
+static void wake_owed(void)
+{
+    for (size_t i = 0; i < cork.count; i++) {
+        mailbox_poke(cork.boxes[i]);
+    }
+    cork.count = 0;
+    cork.pushes = 0;
+}
+
+static void owe(struct mailbox *box)
+{
+    for (size_t i = 0; i < cork.count; i++) {
+        if (cork.boxes[i] == box) {
+            return;
+        }
+    }
+    if (cork.count == CORK_BOXES) {
+        wake_owed();
+    }
+    cork.boxes[cork.count++] = box;
+}
+
 void mailbox_push(struct mailbox *box, struct mail *mail)
 {
     /* Relaxed: a number for people; counted first, so that it is never behind `taken`. */
@@ -87,9 +117,31 @@ void mailbox_push(struct mailbox *box, struct mail *mail)
     cds_wfcq_node_init(&mail->node);
     handed_over(mail);
     bool was_empty = !cds_wfcq_enqueue(&box->head, &box->tail, &mail->node);
-    if (was_empty) {
-        mailbox_poke(box);
+    if (!cork.on) {
+        if (was_empty) {
+            mailbox_poke(box);
+        }
+        return;
     }
+    if (was_empty) {
+        owe(box);
+    }
+    if (++cork.pushes >= CORK_PUSHES) {
+        wake_owed();
+    }
+}
+
+void mailbox_cork(void)
+{
+    CHECK(!cork.on);
+    cork.on = true;
+}
+
+void mailbox_uncork(void)
+{
+    CHECK(cork.on);
+    wake_owed();
+    cork.on = false;
 }
 
 void mailbox_poke(struct mailbox *box)

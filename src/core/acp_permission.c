@@ -7,9 +7,12 @@
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
 #include "core/acp_rpc.h"
+#include "core/acp_shape.h"
 #include "core/cut.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/utf8.h"
+#include "signalbox/core/command.h"
 
 enum { ASKS_MAX = 1024 };           /* open at once; a bound for agents that only ask */
 enum { REMEMBER_PART = 8 };        /* the part of an event that is left for `rememberOptions` */
@@ -81,12 +84,15 @@ static enum option_kind option_kind(const char *name)
     return OPTION_OTHER;
 }
 
-/* An option that cannot be answered by its id is none. */
+/* An option that cannot be answered by its id, since no `permission_response` can name it, is
+ * none. */
 static const char *usable_id(struct json_object *option)
 {
     size_t length;
     const char *id = json_get_text(option, "optionId", &length);
-    return id != NULL && strlen(id) == length ? id : NULL;
+    bool usable = id != NULL && strlen(id) == length && length > 0 &&
+                  length <= COMMAND_AGENT_ID_MAX && utf8_valid(id, length);
+    return usable ? id : NULL;
 }
 
 static size_t count_options(struct json_object *options)
@@ -184,7 +190,7 @@ static void put_others(struct buffer *out, const struct acp_tool *tool, const ch
     json_key(out, "toolInput");
     acp_tool_put_input(out, tool->input);
     if (tool->locations != NULL && json_object_array_length(tool->locations) > 0) {
-        acp_field_clean(out, "locations", tool->locations);
+        acp_shape_put_locations(out, tool->locations);
     }
     json_key(out, "planContent");
     put_plan(out, tool);

@@ -208,12 +208,13 @@ static void take_request(struct acp_peer *peer, const char *method, struct json_
     }
 }
 
-static void take_response(struct acp_peer *peer, struct json_object *message,
+/* Whether it is the answer to something that was asked. */
+static bool take_response(struct acp_peer *peer, struct json_object *message,
                           struct json_object *id)
 {
     /* Only our numbers count: an answer to nothing is nobody's. */
     if (!json_object_is_type(id, json_type_int)) {
-        return;
+        return false;
     }
     for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
         struct acp_outstanding *place = &peer->calls[i];
@@ -222,9 +223,10 @@ static void take_response(struct acp_peer *peer, struct json_object *message,
             *place = (struct acp_outstanding){0};
             acp_answered(peer, &call, json_get(message, "result"), json_get(message, "error"));
             acp_outstanding_clear(&call);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 enum err acp_rpc_take(struct acp_peer *peer, struct json_object *message)
@@ -250,10 +252,11 @@ enum err acp_rpc_take(struct acp_peer *peer, struct json_object *message)
         }
         return ERR_OK;
     }
+    /* A `result` that is missing counts as null where something was asked: JavaScript's JSON leaves
+     * an undefined one out, and whoever waits for it would wait for ever. */
     if (!has_method && has_id &&
-        (json_object_object_get_ex(message, "result", &result) ||
+        (take_response(peer, message, id) || json_object_object_get_ex(message, "result", &result) ||
          json_object_object_get_ex(message, "error", &result))) {
-        take_response(peer, message, id);
         return ERR_OK;
     }
     if (has_id) {

@@ -8,6 +8,7 @@
 
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
+#include "core/acp_shape.h"
 #include "signalbox/base/json.h"
 
 /* What changed in a call since it was last shown. */
@@ -195,7 +196,7 @@ static void send_start(struct acp_peer *peer, const struct acp_tool *tool,
     }
     json_field_string(out, "toolDisplayName", tool->title);
     json_field_string(out, "kind", tool->kind);
-    acp_field_clean(out, "locations", tool->locations);
+    acp_shape_put_locations(out, tool->locations);
     json_field_string(out, "parentToolUseId", acp_tool_parent(peer, fields));
     acp_event_send(peer, EVENT_TOOL_START);
 }
@@ -212,7 +213,7 @@ static void send_update(struct acp_peer *peer, const struct acp_tool *tool, stru
     json_field_string(out, "title", changed.title ? tool->title : NULL);
     json_field_string(out, "kind", changed.kind ? tool->kind : NULL);
     acp_field_clean(out, "content", changed.content ? tool->content : NULL);
-    acp_field_clean(out, "locations", changed.locations ? tool->locations : NULL);
+    acp_shape_put_locations(out, changed.locations ? tool->locations : NULL);
     if (changed.input) {
         json_key(out, "toolInput");
         acp_tool_put_input(out, tool->input);

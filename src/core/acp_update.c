@@ -6,6 +6,7 @@
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
 #include "core/acp_setting.h"
+#include "core/acp_shape.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 
@@ -65,7 +66,7 @@ static bool take_tool_update(struct acp_peer *peer, struct json_object *update)
 static bool take_plan(struct acp_peer *peer, struct json_object *update)
 {
     struct json_object *entries = get_array(update, "entries");
-    if (entries == NULL) {
+    if (entries == NULL || !acp_shape_plan(entries)) {
         return false;
     }
     acp_block_end(peer, true);
@@ -130,6 +131,9 @@ static bool take_session_info(struct acp_peer *peer, struct json_object *update)
 
 static bool take_usage(struct acp_peer *peer, struct json_object *update)
 {
+    if (!acp_shape_usage(update)) {
+        return false;
+    }
     struct buffer *out = acp_event_open(peer, EVENT_USAGE);
     acp_field_clean(out, "used", json_get(update, "used"));
     acp_field_clean(out, "size", json_get(update, "size"));

@@ -5,7 +5,6 @@
 
 enum {
     ID_MAX = 256,
-    NAME_OF_AGENTS_MAX = 4096, /* ids that an agent has made up, and that come back to it */
     AGENT_MAX = 128,
     WORKSPACE_MAX = 4096,
     TITLE_MAX = 512,
@@ -119,7 +118,7 @@ static const struct field permission_response[] = {
      .maximum = ID_MAX, AT(request_id), .help = "The request that is answered."},
     {.name = "sessionId", .kind = FIELD_STRING, .flags = FIELD_PATH, .minimum = 1, .maximum = ID_MAX,
      AT(session_id), .help = "Its session; a requestId is enough."},
-    {.name = "optionId", .kind = FIELD_STRING, .minimum = 1, .maximum = NAME_OF_AGENTS_MAX, AT(option_id),
+    {.name = "optionId", .kind = FIELD_STRING, .minimum = 1, .maximum = COMMAND_AGENT_ID_MAX, AT(option_id),
      .help = "One of the request's `acpOptions`. Decides alone."},
     {.name = "allowed", .kind = FIELD_BOOL, AT(allowed), .help = "Yes or no."},
     {.name = "allow", .kind = FIELD_BOOL, AT(allow), .help = "The same as `allowed`."},
@@ -155,14 +154,14 @@ static const struct field set_policy[] = {
 static const struct field set_mode[] = {
     SESSION_ID,
     {.name = "modeId", .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .minimum = 1,
-     .maximum = NAME_OF_AGENTS_MAX, AT(mode_id), .help = "One of the agent's `availableModes`."},
+     .maximum = COMMAND_AGENT_ID_MAX, AT(mode_id), .help = "One of the agent's `availableModes`."},
     END,
 };
 
 static const struct field set_config_option[] = {
     SESSION_ID,
     {.name = "configId", .kind = FIELD_STRING, .flags = FIELD_REQUIRED, .minimum = 1,
-     .maximum = NAME_OF_AGENTS_MAX, AT(config_id), .help = "One of the agent's `options`."},
+     .maximum = COMMAND_AGENT_ID_MAX, AT(config_id), .help = "One of the agent's `options`."},
     {.name = "value", .kind = FIELD_ANY, .flags = FIELD_REQUIRED, AT(value), .help = "Its new value."},
     END,
 };

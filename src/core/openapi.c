@@ -13,8 +13,8 @@ static void put_text(struct buffer *out, const char *text)
     json_put_string(out, text, strlen(text));
 }
 
-/* `lines` (may be NULL) is the schema of each line, where JSON lines can be had as well. */
-static void put_content(struct buffer *out, const char *media_type, const char *schema, const char *lines)
+/* `lines` (may be NULL) is the schema of each line, where JSON lines can be had as well. `array`: of such values. */
+static void put_content(struct buffer *out, const char *media_type, const char *schema, bool array, const char *lines)
 {
     buffer_text(out, "\"content\":{");
     if (lines) { /* there is no schema for lines: that of each (OpenAPI 3.2 calls it itemSchema) */
@@ -23,7 +23,7 @@ static void put_content(struct buffer *out, const char *media_type, const char *
     }
     buffer_format(out, "\"%s\":{\"schema\":", media_type);
     if (schema) {
-        buffer_format(out, "{\"$ref\":\"%s%s\"}", prefix, schema);
+        buffer_format(out, array ? "{\"type\":\"array\",\"items\":{\"$ref\":\"%s%s\"}}" : "{\"$ref\":\"%s%s\"}", prefix, schema);
     } else {
         buffer_text(out, strcmp(media_type, "application/json") ? "{\"type\":\"string\"}"
                                                                 : "{\"type\":\"object\"}");
@@ -120,12 +120,12 @@ static void put_operation(struct buffer *out, const struct route *route)
     if (route->request) {
         buffer_format(out, "\"requestBody\":{\"required\":%s,",
                       route->body_optional ? "false" : "true");
-        put_content(out, "application/json", route->request, NULL);
+        put_content(out, "application/json", route->request, false, NULL);
         buffer_text(out, "},");
     }
     if (route->any_body) {
         buffer_text(out, "\"requestBody\":{\"required\":true,");
-        put_content(out, "*/*", NULL, NULL);
+        put_content(out, "*/*", NULL, false, NULL);
         buffer_text(out, "},");
     }
     buffer_format(out, "\"responses\":{\"%d\":{\"description\":\"%s\"", route->status,
@@ -133,7 +133,7 @@ static void put_operation(struct buffer *out, const struct route *route)
     if (route->status != 101) {
         buffer_byte(out, ',');
         put_content(out, route->media_type ? route->media_type : "application/json",
-                    route->response, route->lines);
+                    route->response, route->response_array, route->lines);
     }
     buffer_text(out, "},\"default\":{\"$ref\":\"#/components/responses/problem\"}}}");
 }
@@ -179,7 +179,7 @@ void openapi_write(struct buffer *out, const char *version)
                 "\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
                 "\"login\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"signalbox_login\"}},"
                 "\"responses\":{\"problem\":{\"description\":\"Refused (RFC 9457).\",");
-    put_content(out, "application/problem+json", "problem", NULL);
+    put_content(out, "application/problem+json", "problem", false, NULL);
     buffer_text(out, "}},\"schemas\":{");
     struct buffer definitions = {0};
     schema_definitions(&definitions, prefix);

@@ -124,7 +124,7 @@ static const struct route routes[] = {
     {.id = ROUTE_AUDIT, .method = "GET", .path = "/v1/audit", .command = -1, .status = 200,
      .summary = "The audit: who decided what.", .response = "auditPage", .lines = "auditEntry", .query = audit_query},
     {.id = ROUTE_CRAFT_SESSIONS, .method = "GET", .path = "/api/sessions", .command = -1, .status = 200,
-     .summary = "For clients of craft: all sessions, an array."},
+     .summary = "For clients of craft: all sessions, an array.", .response = "craftSession", .response_array = true},
     {.id = ROUTE_CRAFT_CREATE, .method = "POST", .path = "/api/sessions", .command = -1, .changes = true, .status = 201,
      .summary = "For clients of craft: create a session.", .request = "craftCreate", .response = "craftSession"},
     {.id = ROUTE_CRAFT_SESSION, .method = "GET", .path = CRAFT, .command = -1, .status = 200,

@@ -435,14 +435,28 @@ static int wait_ms(struct agent_stream *stream)
     return ms;
 }
 
+/* Where much comes from many, they are taken in rounds. Where some stand in line there is no wake-up to be saved, and who
+ * waits for credit has waited already. */
+static void keep_pace(const struct agent_stream *stream)
+{
+    if (!stream->line_first && !stream->paused && !stream->stopping) {
+        /* Deadlines wait as well: they are no more exact than a round, since epoll_wait counts milliseconds. */
+        clock_pause_until(pace_next(&stream->pace, stream->round_ms));
+    }
+}
+
 static void agent_stream_run(void *context)
 {
     struct agent_stream *stream = context;
     thread_check(THREAD_AGENT);
     while (!is_over(stream)) {
         struct epoll_event events[EVENTS_AT_ONCE];
+        keep_pace(stream);
         int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, wait_ms(stream));
+        pace_round(&stream->pace, (size_t)(count > 0 ? count : 0), clock_now());
         stream->config = config_current_get(stream->wiring.config);
+        stream->round_ms = stream->config->round_ms;
+        mailbox_cork();
         for (int i = 0; i < count; i++) {
             take_event(stream, events[i].data.ptr);
             take_deadlines(stream); /* text that is due does not wait for all of them */
@@ -450,6 +464,7 @@ static void agent_stream_run(void *context)
         take_mail(stream);
         take_line_turn(stream);
         take_deadlines(stream);
+        mailbox_uncork();
         free_dead(stream);
         config_put(stream->config);
         stream->config = NULL;

@@ -22,6 +22,7 @@
 #include "signalbox/base/heap.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
+#include "signalbox/base/pace.h"
 #include "signalbox/base/thread.h"
 #include "signalbox/core/acp.h"
 #include "signalbox/core/silence.h"
@@ -86,6 +87,8 @@ struct agent_stream {
     size_t count, terminal_count, paused;
     struct agent *line_first, *line_last; /* agents that have more to say than their slice */
     struct instant rest_at;               /* when the thread is to rest, if it was at work till then */
+    struct pace pace;                     /* how often it may be woken, */
+    int64_t round_ms;                     /* and for how long not, where that is too often */
     bool stopping;
     struct instant stop_by;
     char scratch[AGENT_READ_BYTES];

@@ -315,6 +315,7 @@ static void dispatch_run(void *context)
         dispatch->now.at = clock_now();
         dispatch->now.wall_ms = clock_wall_ms();
         dispatch_keep_config(dispatch);
+        mailbox_cork();
         dispatch_flush(dispatch);
         for (struct mail *mail; (mail = mailbox_take(dispatch->inbox));) {
             dispatch->now.at = clock_now();
@@ -323,6 +324,7 @@ static void dispatch_run(void *context)
             dispatch_rules_settle(dispatch);
             dispatch_flush(dispatch);
         }
+        mailbox_uncork();
         config_put(dispatch->config);
         dispatch->config = NULL;
         if (dispatch->draining && !dispatch->agents_running && !told) {

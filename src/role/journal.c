@@ -366,7 +366,9 @@ static bool commit_group(struct journal *journal)
     }
     journal->retry_at = (struct instant){0};
     pause_at(PAUSE_COMMIT_PUBLISH);
+    mailbox_cork();
     release_group(journal);
+    mailbox_uncork();
     return true;
 }
 

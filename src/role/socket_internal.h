@@ -34,36 +34,40 @@ struct reader;
 /* A topic that this thread has watchers of. */
 struct watched {
     struct topic *topic; /* referenced */
-    struct subscription *first;
+    struct watcher {
+        struct subscription *subscription;
+        struct client *client;
+    } *watchers;
+    size_t count, capacity;
 };
 
-/* A cursor: a client, a session, and the number that it gets next. */
+/* A cursor: a client, a session, and the number that it gets next. What every event needs stands first: of thousands of
+ * these the cache has none. */
 struct subscription {
     struct client *client;
     struct watched *watched;
-    struct subscription *watched_next, **watched_link; /* among the topic's */
-    struct subscription *next, **link;                 /* among the client's */
     struct subscription *due_next, **due_link;         /* among the client's with something to send */
-    struct subscription *wait_next, **wait_link;       /* among the client's that wait until they may ask history */
-    uint64_t serial;   /* tells a late answer for an earlier subscription */
     uint64_t cursor;   /* the next number to send */
     uint64_t head;     /* of its `subscribed` */
+    uint32_t pending_version;
     bool replay;       /* `replay_complete` is due behind `head` */
+    bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
+    bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
+    bool list_due;     /* feed: a list is to be asked for */
+    bool level;        /* it has been near the head since it subscribed: from here on it may be told that it lags */
+    bool lagging;      /* it was told */
+    bool began_whole;  /* see `began` */
     /* It gets folded events up to here, read from the store, and is at a whole position (core/fold.h) only then; 0: it
      * gets them as they are. `began` is where it was when that began, and whether that was a whole position. */
     uint64_t fold_to, began;
-    bool began_whole;
-    bool level;        /* it has been near the head since it subscribed: from here on it may be told that it lags */
-    bool lagging;      /* it was told */
-    uint64_t squeezed; /* what the tail has up to here was asked to be compressed */
     uint32_t stalls;   /* the client's, when it was near the head last */
-    bool asked;        /* history reads, or the list is made; nothing is sent until it is back */
-    bool feed;         /* of all sessions: what falls off the tail is replaced by a fresh list */
     struct history_request *read_back; /* what history read, not yet begun to be sent */
-    /* feed: a list is to be asked for, and the ids of the watch_sessions that lists answer, one each, in order */
-    bool list_due;
-    struct list_id *list_ids;
-    uint32_t pending_version;
+    uint64_t squeezed; /* what the tail has up to here was asked to be compressed */
+    uint64_t serial;   /* tells a late answer for an earlier subscription */
+    size_t place;                                      /* among the topic's watchers */
+    struct subscription *next, **link;                 /* among the client's */
+    struct subscription *wait_next, **wait_link;       /* among the client's that wait until they may ask history */
+    struct list_id *list_ids; /* feed: the ids of the watch_sessions that lists answer, one each, in order */
 };
 
 struct list_id {
@@ -98,41 +102,44 @@ struct speech {
 
 enum client_state { CLIENT_OPEN, CLIENT_CLOSING, CLIENT_DEAD };
 
+/* What every write needs stands first, as in struct subscription. */
 struct client {
     struct socket_thread *thread;
+    struct client *ready_next, **ready_link; /* has something to send */
+    struct subscription *due, **due_last;
     int fd;
-    uint64_t serial;
     enum client_state state;
-    struct identity identity;
-    bool history_none, keeps_id;
-    struct speech *speech; /* in a dialect; NULL: in the native protocol */
-    uint64_t arrived;      /* as in struct client_take */
-    bool stream;           /* server-sent events: only written to, and never has a reader */
-    bool deflates;         /* longer events are sent compressed, and it may send such messages */
     bool blocked;          /* its socket is full: wait for EPOLLOUT */
     bool in_turn;          /* it is ready again when its turn is over, if it has more then */
-    uint32_t stalls;       /* how often that was so */
+    bool stream;           /* server-sent events: only written to, and never has a reader */
+    bool deflates;         /* longer events are sent compressed, and it may send such messages */
+    int pings;
+    uint32_t stalls;       /* how often it was blocked */
     uint32_t interest;     /* what epoll was told */
+    struct speech *speech; /* in a dialect; NULL: in the native protocol */
+    size_t in_flight;
+    struct subscription *waiting, **waiting_last;
+    size_t reads;          /* at most READS_MAX, also of subscriptions that have ended since */
+    struct frame *slots[BROADCAST_SLOTS];
+    struct buffer control; /* whole frames, sent in order, between those of events */
+    size_t control_sent;
+    struct partial partial;
+    struct instant seen, progress;
+    struct subscription *subscriptions;
+    size_t subscription_count;
+    struct instant close_deadline;
+    uint64_t serial;
     struct reader *reader; /* of frames, while something is half read or the connection closes; else NULL */
     uint64_t max_message_bytes; /* as `connected` said */
     size_t read_left;      /* of this round */
     bool read_failed;      /* end-of-file or an error of the socket, not of what came over it */
     bool close_received;   /* its close frame */
-    struct partial partial;
-    struct buffer control; /* whole frames, sent in order, between those of events */
-    size_t control_sent;
-    struct frame *slots[BROADCAST_SLOTS];
-    struct subscription *subscriptions, *due, **due_last;
-    struct subscription *waiting, **waiting_last;
-    size_t reads; /* at most READS_MAX, also of subscriptions that have ended since */
-    size_t subscription_count;
+    bool history_none, keeps_id;
+    uint64_t arrived;      /* as in struct client_take */
     struct expected *expected;
-    size_t in_flight;
-    struct instant seen, progress, close_deadline;
-    int unacknowledged; /* bytes in the kernel when it was last looked at while blocked */
-    int pings;
-    struct client *ready_next, **ready_link; /* has something to send */
+    int unacknowledged;    /* bytes in the kernel when it was last looked at while blocked */
     struct client *dead_next;
+    struct identity identity;
 };
 
 /* A client's turn in a round, and the write of it that has been gathered: a run of a subscription's events, or of the

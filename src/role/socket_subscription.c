@@ -9,6 +9,8 @@
 #include "signalbox/base/pause.h"
 #include "socket_internal.h"
 
+enum { PREFETCHED = 8 }; /* so many watchers of a topic come from memory at once */
+
 void subscription_due(struct subscription *subscription)
 {
     struct client *client = subscription->client;
@@ -38,8 +40,8 @@ void subscription_not_due(struct subscription *subscription)
 }
 
 /*
- * One client may watch thousands of sessions, and each piece that was read for it stays until its socket takes it. So few
- * are read at a time, in the order in which they were wanted.
+ * One client may watch thousands of sessions, and each piece that was read for it stays until its
+ * socket takes it. So few are read at a time, in the order in which they were wanted.
  */
 static void wait_to_ask(struct subscription *subscription)
 {
@@ -89,7 +91,7 @@ static struct topic_poke *poke_of(struct socket_thread *thread, struct topic *to
     return &topic->pokes[thread->wiring.index];
 }
 
-static enum err watch_topic(struct socket_thread *thread, struct topic *topic, struct subscription *subscription)
+static enum err watched_of(struct socket_thread *thread, struct topic *topic, struct watched **out)
 {
     struct topic_poke *poke = poke_of(thread, topic);
     struct watched *watched = poke->watched;
@@ -101,31 +103,65 @@ static enum err watch_topic(struct socket_thread *thread, struct topic *topic, s
         watched->topic = topic_get(topic);
         poke->watched = watched;
     }
-    subscription->watched = watched;
-    subscription->watched_next = watched->first;
-    subscription->watched_link = &watched->first;
-    if (watched->first) {
-        watched->first->watched_link = &subscription->watched_next;
+    *out = watched;
+    return ERR_OK;
+}
+
+static void watched_free_empty(struct socket_thread *thread, struct watched *watched)
+{
+    if (!watched->count) {
+        poke_of(thread, watched->topic)->watched =
+            NULL; /* a poke that is still on its way finds nothing to do */
+        topic_put(watched->topic);
+        free(watched->watchers);
+        free(watched);
     }
-    watched->first = subscription;
-    /* seq_cst: from here on the journal pokes; what it published before is found by the look at the head that follows. */
-    atomic_fetch_add(&poke->watchers, 1);
+}
+
+static enum err watch_topic(struct socket_thread *thread, struct topic *topic,
+                            struct subscription *subscription)
+{
+    struct watched *watched;
+    enum err err = watched_of(thread, topic, &watched);
+    if (err) {
+        return err;
+    }
+    if (watched->count == watched->capacity) {
+        size_t capacity = watched->capacity ? watched->capacity * 2 : 4;
+        struct watcher *watchers = reallocarray(watched->watchers, capacity, sizeof(*watchers));
+        if (!watchers) {
+            watched_free_empty(thread, watched);
+            return ERR_NOMEM;
+        }
+        watched->watchers = watchers;
+        watched->capacity = capacity;
+    }
+    subscription->watched = watched;
+    subscription->place = watched->count;
+    watched->watchers[watched->count++] = (struct watcher){subscription, subscription->client};
+    /* seq_cst: from here on the journal pokes; what it published before is found by the look at the
+     * head that follows. */
+    atomic_fetch_add(&poke_of(thread, topic)->watchers, 1);
     return ERR_OK;
 }
 
 static void unwatch_topic(struct socket_thread *thread, struct subscription *subscription)
 {
     struct watched *watched = subscription->watched;
-    struct topic_poke *poke = poke_of(thread, watched->topic);
-    *subscription->watched_link = subscription->watched_next;
-    if (subscription->watched_next) {
-        subscription->watched_next->watched_link = subscription->watched_link;
-    }
-    atomic_fetch_sub(&poke->watchers, 1);
-    if (!watched->first) {
-        poke->watched = NULL; /* a poke that is still on its way finds nothing to do */
-        topic_put(watched->topic);
-        free(watched);
+    struct watcher last = watched->watchers[--watched->count];
+    watched->watchers[subscription->place] = last;
+    last.subscription->place = subscription->place;
+    atomic_fetch_sub(&poke_of(thread, watched->topic)->watchers, 1);
+    watched_free_empty(thread, watched);
+}
+
+/* Thousands of connections are in no cache, and to look at one after the other is to wait for
+ * memory most of the time. */
+static void prefetch(const struct watched *watched, size_t from)
+{
+    for (size_t i = from; i < watched->count && i < from + PREFETCHED; i++) {
+        __builtin_prefetch(watched->watchers[i].subscription);
+        __builtin_prefetch(watched->watchers[i].client);
     }
 }
 
@@ -142,7 +178,11 @@ void subscription_poked(struct socket_thread *thread, struct topic_poke *poke)
     uint64_t head = atomic_load(&poke->topic->head);
     uint32_t version = atomic_load(&poke->topic->pending_version);
     bool erased = atomic_load(&poke->topic->erased);
-    for (struct subscription *s = watched->first; s; s = s->watched_next) {
+    for (size_t i = 0; i < watched->count; i++) {
+        if (i % PREFETCHED == 0) {
+            prefetch(watched, i);
+        }
+        struct subscription *s = watched->watchers[i].subscription;
         if (!s->asked && (s->cursor <= head || s->pending_version != version || erased)) {
             subscription_due(s);
         }
@@ -227,7 +267,8 @@ void subscription_erased(struct subscription *subscription)
     client_send(client, text);
 }
 
-/* Whether the client still wants the session that its oldest unanswered subscribe of this name was for. */
+/* Whether the client still wants the session that its oldest unanswered subscribe of this name was
+ * for. */
 static bool still_expected(struct client *client, const char *session_id)
 {
     struct expected **at = &client->expected;
@@ -301,8 +342,8 @@ void subscription_ask(struct subscription *subscription)
             client_drop(client);
             return;
         }
-        /* The list is made after this look at the head, so it holds all that went before. A dialect gets all that is
-         * still there: it has nothing of what waits in a list of sessions. */
+        /* The list is made after this look at the head, so it holds all that went before. A dialect
+         * gets all that is still there: it has nothing of what waits in a list of sessions. */
         if (!client->speech || subscription->cursor < atomic_load(&topic->first)) {
             subscription->cursor = atomic_load(&topic->head) + 1;
         }
@@ -371,15 +412,16 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         return;
     }
     subscription->asked = false;
-    if (atomic_load(&subscription->watched->topic->erased)) { /* so there was nothing to be read, perhaps */
+    if (atomic_load(
+            &subscription->watched->topic->erased)) { /* so there was nothing to be read, perhaps */
         history_request_free(request);
         subscription_read_over(client);
         subscription_due(subscription);
         return;
     }
     if (request->result || request->last < request->from) {
-        /* What is numbered and visible is in the store, so this is a store that cannot be read. The client comes back
-         * with its position, and finds out whether that helped. */
+        /* What is numbered and visible is in the store, so this is a store that cannot be read. The
+         * client comes back with its position, and finds out whether that helped. */
         history_request_free(request);
         subscription_read_over(client);
         client_close(client, 1011, "the history could not be read");
@@ -438,7 +480,8 @@ void subscription_watch_all(struct client *client, const char *id)
         client_drop(client);
         return;
     }
-    /* Each id is answered by a list of its own; who gave none is answered by one that is under way. */
+    /* Each id is answered by a list of its own; who gave none is answered by one that is under way.
+     */
     feed->list_due = feed->list_due || id || !feed->asked;
     subscription_due(feed);
 }
@@ -457,7 +500,8 @@ void subscription_list(struct socket_thread *thread, struct list_request *reques
     }
     subscription->asked = false;
     if (request->result) {
-        struct answer answer = {.code = ANSWER_STORAGE_UNAVAILABLE, .message = strdup("the list could not be read")};
+        struct answer answer = {.code = ANSWER_STORAGE_UNAVAILABLE,
+                                .message = strdup("the list could not be read")};
         struct list_id *id = subscription_list_id(subscription);
         do {
             client_answer(client, &answer, id ? id->id : NULL);

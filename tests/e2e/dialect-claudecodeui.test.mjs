@@ -55,7 +55,7 @@ test('requests go to everybody, with how many wait; who comes later is told; who
   assert.deepEqual(pendingRequests.map(({ toolName, sessionId: of }) => [toolName, of]), [['bash', otherId]]);
   late.send({ type: 'get-active-sessions' });
   const { sessions } = await late.message('active-sessions');
-  assert.deepEqual(sessions.claude.toSorted(), [sessionId, otherId].toSorted());
+  assert.deepEqual([...sessions.claude].sort(), [sessionId, otherId].sort());
   // Who looks at no session may answer.
   idle.answer(request.id, 'allow_once');
   const everybody = [idle, one, other, late];

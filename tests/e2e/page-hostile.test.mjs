@@ -44,6 +44,16 @@ const SVG = Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="9" heigh
 const update = (fields) => ({ update: fields });
 const chunk = (content) => update({ sessionUpdate: 'agent_message_chunk', content });
 
+/** Nothing in them is of the kind that it should be. */
+const ODD = [
+  update({ sessionUpdate: 'tool_call', toolCallId: 'odd', title: { a: 1 }, kind: 7, status: 'odd', rawInput: [1, null], rawOutput: 7, locations: [null, { path: 5 }, 'x', { path: '/odd place', line: 'x' }],
+    content: [null, 3, 'x', { type: 'content' }, { type: 'content', content: null }, { type: 'diff' }, { type: 'diff', path: 3, newText: null }, { type: 'terminal' }] }),
+  update({ sessionUpdate: 'plan', entries: [null, { content: 5 }] }), update({ sessionUpdate: 'usage_update', used: 'many', size: -1, cost: 'much' }),
+  update({ sessionUpdate: 'config_option_update', configOptions: [null, { id: 5 }, { id: 'o', type: 'slider' }, { id: 'p', type: 'select', options: [null, {}] }] }),
+  update({ sessionUpdate: 'available_commands_update', availableCommands: [null, { name: 5 }] }), update({ sessionUpdate: 'session_info_update', title: 5 }),
+  chunk(null), chunk(5), chunk([{ type: 'text', text: 'x' }]), chunk({}), chunk({ type: 'image' }), chunk({ type: 'resource' }), chunk({ type: 'audio', data: 5 }), update({ sessionUpdate: null }),
+];
+
 const server = await startServer({
   settings: { 'permission-timeout-ms': 0 },
   agents: {
@@ -106,7 +116,7 @@ test('what an agent says: Markdown, thoughts, tools, diffs, paths, plan, command
           { type: 'content', content: { type: 'resource', resource: { uri: `${EVIL}/r`, text: bomb('resource text'), mimeType: 'text/html' } } }, { type: 'content', content: { type: 'audio', data: 'AAAA', mimeType: dart('audio') } },
           { type: dart('content type'), anything: dart('anything') },
         ] }),
-      chunk({ type: 'image', data: SVG, mimeType: 'image/svg+xml' }), chunk({ type: 'image', data: '', mimeType: 'image/png', uri: `${EVIL}/said.png` }),
+      ...ODD, chunk({ type: 'image', data: SVG, mimeType: 'image/svg+xml' }), chunk({ type: 'image', data: '', mimeType: 'image/png', uri: `${EVIL}/said.png` }),
       chunk({ type: 'resource_link', uri: `${EVIL}/link`, name: dart('link name'), description: bomb('link description') }), chunk({ type: 'resource', resource: { uri: `file:///${dart('uri')}`, text: bomb('embedded') } }),
       { plan: [{ content: bomb('plan'), priority: dart('priority'), status: dart('plan status') }, MARKDOWN, { content: dart('plan two'), priority: 'high', status: 'in_progress' }] },
       { commands: [{ name: dart('command name'), description: bomb('command description'), input: { hint: dart('hint') } }, 'plain'] },
@@ -121,6 +131,7 @@ test('what an agent says: Markdown, thoughts, tools, diffs, paths, plan, command
   const items = await shown(page);
   assert.ok(items.length > 8, JSON.stringify(items.map(({ kind }) => kind)));
   const all = items.map(({ text }) => text).join('\n');
+  assert.ok(all.includes('/odd place'), all);
   for (const where of ['text', 'output', 'location', 'raw', 'path']) {
     assert.ok(all.includes(`window.pwned='${where}'`), `${where} is shown as text`);
   }

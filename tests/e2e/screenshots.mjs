@@ -41,7 +41,7 @@ const AFTER = `const DAY = 24 * 60;
 const ahead = (minutes: number, now: number): number => (minutes - now + DAY) % DAY;
 
 export function board(departures: Departure[], now: number): Departure[] {
-  return departures.toSorted((a, b) => ahead(a.minutes, now) - ahead(b.minutes, now));
+  return [...departures].sort((a, b) => ahead(a.minutes, now) - ahead(b.minutes, now));
 }
 `;
 const TESTS = [

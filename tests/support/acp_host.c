@@ -159,9 +159,47 @@ static void watch_tool_result(struct host *host, struct json_object *event)
     tool->result = json_object_get(event);
 }
 
+static struct json_object *member(struct json_object *object, const char *key)
+{
+    struct json_object *value = NULL;
+    json_object_object_get_ex(object, key, &value);
+    return value;
+}
+
+static void check_number(struct json_object *object, const char *key)
+{
+    struct json_object *value = NULL;
+    if (json_object_object_get_ex(object, key, &value)) {
+        CU_ASSERT_TRUE(json_object_is_type(value, json_type_int) && json_object_get_int64(value) >= 0);
+    }
+}
+
+/* Whatever an agent sent, the types within its own values are those that the schema promises. */
+static void check_shape(struct json_object *event)
+{
+    struct json_object *locations = member(event, "locations");
+    struct json_object *entries = member(event, "entries");
+    for (size_t i = 0; locations != NULL && i < json_object_array_length(locations); i++) {
+        struct json_object *location = json_object_array_get_idx(locations, i);
+        CU_ASSERT_PTR_NOT_NULL(text_of(location, "path"));
+        check_number(location, "line");
+    }
+    for (size_t i = 0; entries != NULL && i < json_object_array_length(entries); i++) {
+        struct json_object *entry = json_object_array_get_idx(entries, i);
+        CU_ASSERT_PTR_NOT_NULL(text_of(entry, "content"));
+        CU_ASSERT_PTR_NOT_NULL(text_of(entry, "priority"));
+        CU_ASSERT_PTR_NOT_NULL(text_of(entry, "status"));
+    }
+    check_number(event, "used");
+    check_number(event, "size");
+    CU_ASSERT_TRUE(member(event, "cost") == NULL || json_object_is_type(member(event, "cost"), json_type_object));
+    CU_ASSERT_TRUE(member(event, "usage") == NULL || json_object_is_type(member(event, "usage"), json_type_object));
+}
+
 static void watch(struct host *host, enum event_kind kind, struct json_object *event)
 {
     CU_ASSERT_EQUAL(text_of(event, "turnId") != NULL, host->turn >= 0);
+    check_shape(event);
     switch (kind) {
     case EVENT_TEXT_DELTA:
     case EVENT_THOUGHT_DELTA:

@@ -152,6 +152,13 @@ static void a_turn(void)
     host_prompt(&host);
     host_answer_prompt(&host, "null");
     TEST_TEXT(host_last_notice(&host, NOTICE_TURN_ENDED)->stop_reason, "end_turn");
+    /* JSON.stringify leaves a `result` out that is undefined. */
+    host_prompt(&host);
+    size_t sent = host.sent_count;
+    host_sayf(&host, "{\"jsonrpc\":\"2.0\",\"id\":%s}", at(host_last_sent(&host), "id"));
+    CU_ASSERT_FALSE(acp_peer_in_turn(host.peer));
+    CU_ASSERT_EQUAL(host.sent_count, sent);
+    TEST_TEXT(host_last_notice(&host, NOTICE_TURN_ENDED)->turn_id, "turn-3");
     host_close(&host);
 }
 
@@ -346,6 +353,11 @@ static void every_kind_of_update_has_its_event(void)
                        "\"priority\":\"high\",\"status\":\"pending\",\"_meta\":null}]}");
     TEST_TEXT(at(host_last_event(&host, EVENT_PLAN), "entries"),
               "[{\"content\":\"a\",\"priority\":\"high\",\"status\":\"pending\"}]");
+    host_update(&host, "{\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":\"a\",\"priority\":null},"
+                       "{\"content\":\"b\",\"priority\":\"urgent\",\"status\":\"paused\"}]}");
+    TEST_TEXT(at(host_last_event(&host, EVENT_PLAN), "entries"),
+              "[{\"content\":\"a\",\"priority\":\"medium\",\"status\":\"pending\"},"
+              "{\"content\":\"b\",\"priority\":\"urgent\",\"status\":\"paused\"}]");
     host_update(&host, "{\"sessionUpdate\":\"available_commands_update\",\"availableCommands\":["
                        "{\"name\":\"a\",\"description\":\"b\",\"input\":{\"hint\":\"c\"},"
                        "\"_meta\":{\"big\":1}},{\"name\":\"d\",\"input\":null},{}],\"_meta\":{}}");
@@ -362,7 +374,7 @@ static void every_kind_of_update_has_its_event(void)
     TEST_TEXT(at(host_last_event(&host, EVENT_USAGE), "used"), "1");
     TEST_TEXT(at(host_last_event(&host, EVENT_USAGE), "size"), "2");
     TEST_TEXT(at(host_last_event(&host, EVENT_USAGE), "cost/amount"), "0.03748499999999999");
-    TEST_TEXT(host_kinds(&host), "plan commands mode config_options usage");
+    TEST_TEXT(host_kinds(&host), "plan plan commands mode config_options usage");
     host_close(&host);
 }
 
@@ -394,6 +406,12 @@ static void what_has_no_name_goes_out_as_it_is(void)
         "{\"sessionUpdate\":\"agent_thought_chunk\",\"content\":{\"type\":\"text\",\"text\":5}}",
         "{\"sessionUpdate\":\"tool_call\",\"title\":\"no id\"}",
         "{\"sessionUpdate\":\"plan\",\"entries\":{}}",
+        "{\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":\"a\"},null]}",
+        "{\"sessionUpdate\":\"plan\",\"entries\":[{\"content\":5,\"status\":\"pending\"}]}",
+        "{\"sessionUpdate\":\"usage_update\",\"used\":\"many\"}",
+        "{\"sessionUpdate\":\"usage_update\",\"used\":1,\"size\":-1}",
+        "{\"sessionUpdate\":\"usage_update\",\"size\":1.5}",
+        "{\"sessionUpdate\":\"usage_update\",\"used\":1,\"cost\":3}",
         "{\"sessionUpdate\":\"available_commands_update\"}",
         "{\"sessionUpdate\":\"current_mode_update\"}",
         "{\"sessionUpdate\":\"config_option_update\",\"configOptions\":null}",

@@ -1,4 +1,5 @@
 /* Permission requests of an ACP peer. */
+#include "signalbox/core/command.h"
 #include "support/acp_host.h"
 #include "support/test.h"
 
@@ -130,6 +131,7 @@ static void odd_options_are_kept_as_they_are(void)
     begin(&host);
     host_say(&host, "{\"id\":1,\"method\":\"session/request_permission\",\"params\":{\"sessionId\":"
                     "\"s\",\"toolCall\":{\"toolCallId\":\"c\"},\"options\":[{\"name\":\"no id\"},"
+                    "{\"optionId\":\"\"},{\"optionId\":\"\xff\"},"
                     "{\"optionId\":\"x\",\"kind\":\"allow_forever\"},{\"optionId\":\"y\"}]}}");
     struct permission_ask *given = host_last_notice(&host, NOTICE_PERMISSION)->ask;
     CU_ASSERT_EQUAL_FATAL(given->option_count, 2);
@@ -137,6 +139,14 @@ static void odd_options_are_kept_as_they_are(void)
     TEST_TEXT(given->options[0].kind_name, "allow_forever");
     CU_ASSERT_EQUAL(given->options[0].kind, OPTION_OTHER);
     TEST_TEXT(given->options[1].kind_name, "other");
+    size_t notices = host.notice_count;
+    char id[COMMAND_AGENT_ID_MAX + 2]; /* longer than what an answer may name */
+    memset(id, 'x', sizeof id - 1);
+    id[sizeof id - 1] = '\0';
+    host_sayf(&host, "{\"id\":2,\"method\":\"session/request_permission\",\"params\":{\"sessionId\":\"s\","
+                     "\"toolCall\":{\"toolCallId\":\"c\"},\"options\":[{\"optionId\":\"%s\"}]}}", id);
+    TEST_TEXT(at(host_last_sent(&host), "error/code"), "-32602");
+    CU_ASSERT_EQUAL(host.notice_count, notices);
     host_close(&host);
 }
 

@@ -57,6 +57,18 @@ static void a_start_has_what_is_known(void)
     host_close(&host);
 }
 
+static void places_that_are_none_are_left_out(void)
+{
+    struct host host;
+    begin(&host);
+    call(&host, ",\"locations\":[null,{\"path\":\"/a\",\"line\":\"3\"},{\"path\":5},\"/b\",{\"path\":\"/c\",\"line\":null}]");
+    TEST_TEXT(at(host.events[0].json, "locations"), "[{\"path\":\"/a\"},{\"path\":\"/c\"}]");
+    change(&host, ",\"locations\":[{\"path\":\"/a\",\"line\":-1},{\"path\":\"/d\",\"line\":7}]");
+    TEST_TEXT(at(host_last_event(&host, EVENT_TOOL_UPDATE), "locations"),
+              "[{\"path\":\"/a\"},{\"path\":\"/d\",\"line\":7}]");
+    host_close(&host);
+}
+
 static void named(const char *members, const char *name)
 {
     struct host host;
@@ -525,7 +537,8 @@ static void too_many_open_calls_end_the_oldest(void)
     host_close(&host);
 }
 
-TEST_MAIN("acp_tool", TEST(a_start_has_what_is_known), TEST(names_come_from_the_best_place),
+TEST_MAIN("acp_tool", TEST(a_start_has_what_is_known), TEST(places_that_are_none_are_left_out),
+          TEST(names_come_from_the_best_place),
           TEST(raw_output_is_shown_where_it_is_more_than_the_text),
           TEST(raw_output_is_shown_while_it_grows), TEST(a_text_with_annotations_is_content),
           TEST(what_a_command_says_after_its_turn_is_told), TEST(an_input_is_always_an_object),

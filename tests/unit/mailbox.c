@@ -99,6 +99,59 @@ static void only_the_first_mail_wakes(void)
     mailbox_free(box);
 }
 
+static void a_round_wakes_each_once_at_its_end(void)
+{
+    struct mailbox *first = box_new(0);
+    struct mailbox *second = box_new(0);
+    mailbox_cork();
+    for (uint64_t number = 0; number < 3; number++) {
+        mailbox_push(first, &letter_new(0, number)->mail);
+        mailbox_push(second, &letter_new(0, number)->mail);
+    }
+    CU_ASSERT_FALSE(is_readable(first));
+    CU_ASSERT_FALSE(is_readable(second));
+    free(letter_of(mailbox_take(first))); /* who is awake need not wait for the end */
+    mailbox_uncork();
+    for (struct mailbox **box = (struct mailbox *[]){first, second, NULL}; *box; box++) {
+        CU_ASSERT_TRUE(is_readable(*box));
+        mailbox_clear(*box);
+        for (struct mail *mail; (mail = mailbox_take(*box));) {
+            free(letter_of(mail));
+        }
+        mailbox_cork();
+        mailbox_uncork();
+        CU_ASSERT_FALSE(is_readable(*box)); /* nothing is owed twice */
+        mailbox_push(*box, &letter_new(0, 3)->mail);
+        CU_ASSERT_TRUE(is_readable(*box)); /* as without a round */
+        free(letter_of(mailbox_take(*box)));
+        mailbox_free(*box);
+    }
+}
+
+static void a_long_round_wakes_now_and_then(void)
+{
+    enum { BOXES = 40 };
+    struct mailbox *boxes[BOXES];
+    mailbox_cork();
+    for (size_t i = 0; i < BOXES; i++) { /* more than a round remembers */
+        boxes[i] = box_new(0);
+        mailbox_push(boxes[i], &letter_new(0, i)->mail);
+    }
+    for (uint64_t number = 1; number < 64; number++) {
+        mailbox_push(boxes[BOXES - 1], &letter_new(0, number)->mail);
+    }
+    for (size_t i = 0; i < BOXES; i++) {
+        CU_ASSERT_TRUE(is_readable(boxes[i]));
+    }
+    mailbox_uncork();
+    for (size_t i = 0; i < BOXES; i++) {
+        for (struct mail *mail; (mail = mailbox_take(boxes[i]));) {
+            free(letter_of(mail));
+        }
+        mailbox_free(boxes[i]);
+    }
+}
+
 static void a_wait_never_sleeps_over_mail(void)
 {
     struct mailbox *box = box_new(0);
@@ -364,7 +417,8 @@ static void a_fake_clock_wakes_sleepers(void)
     mailbox_free(sleeper.answers);
 }
 
-TEST_MAIN("mailbox", TEST(mail_comes_out_in_order), TEST(only_the_first_mail_wakes),
+TEST_MAIN("mailbox", TEST(mail_comes_out_in_order), TEST(only_the_first_mail_wakes), TEST(a_round_wakes_each_once_at_its_end),
+          TEST(a_long_round_wakes_now_and_then),
           TEST(a_wait_never_sleeps_over_mail), TEST(pokes_and_deadlines_end_a_wait),
           TEST(reservations_are_bounded), TEST(threads_never_reserve_too_much),
           TEST(nothing_is_lost_by_wait), TEST(nothing_is_lost_by_descriptor),

@@ -1,4 +1,6 @@
 /* The schemas: that they hold together, and that they agree with what the parser does. */
+#include <json-c/json_pointer.h>
+
 #include "core/field.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/fd.h"
@@ -64,6 +66,10 @@ static void all_references_lead_somewhere(void)
     TEST_TEXT(json_get_string(json_get(document, "info"), "version"), "1.2.3");
     CU_ASSERT_PTR_NOT_NULL(json_get(json_get(json_get(document, "paths"), "/v1/sessions"), "post"));
     CU_ASSERT_PTR_NOT_NULL(json_get(json_get(json_get(document, "paths"), "/v1/sessions"), "get"));
+    struct json_object *list = NULL; /* the one answer that is no object */
+    json_pointer_get(document, "/paths/~1api~1sessions/get/responses/200/content/application~1json/schema", &list);
+    TEST_TEXT(json_get_string(list, "type"), "array");
+    TEST_TEXT(json_get_string(json_get(list, "items"), "$ref"), "#/components/schemas/craftSession");
     json_object_put(document);
 }
 

@@ -33,6 +33,15 @@ void mailbox_push(struct mailbox *box, struct mail *mail);
 /* Wakes the receiver without mail. Any thread, async-signal-safe. */
 void mailbox_poke(struct mailbox *box);
 
+/*
+ * A round of the calling thread: from mailbox_cork to mailbox_uncork its pushes wake nobody; who sleeps is woken once, by
+ * mailbox_uncork or by the 64th push, and finds all of the round. A receiver that is awake takes mail as it comes. Waking
+ * costs a processor several times what a push does, and receivers that are woken for each mail work in groups of one.
+ * Not nested. Nothing that was pushed in the round may be waited for in it.
+ */
+void mailbox_cork(void);
+void mailbox_uncork(void);
+
 /* Takes `count` places; false (counted as a refusal) when there are not so many. Any thread. */
 must_check bool mailbox_reserve(struct mailbox *box, size_t count);
 void mailbox_release(struct mailbox *box, size_t count);

@@ -13,6 +13,9 @@
 #include "signalbox/base/err.h"
 #include "signalbox/core/blob.h"
 
+/* Bytes of an id that an agent has made up, and that comes back to it: of an option, a mode, a setting. */
+enum { COMMAND_AGENT_ID_MAX = 4096 };
+
 enum command_type {
     COMMAND_SUBSCRIBE,
     COMMAND_UNSUBSCRIBE,

@@ -63,7 +63,8 @@ struct route {
     const char *request; /* name of the body's schema, NULL for no JSON body */
     bool any_body;       /* the body is content of any type */
     bool body_optional;
-    const char *response; /* name of the answer's schema; NULL where it is no JSON object of ours */
+    const char *response; /* name of the answer's schema; NULL where it is no JSON of ours */
+    bool response_array;  /* it is an array of those */
     const char *lines;    /* name of the schema of a line, where the answer also comes as application/x-ndjson */
     const char *media_type;          /* of the answer, where that is not application/json */
     const struct route_query *query; /* NULL for none */

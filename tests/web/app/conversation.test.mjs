@@ -7,11 +7,12 @@ import { load } from './lib.mjs';
 const {
   h, renderToString, SignalboxProvider, Markdown, Context, CallStack, PermissionNote, AgentText, Thought, UserMessage, TurnEnd, ErrorNote, UpdateNote, LateOutput,
   ClosedNote, PlanPanel, UsageMeter, DiffView, SplitTable, diffTexts, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, pathTo, foldedCalls, callsInWords, safeUrl, titleOf,
-  tellingOf, permissionInWords, byInWords, durationInWords, shortNumber, sizeInWords, emptySession, Fetched,
+  tellingOf, permissionInWords, byInWords, durationInWords, errorInWords, shortNumber, sizeInWords, emptySession, drawRow, options, Fetched,
 } = await load(
   'preact', 'preact-render-to-string', 'signalbox-client/preact', 'signalbox-client/state', 'conversation/markdown.tsx', 'conversation/context.tsx',
   'conversation/tool-card.tsx', 'conversation/texts.tsx', 'conversation/notes.tsx', 'conversation/plan-panel.tsx', 'conversation/usage-meter.tsx',
-  'conversation/diff-view.tsx', 'conversation/diff.ts', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts', 'conversation/fetched.ts',
+  'conversation/diff-view.tsx', 'conversation/diff.ts', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts',
+  'conversation/conversation.tsx', 'conversation/fetched.ts',
 );
 
 globalThis.matchMedia ??= () => ({ matches: true, addEventListener() {}, removeEventListener() {} });
@@ -102,6 +103,23 @@ test('what one decides by shows what could hide something', () => {
     assert.ok(text.includes('rm \\u{202e}gnp.sh\\u{2066}'));
     assert.ok(!/[\u202a-\u202e\u2066-\u2069]/.test(text), text);
   }
+});
+
+test('an entry that cannot be drawn leaves the others readable', (t) => {
+  t.mock.method(console, 'error', () => {});
+  options.errorBoundaries = true;
+  const row = (item) => drawRow({ kind: 'item', key: item.key, item });
+  const call = { item: tool('x', { locations: [null], toolInput: {} }), permissions: [], parts: [] };
+  for (const node of [row({ ...say('x'), get text() { throw new Error('odd'); } }), drawRow({ kind: 'calls', key: 'c', calls: [call] })]) {
+    assert.match(drawn(node), /This entry cannot be shown/);
+  }
+  assert.doesNotMatch(drawn(row(say('fine'))), /cannot be shown/);
+});
+
+test('an update of a title that a person has given is a sentence', () => {
+  const update = (fields) => drawn(h(UpdateNote, { item: { kind: 'update', key: 'k', ts: 1, update: { sessionUpdate: 'session_info_update', ...fields } } }));
+  assert.match(update({ title: 'Fix <the> bug' }), /The agent calls this session <q[^>]*>Fix &lt;the> bug<\/q>/);
+  assert.match(update({ title: 5 }), /session_info_update/);
 });
 
 test('links lead to http, https and mailto only, and never into this server', () => {
@@ -255,6 +273,13 @@ test('who it was', () => {
   const once = permission('p', { outcome: 'allowed', optionId: 'o', by: { user: 'bob' }, request: { ...permission('p').request, acpOptions: [{ optionId: 'o', kind: 'allow_once', name: 'x' }] } });
   assert.deepEqual(permissionInWords(once, me), { verdict: 'Allowed', how: 'once by bob', isGood: true });
   assert.equal(permissionInWords({ ...once, ruleId: 'r' }, me).how, 'and remembered as a rule by bob');
+});
+
+test('every error that the server makes has a headline for people', () => {
+  const codes = ['agent_error', 'agent_failed', 'agent_exited', 'agent_hangs', 'agent_memory_lost', 'cancel_ignored', 'forbidden', 'internal', 'limit_reached', 'not_found', 'server_restarted',
+    'server_stopped', 'setting_lost', 'storage_unavailable', 'unsupported'];
+  assert.deepEqual(codes.filter((code) => errorInWords(code).title.includes(code)), []);
+  assert.equal(errorInWords('of tomorrow').title, 'Error: of tomorrow');
 });
 
 test('numbers in words', () => {

@@ -102,5 +102,15 @@ test('a page comes back at once when the browser says that the network is back',
     await page.evaluate((name) => (name === 'visibilitychange' ? document : window).dispatchEvent(new Event(name)), wake);
   }
   assert.equal(await isLive(page), 'local');
+  // It asks whether it is so, and the server answers.
+  const asked = await page.evaluate(() => new Promise((done) => {
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (text) {
+      done(text);
+      return send.call(this, text);
+    };
+    window.dispatchEvent(new Event('offline'));
+  }));
+  assert.equal(asked, '{"type":"ping"}');
   await context.close();
 });

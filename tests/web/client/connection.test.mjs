@@ -277,6 +277,22 @@ test('after sleep the socket is asked at once, with little patience', async () =
   assert.equal(name(page), 'live');
 });
 
+test('a network that is said to be gone is asked after at once, and believed where nobody answers', async () => {
+  const world = new FakeWorld();
+  const client = await world.live();
+  world.cut();
+  assert.equal(world.socket.of('ping').length, 1);
+  world.socket.say({ type: 'pong' });
+  await world.pass(10_000);
+  assert.equal(name(client), 'live', 'a server on the same machine is still there');
+  world.cut();
+  await world.pass(4_000);
+  assert.equal(name(client), 'offline');
+  const tries = world.sockets.length;
+  world.cut();
+  assert.equal(world.sockets.length, tries, 'it is no reason to come back');
+});
+
 test('a slow network is not a dead one: what is being written counts, and patience grows', async () => {
   const world = new FakeWorld();
   const client = await world.live();

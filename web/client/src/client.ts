@@ -106,7 +106,7 @@ export class SignalboxClient {
       message: (message) => this.message(message),
       down: (code) => this.down(code),
     });
-    this.stopWaking = this.platform.onWake(() => this.link.wake());
+    this.stopWaking = this.platform.onWake(() => this.link.wake(), () => this.link.doubt());
   }
 
   // ---- the connection ----

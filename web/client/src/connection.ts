@@ -131,6 +131,13 @@ export class Connection {
     }
   }
 
+  /** The network may be gone: asks whether the socket is alive. It may well be, where the server is on this machine. */
+  doubt(): void {
+    if (this.state.get().name === "live") {
+      this.probe(this.options.wokenAnswerMs);
+    }
+  }
+
   /** A person wants it now. */
   retryNow(): void {
     if (this.state.get().name === "offline") {

@@ -38,8 +38,8 @@ export interface Platform extends Clock {
   newId(): string;
   fetch: typeof globalThis.fetch;
   WebSocket: SocketConstructor | undefined;
-  /** Calls back when the page may have slept or the network may be back. Returns what ends that. */
-  onWake(wake: () => void): () => void;
+  /** Calls `wake` when the page may have slept or the network may be back, `doubt` when it may be gone. Returns what ends that. */
+  onWake(wake: () => void, doubt: () => void): () => void;
   /** A browser: it sends cookies and an Origin by itself, and cannot send other headers with a WebSocket. */
   isBrowser: boolean;
 }
@@ -54,7 +54,7 @@ function weakBytes(count: number): Uint8Array {
   return Uint8Array.from({ length: count }, () => Math.floor(Math.random() * 256));
 }
 
-function onWake(wake: () => void): () => void {
+function onWake(wake: () => void, doubt: () => void): () => void {
   if (typeof globalThis.addEventListener !== "function") {
     return () => {};
   }
@@ -65,10 +65,12 @@ function onWake(wake: () => void): () => void {
     }
   };
   globalThis.addEventListener("online", wake);
+  globalThis.addEventListener("offline", doubt);
   globalThis.addEventListener("pageshow", wake);
   page?.addEventListener("visibilitychange", visible);
   return () => {
     globalThis.removeEventListener("online", wake);
+    globalThis.removeEventListener("offline", doubt);
     globalThis.removeEventListener("pageshow", wake);
     page?.removeEventListener("visibilitychange", visible);
   };

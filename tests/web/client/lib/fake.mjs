@@ -38,9 +38,10 @@ export class FakeWorld {
           world.sockets.push(this);
         }
       },
-      onWake: (wake) => {
-        this.wakers.add(wake);
-        return () => this.wakers.delete(wake);
+      onWake: (wake, doubt) => {
+        const each = { wake, doubt };
+        this.wakers.add(each);
+        return () => this.wakers.delete(each);
       },
       isBrowser: true,
     };
@@ -69,7 +70,12 @@ export class FakeWorld {
   }
 
   wake() {
-    this.wakers.forEach((wake) => wake());
+    this.wakers.forEach(({ wake }) => wake());
+  }
+
+  /** The browser says that there is no network. */
+  cut() {
+    this.wakers.forEach(({ doubt }) => doubt());
   }
 
   get socket() {

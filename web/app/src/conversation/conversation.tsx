@@ -3,6 +3,7 @@ import { memo } from "preact/compat";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { SessionView, WatchedSession } from "signalbox-client";
 import { useClient, useStore } from "signalbox-client/preact";
+import { ErrorBoundary } from "../ui/error-boundary";
 import { ArrowDownIcon } from "../ui/icons";
 import { Announcer } from "./announcer";
 import { Context } from "./context";
@@ -112,7 +113,8 @@ function Empty({ view: { sync, state, error } }: { view: SessionView }) {
   );
 }
 
-const drawRow = (row: Row) => <RowView row={row} />;
+/** One that cannot be shown, whatever its agent sent, leaves the others readable. */
+export const drawRow = (row: Row) => <ErrorBoundary name="This entry" of={row}><RowView row={row} /></ErrorBoundary>;
 
 const RowView = memo(function RowView({ row }: { row: Row }) {
   switch (row.kind) {

@@ -117,13 +117,20 @@ export const ErrorNote = memo(function ErrorNote({ item }: { item: ErrorItem }) 
 export const UpdateNote = memo(function UpdateNote({ item: cut }: { item: UpdateItem }) {
   const { whole: item, note } = useWhole(cut);
   const [isOpen, toggle] = useOpen(item.key);
-  const { sessionUpdate, content } = item.update as { sessionUpdate?: unknown; content?: unknown };
+  const { sessionUpdate, content, title } = item.update as { sessionUpdate?: unknown; content?: unknown; title?: unknown };
   const isChunk = typeof sessionUpdate === "string" && /^agent_(?:message|thought)_chunk$/.test(sessionUpdate);
   const block = typeof content === "object" && content !== null && typeof (content as { type?: unknown }).type === "string" ? content as { type: string } : null;
   if (isChunk && block) {
     return (
       <article class="agent-text" data-key={item.key} data-update={sessionUpdate}>
         <ContentBlockView block={block} refs={cut.refs} at="/update/content" />
+      </article>
+    );
+  }
+  if (sessionUpdate === "session_info_update" && typeof title === "string") {
+    return ( // a person has named the session, so it is no more than a word
+      <article class="update-note" data-key={item.key} data-update={sessionUpdate}>
+        <p class="update-note__said">The agent calls this session <q dir="auto">{oneLine(title, 200)}</q>.</p>
       </article>
     );
   }

@@ -107,7 +107,10 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
   }, [sessionId]);
 
   const onScroll = useCallback(() => {
-    const box = scroller.current!;
+    const box = scroller.current;
+    if (!box) {
+      return; // the last one may come when the conversation is gone
+    }
     const top = box.scrollTop;
     if (box.scrollHeight - top - box.clientHeight < NEAR) {
       if (!isAtEnd.current && !isPlacing.current && top >= lastTop.current) {

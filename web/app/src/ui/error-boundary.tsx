@@ -6,6 +6,8 @@ import "./error-boundary.css";
 interface Props {
   /** Of the part of the page, for people: "The conversation". */
   name: string;
+  /** What it shows: with another one it is tried anew. */
+  of?: unknown;
   children: ComponentChildren;
 }
 
@@ -19,6 +21,12 @@ export class ErrorBoundary extends Component<Props, { error: unknown }> {
 
   override componentDidCatch(error: unknown) {
     console.error(`${this.props.name}:`, error);
+  }
+
+  override componentDidUpdate(before: Props) {
+    if (this.state.error !== null && before.of !== this.props.of) {
+      this.setState({ error: null });
+    }
   }
 
   override render({ name, children }: Props, { error }: { error: unknown }) {
