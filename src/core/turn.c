@@ -277,19 +277,26 @@ void step_cancel_turn(struct step *step)
 }
 
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                    const struct caller *caller, bool all)
+                    const struct caller *caller, const char *turn_id, bool all)
 {
     struct step step = STEP(session, sink, now);
     if (session->closing || session->phase == PHASE_CLOSED) {
         answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
         return;
     }
+    /* Said while the client was offline, it may come when that turn is long over: what runs and waits now was not meant. */
+    bool is_over = turn_id && (!session->turn.id || strcmp(turn_id, session->turn.id));
     struct buffer fields = {0};
-    withdraw_all(&step, caller, all, &fields);
-    step.cause = caller;
-    step_cancel_turn(&step);
-    step.cause = NULL;
-    step_nothing_waits(&step);
+    if (is_over) {
+        json_key(&fields, "withdrawn");
+        buffer_text(&fields, "[]");
+    } else {
+        withdraw_all(&step, caller, all, &fields);
+        step.cause = caller;
+        step_cancel_turn(&step);
+        step.cause = NULL;
+        step_nothing_waits(&step);
+    }
     char *text = buffer_take(&fields);
     answer_ok(&step, caller, text);
     free(text);

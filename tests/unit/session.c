@@ -410,6 +410,33 @@ static void cancel_withdraws_the_callers_own(void)
     fixture_free(fixture);
 }
 
+static void a_late_cancel_stops_no_later_turn(void)
+{
+    struct fixture *fixture = fixture_ready();
+    fixture_prompt(fixture, "alice", "first");
+    char *first = strdup(fixture->session->turn.id);
+    fixture_prompt(fixture, "alice", "second");
+    fixture_prompt(fixture, "alice", "third");
+    fixture_turn_ended(fixture, "end_turn");
+    fixture_trace(fixture);
+    struct record *answer = fixture_cancel_turn(fixture, "alice", first);
+    CU_ASSERT_EQUAL(json_object_array_length(json_get(answer->fields, "withdrawn")), 0);
+    TEST_TRACE(fixture, "=ok");
+    CU_ASSERT_FALSE(fixture->session->turn.cancelling);
+    /* The turn that runs is cancelled by its own name, and what waits behind it is taken back. */
+    answer = fixture_cancel_turn(fixture, "alice", fixture->session->turn.id);
+    TEST_TEXT(json_object_to_json_string_ext(json_get(answer->fields, "withdrawn"), JSON_C_TO_STRING_PLAIN),
+              "[\"third\"]");
+    TEST_TRACE(fixture, "user_message(withdrawn) +cancel !cancel =ok");
+    fixture_turn_ended(fixture, "cancelled");
+    fixture_trace(fixture);
+    /* Without a turn there is none to mean. */
+    fixture_cancel_turn(fixture, "alice", first);
+    TEST_TRACE(fixture, "=ok");
+    free(first);
+    fixture_free(fixture);
+}
+
 static void cancel_leaves_other_peoples_prompts_to_go_on(void)
 {
     struct fixture *fixture = fixture_ready();
@@ -911,7 +938,7 @@ TEST_MAIN("session", TEST(a_session_begins_with_its_creation), TEST(phases_follo
           TEST(the_queue_has_a_limit), TEST(an_agent_over_the_limit_is_not_started),
           TEST(a_turn_that_the_agent_refuses_ends_with_its_error), TEST(the_end_of_another_turn_is_none),
           TEST(an_agent_that_exits_in_a_turn_ends_it), TEST(resuming_an_empty_queue_starts_nothing),
-          TEST(a_queued_prompt_can_be_withdrawn), TEST(cancel_withdraws_the_callers_own),
+          TEST(a_queued_prompt_can_be_withdrawn), TEST(cancel_withdraws_the_callers_own), TEST(a_late_cancel_stops_no_later_turn),
           TEST(cancel_leaves_other_peoples_prompts_to_go_on), TEST(a_cancel_that_is_ignored_ends_the_agent),
           TEST(an_agent_that_exits_while_cancelled_leaves_no_deadline), TEST(closing_waits_for_the_agent),
           TEST(closing_without_an_agent_is_at_once), TEST(closing_in_a_turn_ends_it_once),

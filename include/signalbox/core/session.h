@@ -286,8 +286,9 @@ void session_withdraw(struct session *session, const struct session_sink *sink, 
                       const struct caller *caller, const char *message_id);
 void session_resume_queue(struct session *session, const struct session_sink *sink, const struct session_now *now,
                           const struct caller *caller);
+/* `turn_id`: the turn that is meant; when it is over nothing is done, not to a later one either. NULL: whichever runs. */
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                    const struct caller *caller, bool all);
+                    const struct caller *caller, const char *turn_id, bool all);
 
 /* ---- Settings ---- */
 /* `option_id` NULL: the mode. Answered when the agent has answered; starts it if none runs. */
