@@ -321,7 +321,7 @@ test('by the keyboard alone', async () => {
   await page.keyboard.press('n');
   await page.getByTestId('workspace-input').focus();
   await page.keyboard.press('Control+a');
-  await page.keyboard.type(workspace);
+  await page.keyboard.insertText(workspace);
   await page.keyboard.press('Escape');
   await page.keyboard.press('Tab');
   await page.getByTestId('first-prompt').focus();
