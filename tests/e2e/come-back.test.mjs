@@ -180,7 +180,7 @@ test('an agent that wants a login is logged in as configured, or says which ways
   assert.match(detail, /needs a login[^]*- token/);
 });
 
-test('OpenCode comes back with its memory', async () => {
+test('OpenCode comes back with its memory', { timeout: 180_000 }, async () => {
   const server = await startServer({ agents: { opencode: openCodeAgent(await startFakeModel()) } });
   const session = await (await server.connect()).create('opencode');
   await session.status('idle', { ms: 60_000 }); // its first start unpacks itself

@@ -47,8 +47,8 @@ test('OpenCode: a tool that is rejected is not carried out', { timeout: 180_000 
   const end = await turn.end(patient);
   assert.equal(existsSync(file), false, 'the file is really not there');
   assert.equal(toolsOf(end)[0].result.isError, true);
-  const next = await session.run(lines('@@text Another turn.'));
-  assert.match(textOf(next), /Another turn/);
+  const next = await session.prompt(lines('@@text Another turn.'));
+  assert.match(textOf(await next.end(patient)), /Another turn/);
 });
 
 test('OpenCode from the page, reloaded', { timeout: 180_000 }, async () => {

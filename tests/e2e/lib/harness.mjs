@@ -10,7 +10,7 @@ after(() => setTimeout(() => process.exit(), LAST_WORDS_MS).unref());
 
 export function test(name, ...rest) {
   const run = rest.pop();
-  const { timeout = scaled(90_000), ...options } = rest[0] ?? {};
+  const { timeout = scaled(120_000), ...options } = rest[0] ?? {};
   const fn = async (context) => {
     const explained = listen();
     try {
