@@ -44,7 +44,8 @@ export function javascript(source) {
 
 export function sdkExampleAgent() {
   requireAgents();
-  return { command: [process.execPath, sdkExample], environment: { ...quiet, HOME: temporaryFolder() } };
+  const flags = globalThis.crypto ? [] : ['--experimental-global-webcrypto']; // Node 18 has it, but does not give it away
+  return { command: [process.execPath, ...flags, sdkExample], environment: { ...quiet, HOME: temporaryFolder() } };
 }
 
 /** OpenCode with a private HOME, on the model server at `port`. */
