@@ -125,9 +125,11 @@ test('files: shown while they go up, told what is wrong with them, given to the 
   await page.getByTestId('file-input').setInputFiles([
     { name: 'notes.md', mimeType: 'text/markdown', buffer: Buffer.from('# Notes\n') },
     { name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64') },
-    { name: 'huge.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(17 << 20) },
     { name: 'empty.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) },
   ]);
+  const huge = path.join(temporaryFolder(), 'huge.bin'); // by its path: Playwright would bring it piece by piece
+  writeFileSync(huge, Buffer.alloc(17 << 20));
+  await page.getByTestId('file-input').setInputFiles(huge);
   await page.locator('[data-testid="attachment"][data-state="ready"]').nth(1).waitFor();
   await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: '17.8 MB is too large' }).waitFor();
   await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'empty' }).waitFor();

@@ -61,9 +61,13 @@ test('who looks elsewhere is told: by the title, by the icon, and by notificatio
   await page.getByTestId('notify-off').waitFor();
   await row(page, session).waitFor();
 
-  const seen = await session.prompt(script(say('Seen.')));
+  const phase = (name) => row(page, session).and(page.locator(`[data-phase="${name}"]`)).waitFor();
+  const seen = await session.prompt(script(ask(), say('Seen.')));
+  const looked = await seen.permission();
+  await phase('waiting'); // so that the page has seen the beginning of it, and then the end
+  await session.answerPermission(looked, { allow: true });
   await seen.end();
-  await row(page, session).and(page.locator('[data-phase="idle"]')).waitFor();
+  await phase('idle');
   await hide(page, true);
   const turn = await session.prompt(script(ask({ tool: { title: 'rm -rf build', kind: 'execute', input: { command: 'rm -rf build' } } }), say('Done.')));
   const request = await turn.permission();

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { load } from '../../web/app/lib.mjs';
 import { logs } from './paths.mjs';
-import { scaled } from './wait.mjs';
+import { scaled, within } from './wait.mjs';
 import { onFailure } from './words.mjs';
 
 export const { emptySession, reduceAll } = await load('signalbox-client/state');
@@ -71,13 +71,14 @@ async function seenOf(page) {
     return null;
   }
   const picture = path.join(logs, `failed-${path.basename(process.argv[1], '.test.mjs')}-${++shots}.png`);
-  await page.screenshot({ path: picture, timeout: 5_000 });
-  const seen = await page.evaluate(() => {
+  const shot = await page.screenshot({ path: picture, timeout: 5_000 }).then(() => picture, () => 'no picture to be had');
+  const asked = page.evaluate(() => {
     const all = [...document.querySelectorAll('[data-testid][data-state], [data-testid][data-phase], [data-testid][data-sync]')];
     const states = all.map(({ dataset }) => [dataset.testid, dataset.state, dataset.phase, dataset.sync].filter(Boolean).join('='));
     return { states, focus: document.activeElement?.dataset.testid, text: (document.querySelector('main') ?? document.body).innerText.replace(/\s+/g, ' ').slice(-600) };
   });
-  return `${picture}: a page at ${page.url()} ${JSON.stringify(seen)} faults: ${JSON.stringify(page.faults)}`;
+  const seen = await within(asked, 5_000, () => 'the page to answer').catch((error) => error.message);
+  return `${shot}: a page at ${page.url()} ${JSON.stringify(seen)} faults: ${JSON.stringify(page.faults)}`;
 }
 
 export const isLive = (page) => page.locator('[data-testid="connection-state"][data-state="live"]').first().waitFor();

@@ -8,7 +8,7 @@ import { killQuietly } from './processes.mjs';
 import { until } from './wait.mjs';
 import { textOf, toolsOf } from './watch.mjs';
 
-const patient = { ms: 60_000 };
+const patient = { ms: 120_000 };
 const script = (...lines) => lines.join('\n');
 const optionOf = (request, kind) => request.acpOptions.find((option) => option.kind === kind).optionId;
 const textsOf = (turn) => turn.events.filter(({ type }) => type === 'text_delta');
@@ -224,7 +224,7 @@ export const FEATURES = {
     }
     const { turn, request, file } = await askedToMakeFile(world, (made) => `touch ${made} && tail -f /dev/null ${made}`);
     await session.answerPermission(request, { optionId: optionOf(request, 'allow_once') });
-    await until(() => existsSync(file), 'the command to run', 60_000);
+    await until(() => existsSync(file), 'the command to run', 120_000);
     await session.cancel();
     const end = await turn.end(patient);
     assert.ok(toolsOf(end).every((tool) => tool.result), 'no call is left open');
