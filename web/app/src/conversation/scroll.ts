@@ -10,6 +10,7 @@ import type { Rows } from "./rows";
 
 const NEAR = 48; // pixels from the end that count as the end
 const KEEP_MS = 250;
+const HAND_MS = 1_000; // a hand lets go, and the page scrolls on for a while
 const PLACE_FRAMES = 12;
 const LINK_MARGIN = 12; // pixels above what a link points to
 const POINT_MS = 4_000;
@@ -49,6 +50,8 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
   const list = useRef<VirtualizerHandle>(null);
   const isAtEnd = useRef(true);
   const lastTop = useRef(0);
+  const lastHeight = useRef(0);
+  const handAt = useRef(-HAND_MS);
   const seenKey = useRef<string | null>(null); // the last row when he left the end
   const aim = useRef<Aim | null | undefined>(undefined); // undefined: he was not brought anywhere yet
   const [links, setLinks] = useState(0); // that were followed while this was open
@@ -84,6 +87,7 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     if (box && isAtEnd.current) {
       box.scrollTop = box.scrollHeight;
       lastTop.current = box.scrollTop;
+      lastHeight.current = box.scrollHeight;
     }
   }, []);
 
@@ -95,32 +99,47 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     }
   }, []);
 
+  const keepNow = useCallback(() => {
+    const isDue = keepTimer.current !== undefined;
+    clearTimeout(keepTimer.current);
+    keepTimer.current = undefined;
+    if (!isDue) {
+      return;
+    }
+    const box = scroller.current;
+    const top = box?.getBoundingClientRect().top ?? 0;
+    const row = isAtEnd.current ? undefined : rowsIn(box).find((each) => each.getBoundingClientRect().bottom > top);
+    const link = linkedItem(sessionId);
+    remember(sessionId, row ? { key: row.dataset.row!, offset: top - row.getBoundingClientRect().top, link } : link ? { key: null, offset: 0, link } : null);
+  }, [sessionId]);
+
   const keep = useCallback(() => {
     clearTimeout(keepTimer.current);
-    keepTimer.current = setTimeout(() => {
-      const box = scroller.current;
-      const top = box?.getBoundingClientRect().top ?? 0;
-      const row = isAtEnd.current ? undefined : rowsIn(box).find((each) => each.getBoundingClientRect().bottom > top);
-      const link = linkedItem(sessionId);
-      remember(sessionId, row ? { key: row.dataset.row!, offset: top - row.getBoundingClientRect().top, link } : link ? { key: null, offset: 0, link } : null);
-    }, KEEP_MS);
-  }, [sessionId]);
+    keepTimer.current = setTimeout(keepNow, KEEP_MS);
+  }, [keepNow]);
 
   const onScroll = useCallback(() => {
     const box = scroller.current;
     if (!box) {
       return; // the last one may come when the conversation is gone
     }
-    const top = box.scrollTop;
-    if (box.scrollHeight - top - box.clientHeight < NEAR) {
-      if (!isAtEnd.current && !isPlacing.current && top >= lastTop.current) {
+    const { scrollTop: top, scrollHeight: height } = box;
+    const left = height - top - box.clientHeight;
+    if (left < NEAR) {
+      // Who is at the very end is there whichever way he came: what is above may have turned out to be less.
+      if (!isAtEnd.current && !isPlacing.current && (top >= lastTop.current || left < 2)) {
         isAtEnd.current = true;
         count();
       }
     } else if (top < lastTop.current - 1) {
+      if (isAtEnd.current && height !== lastHeight.current && performance.now() - handAt.current > HAND_MS) {
+        settle(); // rows have other sizes than was thought; nobody has scrolled
+        return;
+      }
       leaveEnd(); // whoever scrolls up is not at the end any more: what grows there moves nobody
     }
     lastTop.current = top;
+    lastHeight.current = height;
     keep();
   }, [keep]);
 
@@ -166,6 +185,26 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, [sessionId]);
+
+  useEffect(() => {
+    const box = scroller.current!;
+    const hand = () => {
+      handAt.current = performance.now();
+    };
+    const ways = ["wheel", "touchmove", "pointerdown"] as const;
+    ways.forEach((name) => box.addEventListener(name, hand, { passive: true }));
+    addEventListener("keydown", hand);
+    return () => {
+      ways.forEach((name) => box.removeEventListener(name, hand));
+      removeEventListener("keydown", hand);
+    };
+  }, []);
+
+  // Whoever reloads, or leaves, right after he scrolled comes back there.
+  useEffect(() => {
+    addEventListener("pagehide", keepNow);
+    return () => removeEventListener("pagehide", keepNow);
+  }, [keepNow]);
 
   // Where a link points, or where he was before a reload. What is not here yet may still come.
   useLayoutEffect(() => {

@@ -275,7 +275,8 @@ function useKeys({ client, request, card, isCurrent, give }: {
       if ((!hotkeysAreOn() || client.connection.get().name !== "live") && !card.current?.contains(event.target as Node)) {
         return;
       }
-      const shownForMs = shown === undefined ? 0 : performance.now() - shown;
+      // When it was pressed, not when a busy page comes to it.
+      const shownForMs = shown === undefined ? 0 : event.timeStamp - shown;
       const found = answerOfKey(event, { target: event.target as HTMLElement | null, options: request.acpOptions, shownForMs });
       if (found) {
         event.preventDefault();
