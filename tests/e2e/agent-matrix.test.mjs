@@ -26,7 +26,7 @@ const document = path.join(root, 'docs/agents.md');
 const seen = {};
 
 async function newWorld(agent) {
-  const options = { settings: { 'permission-timeout-ms': 0 } };
+  const options = { settings: { 'permission-timeout-ms': 0, 'agent-start-timeout-ms': 120_000 } };
   const server = await prepareServer(options); // is stopped before the agent's folders are removed
   const modelLog = agent.plays ? path.join(temporaryFolder(), 'model.log') : null;
   const model = agent.plays ? await startFakeModel({ log: modelLog }) : null;
@@ -92,7 +92,7 @@ after(() => {
 describe('what an agent can do is what the document says', { concurrency: 2 }, () => {
   for (const [name, agent] of Object.entries(AGENTS)) {
     const skip = only ? only !== name : agent.long && !isLong && 'in a long run only';
-    test(name, { timeout: scaled(300_000), skip }, async () => {
+    test(name, { timeout: scaled(500_000), skip }, async () => {
       seen[name] = await tryAll(agent);
       if (process.env.SIGNALBOX_MATRIX !== 'write') {
         assert.deepEqual(readMatrix().matrix[name], seen[name]);

@@ -7,7 +7,7 @@ import { startServer } from './lib/server.mjs';
 import { textOf, toolsOf } from './lib/watch.mjs';
 
 const server = await startServer({
-  settings: { 'agent-start-timeout-ms': 1500, 'agent-stop-grace-ms': 300 },
+  settings: { 'agent-start-timeout-ms': 6000, 'agent-stop-grace-ms': 300 }, // `scripted` has to begin in that time, too
   agents: {
     scripted: scripted(),
     missing: { command: ['signalbox-no-such-program'], install: 'apt install nothing' },

@@ -109,7 +109,7 @@ async function rawSocket(to = server) {
       'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
   );
   await until(() => Buffer.concat(parts).includes('"connected"'), 'connected');
-  return { socket, parts, ended: (what) => within(ended, 10_000, () => `the server to close ${what}`) };
+  return { socket, parts, ended: (what) => within(ended, 20_000, () => `the server to close ${what}`) };
 }
 
 /** Resolves with everything that came back. */
@@ -242,7 +242,7 @@ test('broken HTTP does not disturb anybody', () =>
       });
       socket.resume();
       socket.end(text);
-      await within(ended, 15_000, () => `the server to close after ${JSON.stringify(text.slice(0, 30))}`);
+      await within(ended, 30_000, () => `the server to close after ${JSON.stringify(text.slice(0, 30))}`);
     }
   }));
 

@@ -35,7 +35,7 @@ async function whole(session, ref) {
   return answer;
 }
 
-test('a hundred outputs of 1 MB each open in kilobytes', async () => {
+test('a hundred outputs of 1 MB each open in kilobytes', { timeout: 180_000 }, async () => {
   const times = 100;
   const bytes = 1_000_000;
   const maker = await (await server.connect()).create('scripted');

@@ -180,10 +180,11 @@ test('an agent that wants a login is logged in as configured, or says which ways
   assert.match(detail, /needs a login[^]*- token/);
 });
 
-test('OpenCode comes back with its memory', async () => {
-  const server = await startServer({ agents: { opencode: openCodeAgent(await startFakeModel()) } });
+test('OpenCode comes back with its memory', { timeout: 300_000 }, async () => {
+  const server = await startServer({ settings: { 'agent-start-timeout-ms': 120_000 }, agents: { opencode: openCodeAgent(await startFakeModel()) } });
   const session = await (await server.connect()).create('opencode');
-  await session.run('@@text I keep this in mind.', { patience: 60_000 });
+  await session.status('idle', { ms: 120_000 }); // its first start unpacks itself
+  await session.run('@@text I keep this in mind.');
   await server.restart();
   const again = await (await server.connect()).follow(session.id);
   const said = again.events.length;

@@ -141,7 +141,7 @@ test('SIGKILL of the server leaves no process, whatever the agent ignores', asyn
   await turn.event('text_delta', (event) => event.delta.includes('up'));
   await until(() => sleepers(server).length >= 1, 'the tool to run');
   await server.kill();
-  await server.nothingLeft(15_000);
+  await server.nothingLeft();
   await server.restart();
 });
 

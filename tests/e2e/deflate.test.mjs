@@ -137,7 +137,7 @@ async function closedBy(...frames) {
   );
   await until(() => all().includes('"connected"'), 'connected');
   frames.forEach((frame) => socket.write(frame));
-  await within(ended, 10_000, () => 'the server to close');
+  await within(ended, 20_000, () => 'the server to close');
   return all().readUInt16BE(all().lastIndexOf(0x88) + 2);
 }
 const masked = (first, body) => {

@@ -114,7 +114,7 @@ for (const state of [...STATES, 'stopping']) {
     };
   }
 }
-const settings = { 'agent-start-timeout-ms': scaled(5000), 'cancel-timeout-ms': scaled(2000), 'agent-stop-grace-ms': 300 };
+const settings = { 'agent-start-timeout-ms': scaled(8000), 'cancel-timeout-ms': scaled(5000), 'agent-stop-grace-ms': 300 };
 const server = await startServer({ agents, settings });
 
 const misbehaved = (session) =>

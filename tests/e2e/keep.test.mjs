@@ -31,7 +31,7 @@ const breaking = {
 
 test('a session that kills its agent again and again is stopped for a while, and nobody else', async () => {
   const server = await startServer({
-    settings: { ...breaking, 'agent-breaker-pause-ms': 2000, 'agent-breaker-pause-max-ms': 2000 },
+    settings: { ...breaking, 'agent-breaker-pause-ms': 5000, 'agent-breaker-pause-max-ms': 5000 },
     agents: { scripted: scripted() },
   });
   const client = await server.connect();
@@ -47,7 +47,7 @@ test('a session that kills its agent again and again is stopped for a while, and
   assert.equal(status.phase, 'failed');
   assert.match(status.detail, /status 1.* It failed too often, and is not started again before \d{4}-.*Z\.$/);
   const { until: time } = await client.refusal('prompt', { sessionId: session.id, text: 'x' }, 'agent_unavailable');
-  assert.ok(time > Date.now() - 1000 && time < Date.now() + 5000, `until ${time}`);
+  assert.ok(time > Date.now() - 1000 && time < Date.now() + 6000, `until ${time}`);
   assert.equal(session.events.length, from, 'a refusal changes nothing');
 
   // The agent itself is not to blame.
@@ -81,7 +81,10 @@ test('an agent that fails in several sessions is not started, then tried once, a
   const moody = inline(
     `while test -e ${hold}; do sleep 0.02; done; test -e ${flag} && { echo "not today" >&2; exit 3; }; exec signalbox-scripted-agent`,
   );
-  const server = await startServer({ settings: breaking, agents: { moody, scripted: scripted() } });
+  // What is looked at while it is not started takes less than a pause, on any machine; the second one is twice as long.
+  const server = await startServer({
+    settings: { ...breaking, 'agent-breaker-pause-ms': 3000, 'agent-breaker-pause-max-ms': 8000 }, agents: { moody, scripted: scripted() },
+  });
   const client = await server.connect();
   const create = () => client.create('moody');
   const refused = () => client.refusal('create_session', workspaceOf(server, 'moody'), 'agent_unavailable');
@@ -183,13 +186,13 @@ test('what a person has to mend is no failure of the agent', async () => {
 test('an idle agent is stopped, its session leaves memory, and the next prompt brings both back', async () => {
   const server = await startServer({
     settings: { 'session-idle-ms': 100 },
-    agents: { scripted: scripted({ 'agent-idle-ms': 250 }), patient: scripted() },
+    agents: { scripted: scripted({ 'agent-idle-ms': 1500 }), patient: scripted() },
   });
   const client = await server.connect();
   const [session, stays] = await Promise.all([client.create('scripted'), client.create('patient')]);
   await session.run(script(say('one')));
   const stopped = await session.status('stopped');
-  assert.equal(stopped.detail, 'the agent was stopped after 250 milliseconds without work (agent-idle-ms)');
+  assert.equal(stopped.detail, 'the agent was stopped after 1500 milliseconds without work (agent-idle-ms)');
   assert.ok(session.events.every((event) => event.type !== 'error'), 'nothing went wrong');
   await client.command('unsubscribe', { sessionId: session.id });
   await until(async () => (await metric(server, 'signalbox_sessions_in_memory')) === 1, 'the session to leave');
@@ -201,7 +204,7 @@ test('an idle agent is stopped, its session leaves memory, and the next prompt b
   // Who works, or is asked, is not idle.
   const turn = await back.prompt(script(ask(), say('three')));
   const request = await turn.permission();
-  await stays.run(script(sleep(400)));
+  await stays.run(script(sleep(1800)));
   await back.answerPermission(request, { allow: true });
   assert.match(textOf(await turn.end()), /three/);
   assert.equal(stays.events.at(-1).phase, 'idle');
@@ -361,18 +364,23 @@ test('an agent that says nothing in a turn is shown so, until it speaks', async 
   const from = session.events.length;
   await session.cancel();
   await turn.end();
+  await session.status('idle', { from });
   const after = session.events.slice(from).filter((event) => event.type === 'status');
   assert.equal(after.at(-1).phase, 'idle');
   assert.equal(after.at(-1).detail, undefined);
-  assert.equal(await metric(server, 'signalbox_agent_silences_total'), 1);
+  // One, unless it was slow to begin, or to end.
+  const details = session.events.filter(({ type }) => type === 'status').map(({ detail }) => detail);
+  const shown = details.filter((detail, at) => detail?.startsWith('no sign of life') && details[at - 1] !== detail);
+  assert.ok(shown.length >= 1);
+  assert.equal(await metric(server, 'signalbox_agent_silences_total'), shown.length);
 });
 
 test('a turn that hangs is cancelled, and an agent that ignores everything is ended', async () => {
   const server = await startServer({
-    settings: { 'cancel-timeout-ms': 300, 'agent-stop-grace-ms': 200 },
-    agents: {
-      scripted: scripted({ 'agent-silence-ms': 100, 'agent-hang-ms': 250 }),
-      stone: { command: ['signalbox-scripted-agent', '--ignore-eof', '--ignore-term'], 'agent-hang-ms': 250 },
+    settings: { 'cancel-timeout-ms': 3000, 'agent-stop-grace-ms': 200 },
+    agents: { // what they do they have to do in these times, however busy the machine is
+      scripted: scripted({ 'agent-silence-ms': 100, 'agent-hang-ms': 2000 }),
+      stone: { command: ['signalbox-scripted-agent', '--ignore-eof', '--ignore-term'], 'agent-hang-ms': 2000 },
     },
   });
   const client = await server.connect();

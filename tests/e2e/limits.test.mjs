@@ -64,7 +64,10 @@ test('open permission requests of a session', async () => {
   const server = await withLimits({ 'max-pending-permissions': 2 });
   const session = await (await server.connect()).create('scripted');
   const turn = await session.prompt(script(ask({ parallel: 4 }), say('.')));
-  await until(() => session.watch.pending().length === 2, 'two requests');
+  // The agent says each answer as it comes: those that found no place are answered already, so an answer makes room for none of them.
+  await turn.started();
+  const told = () => textOf(turn.view).match(/answer:/g) ?? [];
+  await until(() => session.watch.pending().length === 2 && told().length === 2, () => `two requests, and two that are refused: ${told()}`);
   for (const request of session.watch.pending()) {
     await session.answerPermission(request, { allow: true });
   }

@@ -73,7 +73,8 @@ class RawClient {
 }
 
 test('a peer that does not answer pings is closed with 3002; one that does stays', async () => {
-  const server = await startServer({ agents, settings: { 'ping-interval-ms': 300 } });
+  // Who answers has two of these: longer than this process stands still on a busy machine.
+  const server = await startServer({ agents, settings: { 'ping-interval-ms': 1500 } });
   const [silent, alive] = [new RawClient(server), new RawClient(server)];
   let answered = 0;
   const answering = setInterval(() => {
@@ -82,13 +83,16 @@ test('a peer that does not answer pings is closed with 3002; one that does stays
     }
   }, 10);
   after(() => clearInterval(answering));
-  await within(silent.ended, 15_000, () => `the silent one to be closed: ${JSON.stringify(silent.frames)}`);
+  await within(silent.ended, 30_000, () => `the silent one to be closed: ${JSON.stringify(silent.frames)}`);
   assert.equal(silent.closeCode, 3002);
   assert.equal(silent.count(PING), 2);
   await until(() => alive.count(PING) >= 4, 'the other to be pinged on');
   assert.equal(alive.closeCode, undefined);
-  assert.equal(await metric(server, 'signalbox_connections'), 1);
+  await until(async () => (await metric(server, 'signalbox_connections')) === 1, 'the silent one to be forgotten');
+  assert.equal(alive.closeCode, undefined);
 });
+
+const watching = (server) => metric(server, 'signalbox_subscriptions');
 
 async function flood(server) {
   const reader = await server.connect();
@@ -97,6 +101,7 @@ async function flood(server) {
   await reader.follow(session.id);
   reader.socket.pause();
   await feeder.command('unsubscribe', { sessionId: session.id });
+  assert.equal(await watching(server), 1, 'before anything can stall');
   await session.prompt(script(stream(60_000, 1000)));
   return { reader, feeder };
 }
@@ -104,16 +109,14 @@ async function flood(server) {
 test('who takes no byte is closed with 3001, and finds that when it reads again', async () => {
   const server = await startServer({ agents, settings: { 'stall-timeout-ms': 500 } });
   const { reader } = await flood(server);
-  const watching = () => metric(server, 'signalbox_subscriptions');
-  assert.equal(await watching(), 1);
-  await until(async () => (await watching()) === 0, 'the reader to be given up');
+  await until(async () => (await watching(server)) === 0, 'the reader to be given up');
   reader.socket.resume();
   assert.equal((await reader.closed).code, 3001);
   await until(async () => (await metric(server, 'signalbox_connections')) === 1, 'its connection to end');
 });
 
 test('who takes bytes, however slowly, is not given up', async () => {
-  const server = await startServer({ agents, settings: { 'stall-timeout-ms': 2500 } });
+  const server = await startServer({ agents, settings: { 'stall-timeout-ms': 4000 } });
   const { reader } = await flood(server);
   let read = 0;
   // One piece of 64 KiB at a time: the server's socket is writable again only when a third of it is free, much later
@@ -122,14 +125,14 @@ test('who takes bytes, however slowly, is not given up', async () => {
     read += part.length;
     reader.socket.pause();
   });
-  for (let i = 0; i < 45; i++) {
+  for (let i = 0; i < 50; i++) {
     const before = read;
     reader.socket.resume();
     await until(() => read > before || reader.closeCode !== undefined, 'some bytes');
     assert.equal(reader.closeCode, undefined, `closed after ${read} bytes`);
-    await new Promise((done) => setTimeout(done, 200)); // its pace
+    await new Promise((done) => setTimeout(done, 300)); // its pace
   }
-  assert.equal(await metric(server, 'signalbox_subscriptions'), 1, `given up after ${read} bytes`);
+  assert.equal(await watching(server), 1, `given up after ${read} bytes`);
 });
 
 test('a stop tells two hundred clients two hundred moments, over the whole window', async () => {

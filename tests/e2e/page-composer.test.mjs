@@ -23,6 +23,30 @@ const written = (page, text) =>
   page.waitForFunction((wanted) => document.querySelector('[data-testid=prompt-input]')?.value === wanted, text);
 const focused = (page) => page.evaluate(() => document.activeElement?.dataset.testid);
 
+/** Presses a key some frames after the page has what the selector finds (with this text); a page that is so slow that more than `within`
+ * ms have gone by then presses none. */
+const pressAt = (page, selector, text, key, { frames = 0, within = Infinity } = {}) => page.evaluate(([wanted, words, pressed, left, ms]) => new Promise((done) => {
+  const press = (seen, more) => {
+    if (more > 0) {
+      requestAnimationFrame(() => press(seen, more - 1));
+      return;
+    }
+    if (performance.now() - seen < (ms ?? Infinity)) {
+      document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: pressed, bubbles: true, cancelable: true }));
+    }
+    done();
+  };
+  const look = () => {
+    if ([...document.querySelectorAll(wanted)].some((node) => node.textContent.includes(words))) {
+      observer.disconnect();
+      press(performance.now(), left);
+    }
+  };
+  const observer = new MutationObserver(look);
+  observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+  look();
+}), [selector, text, key, frames, within]);
+
 /** A test after which nothing is in its pages that should not be. */
 function test(name, run) {
   plainTest(name, async () => {
@@ -101,9 +125,11 @@ test('files: shown while they go up, told what is wrong with them, given to the 
   await page.getByTestId('file-input').setInputFiles([
     { name: 'notes.md', mimeType: 'text/markdown', buffer: Buffer.from('# Notes\n') },
     { name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64') },
-    { name: 'huge.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(17 << 20) },
     { name: 'empty.txt', mimeType: 'text/plain', buffer: Buffer.alloc(0) },
   ]);
+  const huge = path.join(temporaryFolder(), 'huge.bin'); // by its path: Playwright would bring it piece by piece
+  writeFileSync(huge, Buffer.alloc(17 << 20));
+  await page.getByTestId('file-input').setInputFiles(huge);
   await page.locator('[data-testid="attachment"][data-state="ready"]').nth(1).waitFor();
   await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: '17.8 MB is too large' }).waitFor();
   await page.locator('[data-testid="attachment"][data-state="failed"]', { hasText: 'empty' }).waitFor();
@@ -208,9 +234,9 @@ test('Escape, twice, stops the turn, and what was queued is in the field again',
   }
   await page.getByTestId('queue-item').nth(1).waitFor();
   await field(page).fill('begun');
+  const again = pressAt(page, '.composer', 'Press Esc again to stop', 'Escape');
   await page.keyboard.press('Escape');
-  await page.getByText('Press Esc again to stop').waitFor();
-  await page.keyboard.press('Escape');
+  await again;
   await turnsEnd(page);
   await written(page, 'one more\n\nand another\n\nbegun');
   await page.getByTestId('cancel-turn').waitFor({ state: 'detached' });
@@ -225,8 +251,9 @@ test('Escape that clears the search, or leaves it, stops nothing', async () => {
   await page.keyboard.press('Escape');
   assert.ok(await page.getByTestId('cancel-turn').isEnabled());
   await field(page).focus();
+  const again = pressAt(page, '.composer', 'Press Esc again to stop', 'Escape');
   await page.keyboard.press('Escape');
-  await page.keyboard.press('Escape');
+  await again;
   await turnsEnd(page);
 });
 
@@ -269,9 +296,9 @@ test('keys answer what is asked, and never what was typed', async () => {
   assert.equal(await pendingCard(page).count(), 1, 'letters that were typed are letters');
   await page.keyboard.press('Alt+a');
   assert.equal(await focused(page), 'permission-card');
+  const early = pressAt(page, '[data-testid="permission-card"][data-state="pending"]', 'make two', 'a', { frames: 3, within: 400 }); // meant for what stood there before
   await page.keyboard.press('r');
-  await pendingCard(page).filter({ hasText: 'make two' }).waitFor();
-  await page.keyboard.press('a'); // meant for what stood there before
+  await early;
   await page.locator('[data-testid="permission-card"] [data-option-id="once"]:enabled').waitFor();
   assert.equal(await pendingCard(page).count(), 1, 'nobody can have read it yet');
   await page.keyboard.press('2');

@@ -13,7 +13,9 @@ const ADA = 'token-of-ada-0123456789abcdef', BOB = 'token-of-bob-0123456789abcde
 const tokens = path.join(temporaryFolder(), 'tokens');
 writeFileSync(tokens, `ada ${ADA}\nbob ${BOB}\n`, { mode: 0o600 });
 const guarded = await startServer({ settings: { 'tokens-file': tokens, 'permission-timeout-ms': 0 }, agents: { scripted: scripted() } });
-const hasty = await startServer({ settings: { 'permission-timeout-ms': 2_000 }, agents: { scripted: scripted() } });
+// Long enough for a page that is slow to see a request while it can be answered.
+const hasty = await startServer({ settings: { 'permission-timeout-ms': 6_000 }, agents: { scripted: scripted() } });
+const patient = await startServer({ settings: { 'permission-timeout-ms': 0 }, agents: { scripted: scripted() } });
 const browser = await openBrowser();
 
 const cardIn = (page, state) => page.locator(`[data-testid="permission-card"][data-state="${state}"]`);
@@ -44,10 +46,10 @@ test('two people watch; one answers, and the other’s prompt closes and says wh
   const waiting = await openApp(browser, guarded, { at: '/#/waiting', token: BOB });
   await Promise.all([ada, bob, waiting].map((page) => pendingCard(page).waitFor()));
   await answer(bob);
-  for (const page of [ada, waiting]) {
+  await Promise.all([ada, waiting].map(async (page) => { // at once: it is shown for some seconds only
     await cardIn(page, 'resolved').getByTestId('permission-by').filter({ hasText: 'bob' }).waitFor();
     assert.equal(await pendingCard(page).count(), 0);
-  }
+  }));
   await screenshot(ada, 'page-answered-by-bob');
   for (const page of [ada, bob]) {
     await turnsEnd(page);
@@ -60,16 +62,16 @@ test('two people watch; one answers, and the other’s prompt closes and says wh
 });
 
 test('an answer that comes second is told so, and nothing is as it was not', async () => {
-  const client = await hasty.connect();
+  const client = await patient.connect();
   const session = await client.create('scripted');
-  const page = await openApp(browser, hasty, { at: sessionAddress(session), faultyNetwork: true });
+  const page = await openApp(browser, patient, { at: sessionAddress(session), faultyNetwork: true });
   await send(page, script(ask({ tool: { title: 'once only', kind: 'execute' } })));
   await pendingCard(page).waitFor();
   // The page is offline while somebody else answers; its own answer is sent when it is back.
   await page.context().setOffline(true);
-  const { requestId } = (await hasty.rest('GET', '/v1/permissions')).json.permissions[0];
+  const { requestId } = (await patient.rest('GET', '/v1/permissions')).json.permissions[0];
   const option = pendingCard(page).locator('[data-kind="allow_once"]');
-  await hasty.rest('POST', `/v1/sessions/${session.id}/permissions/${requestId}`, { body: { allow: false } });
+  await patient.rest('POST', `/v1/sessions/${session.id}/permissions/${requestId}`, { body: { allow: false } });
   if (await option.count()) {
     await option.click({ timeout: 1_000 }).catch(() => {});
   }
@@ -77,14 +79,16 @@ test('an answer that comes second is told so, and nothing is as it was not', asy
   await turnsEnd(page);
   assert.equal(await pendingCard(page).count(), 0);
   await note(page, 'resolved').waitFor();
-  const [item] = (await recorded(hasty, session.id)).items.filter(({ kind }) => kind === 'permission');
+  const [item] = (await recorded(patient, session.id)).items.filter(({ kind }) => kind === 'permission');
   assert.equal(item.outcome, 'rejected');
   assert.deepEqual(page.faults, []);
 });
 
 test('a request that has run out says so by itself', async () => {
   const page = await openApp(browser, hasty);
-  const id = await createSession(page, { agent: 'scripted', workspace: hasty.newWorkspace(), prompt: script(ask({ tool: { title: 'too slow', kind: 'execute' } })) });
+  const id = await createSession(page, { agent: 'scripted', workspace: hasty.newWorkspace() });
+  await page.locator('[data-testid="session-phase"][data-phase="idle"]').waitFor();
+  await send(page, script(ask({ tool: { title: 'too slow', kind: 'execute' } })));
   await pendingCard(page).waitFor();
   assert.match(await pendingCard(page).getByTestId('permission-left').innerText(), /\d/);
   await cardIn(page, 'expired').first().waitFor();

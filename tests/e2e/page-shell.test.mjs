@@ -43,6 +43,9 @@ const hide = (page, isHidden) => page.evaluate((hidden) => {
   Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
   document.dispatchEvent(new Event('visibilitychange'));
 }, isHidden);
+/** Keys right after each other, as fast as a hand: how long a pair may take is the page's to say, not this machine's. */
+const pressed = (page, ...keys) => page.evaluate((all) => all.forEach((key) =>
+  document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))), keys);
 const told = (page) => page.evaluate(() => window.told.map(({ title, body, isClosed = false }) => ({ title, body, isClosed })));
 
 test('who looks elsewhere is told: by the title, by the icon, and by notifications where they are wanted', async () => {
@@ -58,9 +61,13 @@ test('who looks elsewhere is told: by the title, by the icon, and by notificatio
   await page.getByTestId('notify-off').waitFor();
   await row(page, session).waitFor();
 
-  const seen = await session.prompt(script(say('Seen.')));
+  const phase = (name) => row(page, session).and(page.locator(`[data-phase="${name}"]`)).waitFor();
+  const seen = await session.prompt(script(ask(), say('Seen.')));
+  const looked = await seen.permission();
+  await phase('waiting'); // so that the page has seen the beginning of it, and then the end
+  await session.answerPermission(looked, { allow: true });
   await seen.end();
-  await row(page, session).and(page.locator('[data-phase="idle"]')).waitFor();
+  await phase('idle');
   await hide(page, true);
   const turn = await session.prompt(script(ask({ tool: { title: 'rm -rf build', kind: 'execute', input: { command: 'rm -rf build' } } }), say('Done.')));
   const request = await turn.permission();
@@ -116,7 +123,8 @@ test('a new session: agents say what is in their way, a bad folder is said at th
   await page.getByTestId('workspace-input').fill(server.newWorkspace());
   await page.getByTestId('create-session').click();
   await turnsEnd(page);
-  assert.deepEqual(page.faults, []);
+  // Who types slowly is offered what lies in `not`: the server says that there is none, and so does the console.
+  assert.deepEqual(page.faults.filter((fault) => !/404 .*\/v1\/folders/.test(fault)), []);
 });
 
 test('an agent that wants a login says so, in its session and where agents are chosen', async () => {
@@ -155,9 +163,12 @@ test('sessions without a title are called by what was asked first; closed ones a
 test('older sessions come when they are asked for', async () => {
   const many = await startServer({ agents: { scripted: scripted() } });
   const workspace = many.newWorkspace();
-  for (let i = 0; i < 203; i++) {
-    const { json } = await many.rest('POST', '/v1/sessions', { body: { agent: 'scripted', workspace, title: `Number ${i}` } });
-    await many.rest('DELETE', `/v1/sessions/${json.sessionId}`);
+  const closed = async (title) => {
+    const { json } = await many.rest('POST', '/v1/sessions', { body: { agent: 'scripted', workspace, title } });
+    assert.equal((await many.rest('DELETE', `/v1/sessions/${json.sessionId}`)).status, 200);
+  };
+  for (let i = 0; i < 203; i += 7) { // some at a time: each starts an agent
+    await Promise.all(Array.from({ length: 7 }, (_, at) => closed(`Number ${i + at}`)));
   }
   const page = await openApp(browser, many);
   await page.getByRole('button', { name: /^Closed 200/ }).waitFor();
@@ -182,12 +193,10 @@ test('keys: through the list, to pages, the help; none while one types, and none
   assert.equal(await focused(), first);
   await page.keyboard.press('Enter');
   await page.getByTestId('session-title').waitFor();
-  await page.keyboard.press('g');
-  await page.keyboard.press('w');
+  await pressed(page, 'g', 'w');
   await page.getByTestId('pending-page').waitFor();
   await pendingCard(page).waitFor();
-  await page.keyboard.press('g');
-  await page.keyboard.press('r');
+  await pressed(page, 'g', 'r');
   await page.getByTestId('rules-page').waitFor();
   assert.equal((await server.rest('GET', '/v1/permissions')).json.permissions.length, 1, 'the second key of a pair rejects nothing');
   await page.keyboard.press('?');

@@ -247,7 +247,7 @@ test('the list: live, searched, sorted by what waits; a session is closed', asyn
   await send(other.page, script(ask(), sleep(1)));
   await page.locator(`[data-testid="session-row"][data-session-id="${other.session.id}"][data-phase="waiting"]`).waitFor();
   const first = page.getByTestId('session-row').first();
-  assert.ok(Number(await first.getAttribute('data-waiting')) > 0, 'what waits comes first');
+  await until(async () => Number(await first.getAttribute('data-waiting')) > 0, 'what waits to come first');
   await page.getByTestId('session-search').fill('lamps');
   await row(page, other.session.id).waitFor({ state: 'detached' });
   await row(page, session.id).waitFor();
@@ -287,11 +287,10 @@ test('the theme: the person’s choice, and the server’s file as soon as it ch
 test('a phone: everything within reach, nothing wider than the screen', async () => {
   const page = await openApp(browser, server, { phone: true });
   const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
-  const isInSight = async (locator) => {
+  const isInSight = (locator) => until(async () => {
     const { y, height } = await locator.boundingBox();
-    assert.ok(y >= 0 && y + height <= 844, `${locator} is in sight: ${y} ${height}`);
-    return { y, height };
-  };
+    return y >= 0 && y + height <= 844 ? { y, height } : null; // once what comes has found its place
+  }, async () => `${locator} in sight: ${JSON.stringify(await locator.boundingBox())}`);
   await page.getByTestId('session-list').waitFor();
   assert.ok(await fits());
   const id = await createSession(page, { agent: 'shell', workspace: server.newWorkspace('a-workspace-with-quite-a-long-name-that-does-not-fit'), prompt: `echo ${'a-word-without-an-end'.repeat(20)}` });
@@ -321,7 +320,7 @@ test('by the keyboard alone', async () => {
   await page.keyboard.press('n');
   await page.getByTestId('workspace-input').focus();
   await page.keyboard.press('Control+a');
-  await page.keyboard.type(workspace);
+  await page.keyboard.insertText(workspace);
   await page.keyboard.press('Escape');
   await page.keyboard.press('Tab');
   await page.getByTestId('first-prompt').focus();

@@ -6,10 +6,11 @@ import path from 'node:path';
 import { openApp } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
+import { root } from './lib/paths.mjs';
 import { startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
-const readme = readFileSync(path.join(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '../../README.md'), 'utf8');
+const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
 const block = (language, has) => [...readme.matchAll(new RegExp('```' + language + '\\n([^]*?)```', 'g'))].map(([, text]) => text).find((text) => text.includes(has));
 
 const server = await startServer({ settings: { 'permission-timeout-ms': 0 } });

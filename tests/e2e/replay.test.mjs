@@ -52,7 +52,7 @@ test('from any position, exactly what is missing comes, and the same state in th
 
 test('while the session streams, from any position', async () => {
   const live = await (await server.connect()).create('scripted');
-  const turn = await live.prompt(script(stream(3000, 10, 1500)));
+  const turn = await live.prompt(script(stream(10_000_000, 10, 1500))); // for as long as it takes
   for (let round = 0; round < 10; round++) {
     const from = live.events.length;
     await live.event('text_delta', undefined, { from });
@@ -62,8 +62,9 @@ test('while the session streams, from any position', async () => {
     const resumed = await (await server.connect({ watches: late.client.watches })).resume(live.id);
     assert.equal(resumed.watch, late.watch);
   }
-  const end = await turn.end();
-  assert.equal(textOf(end), streamed(3000, 10));
+  await live.cancel();
+  const text = textOf(await turn.end());
+  assert.ok(text.length > 0 && streamed(Math.ceil(text.length / 10), 10).startsWith(text));
 });
 
 test('a position ahead of the log, or of another epoch: reset', async () => {

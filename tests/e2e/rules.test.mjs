@@ -41,11 +41,11 @@ const option = (request, scope, match) =>
   request.rememberOptions.find((one) => one.scope === scope && (!match || one.match === match));
 
 /** Makes a rule by an answer: its id. */
-async function made(step, scope, { match, expiresAt, ...options } = {}) {
+async function made(step, scope, { match, forMs, ...options } = {}) {
   const { session, turn } = await turnOf([step], options);
   const request = await turn.permission();
   const { label, ...wanted } = option(request, scope, match);
-  const remember = expiresAt ? { ...wanted, expiresAt } : wanted;
+  const remember = forMs ? { ...wanted, expiresAt: Date.now() + forMs } : wanted;
   const ack = await session.answerPermission(request, { allow: true, remember });
   await turn.end();
   return { ruleId: ack.ruleId, session, label };
@@ -202,7 +202,7 @@ test('a new rule answers what waits already, in all sessions that it covers', as
 test('rules expire, are listed, and survive a restart', async () => {
   const workspace = server.newWorkspace('expire');
   const lasting = await made(runs('make lasting'), 'workspace', { workspace });
-  const { ruleId } = await made(runs('make short'), 'workspace', { workspace, expiresAt: Date.now() + 600 });
+  const { ruleId } = await made(runs('make short'), 'workspace', { workspace, forMs: 2000 });
   const listed = (await rules()).find((rule) => rule.ruleId === lasting.ruleId);
   assert.equal(listed.command, 'make lasting');
   assert.equal(listed.workspace, workspace);

@@ -38,7 +38,7 @@ test('scripts/run starts the server, prints the address to open, and ends in ord
   const created = await request('POST', `http://127.0.0.1:${port}/v1/sessions`, { body: { agent: 'shell', workspace } });
   assert.equal(created.status, 201, created.text);
   one.child.kill('SIGINT');
-  assert.deepEqual(await within(one.ended, 15_000, () => `the end\n${one.output}`), { code: 0, signal: null });
+  assert.deepEqual(await within(one.ended, 30_000, () => `the end\n${one.output}`), { code: 0, signal: null });
 });
 
 test('scripts/run says when the port is taken', { skip }, async () => {

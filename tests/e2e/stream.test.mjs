@@ -5,15 +5,15 @@ import { scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { ask, say, script, stream } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
-import { Inbox } from './lib/wait.mjs';
+import { Inbox, until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
-const server = await startServer({ agents: { scripted: scripted() }, settings: { 'ping-interval-ms': 300 } });
+const server = await startServer({ agents: { scripted: scripted() } });
 
 /** A reader of one stream: what comes is in `inbox`, as {id, message}, comments as {comment}. */
-async function follow(path, headers = {}) {
+async function follow(path, headers = {}, of = server) {
   const inbox = new Inbox();
-  const request = http.get(server.url + path, { headers: { Accept: 'text/event-stream', ...headers } });
+  const request = http.get(of.url + path, { headers: { Accept: 'text/event-stream', ...headers } });
   const response = await new Promise((resolve, reject) => request.on('response', resolve).on('error', reject));
   let text = '';
   response.setEncoding('utf8');
@@ -76,11 +76,13 @@ test('Last-Event-ID goes on where the stream broke off', async () => {
 });
 
 test('a silent stream says something now and then; a pending request shows in `subscribed`', async () => {
-  const client = await server.connect();
-  const session = await client.create('scripted');
-  const turn = await session.prompt(script(ask()));
-  const request = await turn.permission();
-  const reader = await follow(`/v1/sessions/${session.id}/events`);
+  // Its WebSocket clients would have to answer pings as often; so there are none.
+  const silent = await startServer({ agents: { scripted: scripted() }, settings: { 'ping-interval-ms': 300, 'permission-timeout-ms': 0 } });
+  const session = (await silent.rest('POST', '/v1/sessions', { body: { agent: 'scripted', workspace: silent.newWorkspace() } })).json.sessionId;
+  await silent.rest('POST', `/v1/sessions/${session}/messages`, { body: { text: script(ask()) } });
+  const listed = async () => (await silent.rest('GET', '/v1/permissions')).json.permissions[0];
+  const request = await until(listed, 'the request');
+  const reader = await follow(`/v1/sessions/${session}/events`, {}, silent);
   const { message } = await reader.until((m) => m.type === 'subscribed', 'subscribed');
   assert.equal(message.pending[0].requestId, request.requestId);
   await reader.inbox.find((item) => item.comment && !item.retry, { what: 'a comment' });

@@ -11,7 +11,7 @@ import { startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
-const on = { 'wire-log': true, 'permission-timeout-ms': 0 };
+const on = { 'wire-log': true, 'permission-timeout-ms': 0, 'agent-start-timeout-ms': 120_000 };
 const folderOf = (server, session) => path.join(server.data, 'wire', session.id);
 const filesOf = (server, session) => (existsSync(folderOf(server, session)) ? readdirSync(folderOf(server, session)).sort() : []);
 const pathsOf = (server, session) => filesOf(server, session).map((name) => path.join(folderOf(server, session), name));
@@ -97,7 +97,7 @@ const offered = (session) => session.events.map(({ type }) => type).filter((type
 /** A session whose agent is there, so that what comes next comes in one order. */
 async function begin(server, agent) {
   const session = await (await server.connect()).create(agent);
-  await session.status('idle', { ms: 60_000 }); // OpenCode's first start unpacks itself
+  await session.status('idle', { ms: 120_000 }); // OpenCode's first start unpacks itself
   return session;
 }
 
@@ -229,10 +229,10 @@ test('SIGKILL leaves what can be read', async () => {
   await played.event('text_delta');
 });
 
-test('OpenCode, recorded and played again', { timeout: 180_000 }, async () => {
+test('OpenCode, recorded and played again', { timeout: 300_000 }, async () => {
   const model = await startFakeModel();
   const server = await startServer({ settings: on, agents: { opencode: openCodeAgent(model) } });
-  const patient = { ms: 60_000 };
+  const patient = { ms: 120_000 };
   const session = await begin(server, 'opencode');
   const play = async (one) => {
     const turn = await one.prompt(['@@text I will look.', '@@bash echo found', '@@next', '@@text Done.'].join('\n'));

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import { claude, gemini, opencode, requireAgents, requireMoreAgents, sdkExample } from './install.mjs';
 import { e2e } from './paths.mjs';
+import { GATE } from './script.mjs';
 import { freePort, temporaryFolder } from './server.mjs';
 import { within } from './wait.mjs';
 
@@ -20,6 +21,20 @@ export function replayingThen(first, second) {
 }
 export const inline = (shellScript) => ({ command: ['/bin/sh', '-c', shellScript] });
 
+/** A scripted agent whose output stands still at each `gate()` of its scripts, in their order, until `open(N)` (from 1): what is between
+ * two of them is neither over too early nor late, however slow the machine is. */
+export function gated(settings = {}) {
+  const file = path.join(temporaryFolder(), 'gate');
+  const agent = inline(`gates=0
+    signalbox-scripted-agent | while IFS= read -r line; do
+      case $line in
+      ${GATE}) gates=$((gates + 1)); until [ -e ${file}-$gates ]; do sleep 0.02; done ;;
+      *) printf '%s\n' "$line" ;;
+      esac
+    done`);
+  return { agent: { ...agent, ...settings }, open: (number) => writeFileSync(`${file}-${number}`, '') };
+}
+
 /** An agent written in JavaScript: the text of a module that reads stdin and writes stdout. */
 export function javascript(source) {
   const file = path.join(temporaryFolder(), 'agent.mjs');
@@ -29,7 +44,8 @@ export function javascript(source) {
 
 export function sdkExampleAgent() {
   requireAgents();
-  return { command: [process.execPath, sdkExample], environment: { ...quiet, HOME: temporaryFolder() } };
+  const flags = globalThis.crypto ? [] : ['--experimental-global-webcrypto']; // Node 18 has it, but does not give it away
+  return { command: [process.execPath, ...flags, sdkExample], environment: { ...quiet, HOME: temporaryFolder() } };
 }
 
 /** OpenCode with a private HOME, on the model server at `port`. */
@@ -76,6 +92,6 @@ export async function startFakeModel({ log } = {}) {
     child.on('exit', (code) => reject(new Error(`the model server ended with ${code}`)));
     child.stderr.on('data', (part) => String(part).includes('fake model on') && resolve());
   });
-  await within(ready, 10_000, () => 'the model server to start');
+  await within(ready, 30_000, () => 'the model server to start');
   return port;
 }

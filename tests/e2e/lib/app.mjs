@@ -1,8 +1,11 @@
 // The application in a real browser, as people use it: pages that notice whatever should not happen, the steps of people, and what
 // the page shows, to be compared with what the server has recorded.
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { load } from '../../web/app/lib.mjs';
-import { scaled } from './wait.mjs';
+import { logs } from './paths.mjs';
+import { scaled, within } from './wait.mjs';
+import { onFailure } from './words.mjs';
 
 export const { emptySession, reduceAll } = await load('signalbox-client/state');
 
@@ -12,6 +15,9 @@ const DESK = { viewport: { width: 1280, height: 900 } };
 // What a browser says of a network that is gone is no fault of the page.
 const NETWORK = /net::ERR_|WebSocket connection to|Failed to load resource/;
 
+// While one types the name of a folder the page looks whether it is there; that it is not the browser calls an error.
+const NO_FOLDER = /Failed to load resource: .* 40[034] .*\/v1\/folders\?/;
+
 /**
  * A page of a person of their own (cookies, storage). options: at (the address behind the origin, '/#/new'), origin, token, phone,
  * scheme 'light' | 'dark', faultyNetwork, bypassCSP, reducedMotion.
@@ -20,11 +26,12 @@ const NETWORK = /net::ERR_|WebSocket connection to|Failed to load resource/;
 export async function openApp(browser, server, options = {}) {
   const { at = '/', origin = server.url, token, phone = false, scheme = 'light', faultyNetwork = false, bypassCSP = false } = options;
   const context = await browser.newContext({ ...(phone ? PHONE : DESK), colorScheme: scheme, bypassCSP, reducedMotion: options.reducedMotion });
-  context.setDefaultTimeout(scaled(15_000));
+  context.setDefaultTimeout(scaled(30_000));
   const page = await context.newPage();
   page.faults = [];
+  onFailure(() => seenOf(page));
   const fault = (text) => {
-    if (!(faultyNetwork && NETWORK.test(text))) {
+    if (!(faultyNetwork && NETWORK.test(text)) && !NO_FOLDER.test(text)) {
       page.faults.push(text);
     }
   };
@@ -54,6 +61,24 @@ export async function openApp(browser, server, options = {}) {
   }
   await isLive(page);
   return page;
+}
+
+let shots = 0;
+
+/** What a page has at this moment, and a picture of it. */
+async function seenOf(page) {
+  if (page.isClosed()) {
+    return null;
+  }
+  const picture = path.join(logs, `failed-${path.basename(process.argv[1], '.test.mjs')}-${++shots}.png`);
+  const shot = await page.screenshot({ path: picture, timeout: 5_000 }).then(() => picture, () => 'no picture to be had');
+  const asked = page.evaluate(() => {
+    const all = [...document.querySelectorAll('[data-testid][data-state], [data-testid][data-phase], [data-testid][data-sync]')];
+    const states = all.map(({ dataset }) => [dataset.testid, dataset.state, dataset.phase, dataset.sync].filter(Boolean).join('='));
+    return { states, focus: document.activeElement?.dataset.testid, text: (document.querySelector('main') ?? document.body).innerText.replace(/\s+/g, ' ').slice(-600) };
+  });
+  const seen = await within(asked, 5_000, () => 'the page to answer').catch((error) => error.message);
+  return `${shot}: a page at ${page.url()} ${JSON.stringify(seen)} faults: ${JSON.stringify(page.faults)}`;
 }
 
 export const isLive = (page) => page.locator('[data-testid="connection-state"][data-state="live"]').first().waitFor();
@@ -161,6 +186,10 @@ const COLLECT = async (open) => {
     if (steps > 2_000 || scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 1) {
       await scrollTo(scroller.scrollHeight);
       await collect();
+      // And stays at the end, as the page has it: what was opened there is longer now.
+      for (let tries = 0; tries < 100 && document.querySelector('[data-testid="new-below"]'); tries++) {
+        await scrollTo(scroller.scrollHeight);
+      }
       return [...found.values()];
     }
     await scrollTo(scroller.scrollTop + Math.max(100, scroller.clientHeight / 2));

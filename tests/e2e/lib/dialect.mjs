@@ -76,7 +76,7 @@ export class Connection {
 
   async close() {
     this.socket.close();
-    await within(this.closed, 5000, () => 'close of the WebSocket');
+    await within(this.closed, DEFAULT_WAIT_MS, () => `close of the WebSocket\n  ${this.explain()}`);
     if (this.fault) {
       throw this.fault;
     }

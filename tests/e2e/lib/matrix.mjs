@@ -8,7 +8,7 @@ import { killQuietly } from './processes.mjs';
 import { until } from './wait.mjs';
 import { textOf, toolsOf } from './watch.mjs';
 
-const patient = { ms: 60_000 };
+const patient = { ms: 120_000 };
 const script = (...lines) => lines.join('\n');
 const optionOf = (request, kind) => request.acpOptions.find((option) => option.kind === kind).optionId;
 const textsOf = (turn) => turn.events.filter(({ type }) => type === 'text_delta');
@@ -151,7 +151,8 @@ export const FEATURES = {
   thoughts: async (world) => {
     const { session, agent } = world;
     allowAll(world);
-    const end = await session.run(agent.plays ? script('@@think I wonder.', '@@text So it is.') : 'Hello');
+    const turn = await session.prompt(agent.plays ? script('@@think I wonder.', '@@text So it is.') : 'Hello');
+    const end = await turn.end(patient);
     const thought = textOf(end, 'thought');
     if (agent.plays && thought !== '') {
       assert.match(thought, /wonder\./);
@@ -223,12 +224,12 @@ export const FEATURES = {
     }
     const { turn, request, file } = await askedToMakeFile(world, (made) => `touch ${made} && tail -f /dev/null ${made}`);
     await session.answerPermission(request, { optionId: optionOf(request, 'allow_once') });
-    await until(() => existsSync(file), 'the command to run', 60_000);
+    await until(() => existsSync(file), 'the command to run', 120_000);
     await session.cancel();
     const end = await turn.end(patient);
     assert.ok(toolsOf(end).every((tool) => tool.result), 'no call is left open');
     const runs = () => server.leftovers().some(({ command }) => command.startsWith('tail -f') && command.endsWith(file));
-    const ends = await until(() => !runs(), 'its process to end').catch(() => false);
+    const ends = await until(() => !runs(), 'its process to end', 20_000).catch(() => false);
     const words = end.stopReason === 'cancelled' ? 'yes' : `yes; it says \`${end.stopReason}\``;
     return ends ? words : `${words}; the command runs on until the agent ends`;
   },
@@ -300,7 +301,7 @@ export const FEATURES = {
     const { server, agent } = world;
     allowAll(world);
     const secret = `kept in mind ${++made}`;
-    await world.session.run(agent.plays ? script(`@@text This is ${secret}.`) : 'Hello', {});
+    await (await world.session.prompt(agent.plays ? script(`@@text This is ${secret}.`) : 'Hello')).end(patient);
     await server.restart();
     world.client = await server.connect();
     world.session = Object.assign(await world.client.follow(world.session.id), { workspace: world.session.workspace });
@@ -312,7 +313,7 @@ export const FEATURES = {
     const { server, session, agent } = world;
     const secret = `kept in mind ${++made}`;
     if (agent.plays) {
-      await session.run(script(`@@text This is ${secret}.`));
+      await (await session.prompt(script(`@@text This is ${secret}.`))).end(patient);
     }
     const turn = await session.prompt(agent.plays ? script('@@slow 2000 20') : 'Hello');
     await turn.event('text_delta', () => true, patient);

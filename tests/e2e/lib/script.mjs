@@ -16,6 +16,9 @@ export const die = (signal = 'SIGKILL') => ({ kill: signal });
 export const spawn = (command) => ({ spawn: command });
 /** A line as it is, JSON or not. */
 export const raw = (text) => ({ raw: text });
+export const GATE = 'gate';
+/** Of a `gated` agent: here it waits. */
+export const gate = () => raw(GATE);
 /** On stderr: a text, or so many bytes. */
 export const noise = (text) => ({ stderr: text });
 export const fail = (error) => ({ error });

@@ -12,7 +12,8 @@ import { configText } from './config.mjs';
 import { request } from './http.mjs';
 import { bin, logs } from './paths.mjs';
 import { MARK, killQuietly, processesOf } from './processes.mjs';
-import { until, within } from './wait.mjs';
+import { DEFAULT_WAIT_MS, standstill, until, within } from './wait.mjs';
+import { onFailure } from './words.mjs';
 
 const file = path.basename(process.argv[1] ?? 'test', '.test.mjs');
 let started = 0;
@@ -77,7 +78,7 @@ export async function prepareServer(options = {}) {
 }
 
 /** Runs `signalbox ARGS` to its end: {code, signal, output}. */
-export async function runSignalbox(args, { env = {}, ms = 10_000 } = {}) {
+export async function runSignalbox(args, { env = {}, ms = 30_000 } = {}) {
   const home = temporaryFolder();
   const child = spawn(path.join(bin, 'signalbox'), args, {
     env: environmentOf(randomUUID(), home, env),
@@ -114,6 +115,7 @@ export class Server {
     this.logFile = path.join(logs, `server-${file}-${++started}.log`);
     mkdirSync(this.workspaces);
     mkdirSync(this.home);
+    onFailure(() => this.log && `${this.logFile} ends, at ${new Date().toISOString()}, with\n  ${this.logTail(6, 300)}`);
   }
 
   async prepare() {
@@ -180,8 +182,8 @@ export class Server {
     }
   }
 
-  logTail(lines = 25) {
-    return this.log.split('\n').slice(-lines).join('\n  ');
+  logTail(lines = 25, width = Infinity) {
+    return this.log.trimEnd().split('\n').slice(-lines).map((line) => line.slice(0, width)).join('\n  ');
   }
 
   rest(method, where, options) {
@@ -199,7 +201,7 @@ export class Server {
   }
 
   /** Nothing that this server started, directly or not, is alive any more. */
-  async nothingLeft(ms = 10_000) {
+  async nothingLeft(ms = DEFAULT_WAIT_MS) {
     const show = () => `no process left, but: ${JSON.stringify(this.leftovers(), null, 1)}`;
     await until(() => this.leftovers().length === 0, show, ms);
   }
@@ -207,15 +209,19 @@ export class Server {
   /** As a machine that loses its memory of the process: SIGKILL. */
   async kill() {
     killQuietly(this.pid);
-    await within(this.ended, 5000, () => 'SIGKILL to end the server');
+    await within(this.ended, DEFAULT_WAIT_MS, () => 'SIGKILL to end the server');
   }
 
-  /** SIGTERM; -> {code, signal, ms}. */
-  async terminate(ms = 15_000) {
+  /** SIGTERM; -> {code, signal, ms}; the ms are those in which the machine went on. */
+  async terminate(ms = 30_000) {
     const begun = performance.now();
+    const lost = standstill();
     killQuietly(this.pid, 'SIGTERM');
-    await within(this.ended, ms, () => `SIGTERM to end the server\n${this.logTail()}`);
-    return { ...this.exit, ms: performance.now() - begun };
+    await within(this.ended, ms, () => `SIGTERM to end the server\n${this.logTail()}`).catch((error) => {
+      lost();
+      throw error;
+    });
+    return { ...this.exit, ms: performance.now() - begun - lost() };
   }
 
   /** The same server again: same data, same port, same configuration. */
