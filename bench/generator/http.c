@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "http.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,23 +51,50 @@ static bool read_all(int fd, struct bytes *in)
     }
 }
 
-char *http_get(const struct target *target, const char *path, int seconds)
+static int connected_to(const struct target *target, int seconds)
 {
     struct timeval patience = {.tv_sec = seconds};
-    struct bytes in = {0};
-    char *body = NULL;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return NULL;
+        return -errno;
     }
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (connect(fd, (const struct sockaddr *)&target->address, sizeof target->address) == 0 &&
-        ask(fd, target, path) && read_all(fd, &in) && strncmp(in.data, "HTTP/1.1 200 ", 13) == 0) {
+    if (connect(fd, (const struct sockaddr *)&target->address, sizeof target->address) < 0) {
+        int error = errno;
+        close(fd);
+        return error == EINPROGRESS ? -ETIMEDOUT : -error;
+    }
+    return fd;
+}
+
+int http_ask(const struct target *target, const char *path, int seconds, char **body)
+{
+    static const char version[] = "HTTP/1.1 ";
+    struct bytes in = {0};
+    int status = 0;
+    *body = NULL;
+    int fd = connected_to(target, seconds);
+    if (fd < 0) {
+        return fd;
+    }
+    if (ask(fd, target, path) && read_all(fd, &in) &&
+        strncmp(in.data, version, sizeof version - 1) == 0) {
         const char *end = strstr(in.data, "\r\n\r\n");
-        body = end != NULL ? strdup(end + 4) : NULL;
+        status = (int)strtol(in.data + sizeof version - 1, NULL, 10);
+        *body = end != NULL ? strdup(end + 4) : NULL;
     }
     bytes_free(&in);
     close(fd);
+    return status;
+}
+
+char *http_get(const struct target *target, const char *path, int seconds)
+{
+    char *body;
+    if (http_ask(target, path, seconds, &body) != 200) {
+        free(body);
+        return NULL;
+    }
     return body;
 }

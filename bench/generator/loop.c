@@ -2,6 +2,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,29 @@ int64_t clock_us(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int number)
+{
+    signalled = number;
+}
+
+void signals_open(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}; // without SA_RESTART: who waits wakes
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+void signals_look(void)
+{
+    if (signalled) {
+        fprintf(stderr, "%s: %s\n", program_invocation_short_name, strsignal(signalled));
+        exit(128 + signalled);
+    }
 }
 
 void die(const char *format, ...)
@@ -143,6 +167,7 @@ bool loop_run(struct loop *loop, bool (*done)(void *context), void *context, int
         if (count < 0 && errno != EINTR) {
             die("epoll_wait: %s", strerror(errno));
         }
+        signals_look();
         for (int i = 0; i < count; i++) {
             struct source *source = events[i].data.ptr;
             source->ready(source, events[i].events);

@@ -34,6 +34,11 @@ void timer_cancel(struct loop *loop, struct timer *timer);
 // Runs until `done` says so (asked every 10 ms; NULL: never) or the time has come. True when done.
 bool loop_run(struct loop *loop, bool (*done)(void *context), void *context, int64_t until);
 
+// From here on SIGINT, SIGTERM and SIGHUP end the program in order: the next look at them does, which waits and loops take
+// now and then. What stands behind atexit() is done.
+void signals_open(void);
+void signals_look(void);
+
 // Ends the program with a message: nothing here goes on without memory or descriptors.
 _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *take(void *old, size_t size); // realloc that does not fail

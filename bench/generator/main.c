@@ -348,12 +348,20 @@ static void take_option(struct options *o, int option, const char *name, const c
     }
 }
 
-static void raise_limit(void)
+// One for each watcher, and some: here, and in a server of its own as many again and a few for each agent.
+static void raise_limit(const struct options *o)
 {
+    enum { BESIDE = 64 };
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max != RLIM_INFINITY && (rlim_t)o->watchers + BESIDE > limit.rlim_max) {
+        die("%ld watchers need %ld descriptors, and a process may have %lu (ulimit -Hn): fewer "
+            "--watchers, or a higher limit",
+            o->watchers, o->watchers + BESIDE, (unsigned long)limit.rlim_max);
     }
 }
 
@@ -384,8 +392,14 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc - 1, argv + 1, "", table, &place)) != -1) {
         take_option(&o, option, option == '?' ? "" : table[place].name, settings, &count);
     }
-    if (optind < argc - 1 || (o.url != NULL && o.workspace == NULL)) {
+    if (optind < argc - 1) {
+        fprintf(stderr, "signalbox-bench: %s is no option\n\n", argv[optind + 1]);
         usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (o.url != NULL && o.workspace == NULL) {
+        fprintf(stderr, "signalbox-bench: --url wants --workspace FOLDER, too: one on that machine, in which its "
+                        "agents may work (workspace-roots)\n");
         return EXIT_USAGE;
     }
     if (o.agent == NULL) {
@@ -394,6 +408,7 @@ int main(int argc, char **argv)
     o.watchers = o.watchers < o.sessions ? o.sessions : o.watchers;
     o.stalled = o.stalled < o.watchers ? o.stalled : o.watchers - 1;
     signal(SIGPIPE, SIG_IGN);
-    raise_limit();
+    signals_open();
+    raise_limit(&o);
     return scenarios[chosen].run(&o);
 }

@@ -20,11 +20,48 @@
 
 extern char **environ;
 
-enum { ARGUMENTS = 128, START_MS = 10000, STOP_MS = 15000, STEP_MS = 20 };
+enum { ARGUMENTS = 128, START_MS = 10000, STOP_MS = 15000, ABANDON_MS = 5000, STEP_MS = 20 };
 
 static void pause_ms(unsigned ms)
 {
     usleep(ms * 1000);
+}
+
+// What is to be ended and removed however this program ends.
+static struct server *running;
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *position);
+
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGTERM);
+    for (int waited = 0; waited < ABANDON_MS; waited += STEP_MS) {
+        if (waitpid(pid, NULL, WNOHANG) != 0) {
+            return;
+        }
+        pause_ms(STEP_MS);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static void abandon(void)
+{
+    struct server *s = running;
+    running = NULL;
+    if (s == NULL) {
+        return;
+    }
+    if (s->pid > 0) {
+        end_process(s->pid);
+    }
+    if (s->agents > 0) {
+        kill(s->agents, SIGKILL);
+        waitpid(s->agents, NULL, 0);
+    }
+    if (!s->keep) {
+        nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
 }
 
 static char *text_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -182,6 +219,7 @@ static void start_agents(struct server *s)
         die("%s: %s", program, strerror(error));
     }
     for (int waited = 0; access(socket, F_OK) < 0; waited += STEP_MS) {
+        signals_look();
         if (waited > START_MS || waitpid(s->agents, NULL, WNOHANG) != 0) {
             die("%s does not start", program);
         }
@@ -241,6 +279,11 @@ void server_start(struct server *s, const struct server_options *o)
         server_peer_name(path, s->peer, sizeof s->peer);
     }
     make_folder(s, o->keep);
+    if (running == NULL) {
+        static bool known;
+        known = known || atexit(abandon) == 0;
+    }
+    running = s;
     start_agents(s);
     make_arguments(s, o, path, arguments);
     snprintf(log, sizeof log, "%s/log", s->folder);
@@ -250,6 +293,7 @@ void server_start(struct server *s, const struct server_options *o)
     s->arguments = take(NULL, sizeof arguments);
     memcpy(s->arguments, arguments, sizeof arguments);
     for (int waited = 0; !read_address(log, 0, s->address, sizeof s->address); waited += STEP_MS) {
+        signals_look();
         if (waited > START_MS || waitpid(s->pid, NULL, WNOHANG) != 0) {
             print_log(log);
             die("the server does not start");
@@ -332,6 +376,7 @@ bool server_stop(struct server *s)
     if (!s->ours) {
         return true;
     }
+    running = running == s ? NULL : running;
     kill(s->pid, SIGTERM);
     pid_t ended = 0;
     for (int waited = 0; waited < STOP_MS && ended == 0; waited += STEP_MS) {

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "world.h"
 
+#include "http.h"
 #include "plain.h"
 
 #include <arpa/inet.h>
@@ -202,7 +203,8 @@ static void set_target(struct world *w)
     const char *number = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
     t->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     if (port > 65535 || inet_pton(AF_INET, number, &t->address.sin_addr) != 1) {
-        die("--url: http://ADDRESS:PORT with an IPv4 address, not %s", w->server.address);
+        die("--url: http://ADDRESS:PORT with an IPv4 address and without TLS, not %s",
+            w->options->url != NULL ? w->options->url : w->server.address);
     }
     t->token = w->options->token != NULL ? strdup(w->options->token) : NULL;
 }
@@ -245,12 +247,34 @@ static void create_sessions(struct world *w)
     }
 }
 
+// A running server that cannot be measured is told of now, by the reason, and not by what fails first.
+static void check_running(const struct world *w)
+{
+    char *body;
+    int status = http_ask(&w->target, "/v1/agents", 10, &body);
+    free(body);
+    if (status < 0) {
+        die("%s: %s", w->options->url, strerror(-status));
+    }
+    if (status == 401 || status == 403) {
+        die("%s %s", w->options->url,
+            w->target.token != NULL ? "does not know this token" : "wants a token: --token TOKEN");
+    }
+    if (status != 200) {
+        die("%s does not answer as Signalbox does (GET /v1/agents: status %d)", w->options->url,
+            status);
+    }
+}
+
 void world_begin(struct world *w, const struct options *o, const char *const *settings)
 {
     *w = (struct world){.options = o, .measure_to = INT64_MAX, .random = o->seed};
     w->queue_last = &w->queue;
     open_server(w, settings);
     set_target(w);
+    if (o->url != NULL) {
+        check_running(w);
+    }
     loop_open(&w->loop);
 }
 

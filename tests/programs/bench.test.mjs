@@ -2,7 +2,7 @@
 // generator that never finds anything wrong would prove nothing.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -297,4 +297,52 @@ test('a command runs while it is measured, knows the server, and is told the end
   assert.equal(await new Promise((done) => load.on('close', done)), 0, err);
   assert.equal(JSON.parse(out).errors, 0);
   assert.equal(readFileSync(told, 'utf8'), `${path.join(bin, 'signalbox')}\nend\n`);
+});
+
+/** Runs it to its end: {status, err}. */
+async function outcome(options, settings = {}) {
+  const load = spawn(path.join(bin, 'signalbox-bench'), options, settings);
+  let err = '';
+  load.stderr.on('data', (chunk) => (err += chunk));
+  load.stdout.resume();
+  return { load, ended: new Promise((done) => load.on('close', (status) => done({ status, err }))) };
+}
+
+test('what cannot be measured is told of by its reason', async () => {
+  const closed = net.createServer().listen(0, '127.0.0.1');
+  await new Promise((done) => closed.on('listening', done));
+  const free = closed.address().port;
+  await new Promise((done) => closed.close(done));
+  const other = net.createServer((socket) => socket.end('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n')).listen(0, '127.0.0.1');
+  await new Promise((done) => other.on('listening', done));
+  for (const [options, reason, code = 1] of [
+    [['--url', `http://127.0.0.1:${free}`, '--workspace', workspace], /127\.0\.0\.1:\d+: Connection refused/],
+    [['--url', `http://127.0.0.1:${other.address().port}`, '--workspace', workspace], /does not answer as Signalbox does .*404/],
+    [['--url', `https://127.0.0.1:${port}`, '--workspace', workspace], /without TLS, not https:/],
+    [['--url', `http://127.0.0.1:${port}`], /--url wants --workspace/, 64],
+    [['--url', `http://127.0.0.1:${port}`, '--workspace', workspace, '--agent', 'nobody'], /nobody/],
+    [['more'], /more is no option/, 64],
+    [['--watchers', '100000000'], /watchers need \d+ descriptors/],
+  ]) {
+    const { ended } = await outcome(['fanout', ...options]);
+    const { status, err } = await ended;
+    assert.match(err, reason);
+    assert.equal(status, code, err);
+  }
+  other.close();
+});
+
+test('who is interrupted leaves nothing behind', async () => {
+  const own = mkdtempSync(path.join(folder, 'tmp-'));
+  const told = path.join(folder, 'begun');
+  const { load, ended } = await outcome(['fanout', '--watchers', '4', '--seconds', '60', '--while', `exec sh -c 'echo $SERVER_PID >${told}.part; mv ${told}.part ${told}'`],
+    { env: { ...process.env, TMPDIR: own } });
+  while (!existsSync(told) && load.exitCode === null) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  load.kill('SIGINT');
+  const { status, err } = await ended;
+  assert.equal(status, 130, err);
+  assert.deepEqual(readdirSync(own), []);
+  assert.ok(!existsSync(`/proc/${readFileSync(told, 'utf8').trim()}`), 'the server is gone');
 });
