@@ -166,6 +166,7 @@ static const struct option table[] = {
     {"handshakes", required_argument, NULL, 'i'},
     {"seed", required_argument, NULL, 'e'},
     {"deflate", no_argument, NULL, 'D'},
+    {"while", required_argument, NULL, 'M'},
     {"json", no_argument, NULL, 'J'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -204,6 +205,9 @@ static void usage(FILE *to)
         "  --handshakes N      at most so many upgrades at a time (32)\n"
         "  --deflate           watchers offer permessage-deflate (not those of torture, storm, soak)\n"
         "  --seed N            of texts and of what is random (1)\n"
+        "  --while COMMAND     a command of the shell that runs while it is measured, with the server's process as\n"
+        "                      $SERVER_PID (a profiler); then it gets SIGINT, for which `exec` lets it stand\n"
+        "                      alone. Not: permissions, idle, back, join, reconnect, torture, storm, soak\n"
         "  --json              no table on stderr\n"
         "\n"
         "One line of JSON on stdout. The status is 1 when anything was wrong: a hole, a "
@@ -305,6 +309,9 @@ static void take_option(struct options *o, int option, const char *name, const c
         break;
     case 'K':
         o->keep = optarg;
+        break;
+    case 'M':
+        o->meanwhile = optarg;
         break;
     case 'O':
         if (*count + 1 < SETTINGS_MAX) {

@@ -1,7 +1,12 @@
 #define _GNU_SOURCE
 #include "scenario.h"
 
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 
 enum { SESSIONS_BESIDE = 16, CONNECT_SECONDS = 120, LATE_SECONDS = 60, TAIL_SECONDS = 1 };
 
@@ -37,6 +42,43 @@ static uint64_t heads(const struct world *w)
     return sum;
 }
 
+// Starts the command that runs beside what is measured; 0: there is none, or it could not be started.
+static pid_t start_meanwhile(const struct world *w)
+{
+    const char *command = w->options->meanwhile;
+    if (!command || !w->server.pid) {
+        return 0;
+    }
+    char pid[16];
+    snprintf(pid, sizeof pid, "%ld", (long)w->server.pid);
+    setenv("SERVER_PID", pid, 1);
+    char *const arguments[] = {"sh", "-c", (char *)command, NULL};
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, 2, 1); // our stdout is one line of JSON
+    pid_t child = 0;
+    int failure = posix_spawnp(&child, "sh", &files, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&files);
+    if (failure) {
+        fprintf(stderr, "--while: %s\n", strerror(failure));
+        return 0;
+    }
+    return child;
+}
+
+// It has had its time: who waits for an end is told so, as by a person's Ctrl-C.
+static void end_meanwhile(pid_t child)
+{
+    int status = 0;
+    if (child && waitpid(child, &status, WNOHANG) == 0) {
+        kill(child, SIGINT);
+        waitpid(child, &status, 0);
+    }
+    if (child && !WIFSIGNALED(status) && WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "--while: the command ended with status %d\n", WEXITSTATUS(status));
+    }
+}
+
 static void measure(struct world *w, double seconds, struct stream_run *run)
 {
     int64_t begin = clock_us();
@@ -45,6 +87,7 @@ static void measure(struct world *w, double seconds, struct stream_run *run)
     uint64_t wire = w->wire_bytes;
     uint64_t events = heads(w);
     double own = own_cpu();
+    pid_t beside = start_meanwhile(w);
     server_sample(&w->server, &run->begin);
     world_wait(w, NULL, seconds, NULL);
     server_sample(&w->server, &run->end);
@@ -54,6 +97,7 @@ static void measure(struct world *w, double seconds, struct stream_run *run)
     run->wire = w->wire_bytes - wire;
     run->events = heads(w) - events;
     run->streamed = (double)(clock_us() - begin) / 1e6;
+    end_meanwhile(beside);
 }
 
 void stream_measure(struct world *w, double seconds, struct stream_run *run)

@@ -18,6 +18,7 @@ struct options {
     bool hosted;       // one process plays the agents of a server that is started here
     const char *workspace;
     const char *const *settings; // KEY=VALUE for the server, NULL at the end
+    const char *meanwhile;       // a command of the shell that runs while it is measured; NULL: none
     const char *keep;            // a folder for data and log that is left behind
     long watchers, sessions, rate, size, addresses, handshakes, stalled, joins, rounds, deltas,
         tools, churn, gap, permissions, kills, hostile;

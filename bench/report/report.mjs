@@ -107,6 +107,25 @@ function breadth() {
     points: [['p50', 'p50'], ['p99', 'p99'], ['p99.9', 'p999'], ['max', 'max']].map(([name, key]) => (
       { name, value: median([...rounds.values()].map((costs) => costs[key])) })),
   }))));
+  profile(sides);
+}
+
+/** What each role, and within it each kind of work, costs for a delivered event: of the medians, by the samples' shares. */
+function profile(sides) {
+  const file = path.join(folder, 'profile.json');
+  const ours = [...(sides.get('signalbox') ?? new Map()).values()];
+  if (!existsSync(file) || ours.length === 0) {
+    return;
+  }
+  const { samples, roles, costs, of: within } = JSON.parse(readFileSync(file, 'utf8'));
+  const whole = median(ours.map((each) => each.whole));
+  const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+  const largest = (list, count) => list.slice(0, count).map(({ name, share }) => `${name} (${percent(share)})`).join('; ');
+  out.push(`**Where the CPU goes** (one more such run, ${samples.toLocaleString('en')} samples of perf, a millisecond of CPU each; `
+    + `[profile.mjs](../bench/report/profile.mjs) says what counts as what). The three largest costs of the whole server: ${largest(costs, 3)}. `
+    + `Of the socket threads: ${largest(within.socket ?? [], 3)}.`, '');
+  table(['of all', 'µs an event', 'work'], costs.filter(({ share }) => share >= 0.005).map(({ name, share }) => [percent(share), digits(share * whole), name]));
+  table(['thread', 'of all', 'its largest costs'], Object.entries(roles).filter(([, share]) => share >= 0.01).map(([role, share]) => [role, percent(share), largest(within[role], 4)]));
 }
 
 function overload() {

@@ -342,9 +342,21 @@ void acp_peer_tick(struct acp_peer *peer)
     }
 }
 
+/* It was asked to go on with its old session, and has neither done nor refused it. */
+static bool is_coming_back(const struct acp_peer *peer)
+{
+    bool asked = peer->state == ACP_SETTLING;
+    for (size_t i = 0; i < ACP_CALLS_MAX; i++) {
+        asked = asked || peer->calls[i].call == ACP_CALL_SESSION_LOAD ||
+                peer->calls[i].call == ACP_CALL_SESSION_RESUME;
+    }
+    return asked;
+}
+
 void acp_peer_end(struct acp_peer *peer, const char *why)
 {
     CHECK(peer->state != ACP_ENDED);
+    bool coming_back = is_coming_back(peer);
     bool told = peer->state == ACP_READY || peer->state == ACP_FAILED;
     acp_block_end(peer, peer->turn_id == NULL);
     acp_tools_close(peer, "Not finished when the agent ended.");
@@ -353,6 +365,7 @@ void acp_peer_end(struct acp_peer *peer, const char *why)
         .kind = told ? NOTICE_EXITED : NOTICE_FAILED,
         .code = told ? NULL : strdup("agent_failed"),
         .message = acp_copy(peer, why, ACP_TEXT_MAX),
+        .coming_back = coming_back,
     };
     acp_notice(peer, &notice);
 }

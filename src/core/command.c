@@ -12,6 +12,7 @@ void command_free(struct command *command)
         command->session_id,
         command->message_id,
         command->request_id,
+        command->turn_id,
         command->agent,
         command->workspace,
         command->title,

@@ -91,6 +91,8 @@ static const struct field withdraw[] = {
 
 static const struct field cancel[] = {
     SESSION_ID,
+    {.name = "turnId", .kind = FIELD_STRING, .minimum = 1, .maximum = ID_MAX, AT(turn_id),
+     .help = "The turn that is meant: when it is over, nothing is done. Without it, whichever turn runs."},
     {.name = "all", .kind = FIELD_BOOL, AT(all),
      .help = "Withdraws everybody's queued prompts, not only the caller's own."},
     END,

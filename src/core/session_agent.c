@@ -30,6 +30,19 @@ static void take_can(struct step *step, unsigned can)
     }
 }
 
+/* A conversation that its agent cannot take up again, since it dies or hangs of it, would be lost for people, too. After the
+ * second time it is begun anew, as where the agent refuses it. */
+enum { RETURNS_MAX = 2 };
+
+static void count_return(struct session *session, const struct agent_notice *notice)
+{
+    if (notice->coming_back && ++session->lost_returns >= RETURNS_MAX) {
+        free(session->agent_session);
+        session->agent_session = NULL;
+        session->changed = true;
+    }
+}
+
 static void take_ready(struct step *step, const struct agent_notice *notice)
 {
     struct session *session = step->session;
@@ -45,15 +58,17 @@ static void take_ready(struct step *step, const struct agent_notice *notice)
     if (session->had_turns && notice->memory != MEMORY_KEPT) {
         struct buffer text = {0};
         buffer_text(&text, "the agent was started anew and does not remember what was said before");
-        if (notice->message) {
+        bool gave_up = session->lost_returns >= RETURNS_MAX;
+        if (notice->message || gave_up) {
             buffer_text(&text, ": ");
-            buffer_text(&text, notice->message);
+            buffer_text(&text, notice->message ? notice->message : "It ended twice while it was to go on with its session.");
         }
         char *message = buffer_take(&text);
         need_ok(message ? ERR_OK : ERR_NOMEM);
         step_error(step, NULL, message, "agent_memory_lost", false);
         free(message);
     }
+    session->lost_returns = 0;
     step_settle_phase(step);
     step_settings_ready(step);
     step_next_turn(step);
@@ -93,6 +108,9 @@ static void take_failed(struct step *step, struct agent_notice *notice)
         return;
     }
     session->queue_paused = session->queue != NULL;
+    if (!session->stopping) {
+        count_return(session, notice);
+    }
     if (!told) {
         step_error(step, NULL, notice->message, notice->code ? notice->code : "agent_failed", true);
     }

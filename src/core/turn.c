@@ -9,13 +9,30 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/need.h"
 
+/* A prompt that is one text has that in `text` already, and may be a megabyte of it. */
+static bool says_more(const struct prompt *prompt)
+{
+    if (!prompt->content) {
+        return false;
+    }
+    struct buffer plain = {0};
+    buffer_text(&plain, "[{\"type\":\"text\",\"text\":");
+    json_put_string(&plain, prompt->text, strlen(prompt->text));
+    buffer_text(&plain, "}]");
+    bool same = buffer_ok(&plain) && plain.length == strlen(prompt->content) && !memcmp(plain.data, prompt->content, plain.length);
+    buffer_free(&plain);
+    return !same;
+}
+
 static void emit_user_message_for(struct step *step, const struct prompt *prompt, const char *status, size_t position,
                                   const char *client_id, const char *cause_id)
 {
     struct buffer *out = step_event(step, EVENT_USER_MESSAGE, NULL);
     json_field_string(out, "messageId", prompt->message_id);
     json_field_string(out, "text", prompt->text);
-    json_field_raw(out, "content", prompt->content);
+    if (says_more(prompt)) {
+        json_field_raw(out, "content", prompt->content);
+    }
     put_by(out, prompt->user);
     json_field_string(out, "status", status);
     if (position) {
@@ -260,19 +277,26 @@ void step_cancel_turn(struct step *step)
 }
 
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                    const struct caller *caller, bool all)
+                    const struct caller *caller, const char *turn_id, bool all)
 {
     struct step step = STEP(session, sink, now);
     if (session->closing || session->phase == PHASE_CLOSED) {
         answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
         return;
     }
+    /* Said while the client was offline, it may come when that turn is long over: what runs and waits now was not meant. */
+    bool is_over = turn_id && (!session->turn.id || strcmp(turn_id, session->turn.id));
     struct buffer fields = {0};
-    withdraw_all(&step, caller, all, &fields);
-    step.cause = caller;
-    step_cancel_turn(&step);
-    step.cause = NULL;
-    step_nothing_waits(&step);
+    if (is_over) {
+        json_key(&fields, "withdrawn");
+        buffer_text(&fields, "[]");
+    } else {
+        withdraw_all(&step, caller, all, &fields);
+        step.cause = caller;
+        step_cancel_turn(&step);
+        step.cause = NULL;
+        step_nothing_waits(&step);
+    }
     char *text = buffer_take(&fields);
     answer_ok(&step, caller, text);
     free(text);
@@ -378,7 +402,7 @@ void session_queue_restore(struct session *session, const char *text)
         const char *words = json_get_string(item, "text");
         *prompt = (struct prompt){
             .message_id = need_copy(message_id), .text = need_copy(words ? words : ""),
-            .content = need_copy(content ? json_object_to_json_string_ext(content, JSON_C_TO_STRING_PLAIN) : "[]"),
+            .content = need_copy(content ? json_object_to_json_string_ext(content, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : "[]"),
             .user = need_copy(user ? user : "local"), .client_id = need_copy(json_get_string(item, "clientId")),
             .cause_id = need_copy(json_get_string(item, "id")),
             .names_blobs = json_get_bool(item, "namesBlobs", false)};

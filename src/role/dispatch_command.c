@@ -179,7 +179,7 @@ static void run_in_session(struct dispatch *dispatch, struct held *held, struct 
         session_resume_queue(session, sink, now, &caller);
         break;
     case COMMAND_CANCEL:
-        session_cancel(session, sink, now, &caller, given->all == FLAG_YES);
+        session_cancel(session, sink, now, &caller, given->turn_id, given->all == FLAG_YES);
         break;
     case COMMAND_SET_MODE:
         set_mode(dispatch, session, &caller, given->mode_id);

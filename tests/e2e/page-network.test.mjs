@@ -107,6 +107,34 @@ test('the network is cut in a stream and in a question, and comes back', async (
   assert.deepEqual(page.faults, []);
 });
 
+test('a stop that is given offline stops the turn that was meant, and no later one', async () => {
+  const server = await startServer({ agents, settings });
+  const proxy = await Proxy.before(server);
+  server.writeConfig({ 'allowed-origins': [proxy.url] });
+  const { session, page } = await open(server, { origin: proxy.url });
+  const first = await session.prompt(script(ask({ tool: { title: 'the first', kind: 'execute' } })));
+  const request = await first.permission();
+  await pendingCard(page).filter({ hasText: 'the first' }).waitFor();
+  proxy.isRefusing = true;
+  proxy.cut();
+  await page.getByTestId('connection-offline').waitFor();
+  await page.getByTestId('cancel-turn').click();
+  await page.locator('[data-testid="cancel-turn"][data-cancelling]').waitFor();
+  // Meanwhile the turn ends by itself, and another one runs.
+  await session.answerPermission(request, { allow: true });
+  assert.equal((await first.end()).stopReason, 'end_turn');
+  const second = await session.prompt(script(ask({ tool: { title: 'the second', kind: 'execute' } })));
+  await second.permission();
+  proxy.isRefusing = false;
+  await page.getByTestId('retry-now').click();
+  await isLive(page);
+  await pendingCard(page).filter({ hasText: 'the second' }).waitFor();
+  await page.locator('[data-testid="cancel-turn"]:not([data-cancelling])').waitFor();
+  await answer(page); // goes behind the stop on the same connection
+  assert.equal((await second.end()).stopReason, 'end_turn');
+  assert.deepEqual(page.faults, []);
+});
+
 test('the server is killed and comes back', async () => {
   const server = await startServer({ agents, settings });
   const { session, page } = await open(server);

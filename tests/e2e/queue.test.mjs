@@ -59,6 +59,20 @@ test('cancel in a stream: the turn ends as cancelled, and what was shown stays',
   assert.equal(textOf(await session.run(script(say('on')))), 'on');
 });
 
+test('a cancel of a turn that is over stops no later one, over the WebSocket and over HTTP', async () => {
+  const session = await fresh();
+  await session.run(script(say('over')));
+  const [turnId] = session.watch.turns.keys();
+  const turn = await session.prompt(script(say('x'), ask()));
+  const request = await turn.permission();
+  await session.prompt(script(say('waits')));
+  assert.deepEqual((await session.cancel({ turnId })).withdrawn, []);
+  const { json } = await server.rest('POST', `/v1/sessions/${session.id}/cancel`, { body: { turnId, all: true } });
+  assert.deepEqual(json.withdrawn, []);
+  await session.answerPermission(request, { allow: true });
+  assert.equal((await turn.end()).stopReason, 'end_turn');
+});
+
 test('cancel without a turn does nothing', async () => {
   const session = await fresh();
   await session.status('idle');

@@ -174,6 +174,14 @@ test('pictures of the main views', { timeout: 300_000 }, async () => {
     ['waiting', '/#/waiting', asked],
     ['rules', '/#/rules', (page) => page.getByTestId('rule-row').nth(1).waitFor()],
     ['new', '/#/new', (page) => page.getByTestId('agent-card').first().waitFor()],
+    ['diff', sessionAddress(told), async (page) => {
+      await turnsEnd(page);
+      await page.getByTestId('prompt-input').blur();
+      const diff = page.getByTestId('tool-diff');
+      await diff.getByTestId('diff-layout').click();
+      await diff.evaluate((node) => node.scrollIntoView({ block: 'center' }));
+      await diff.getByTestId('diff-layout').blur();
+    }],
     ['list', '/#/', (page) => page.getByTestId('session-row').first().waitFor()],
   ];
   const browser = await openBrowser();
@@ -183,7 +191,7 @@ test('pictures of the main views', { timeout: 300_000 }, async () => {
     for (const colorScheme of ['light', 'dark']) {
       const context = await browser.newContext({ ...options, colorScheme, reducedMotion: 'reduce', locale: 'en-GB', timezoneId: 'UTC' });
       const page = await context.newPage();
-      for (const [name, at, isThere] of views.filter(([name]) => device === 'phone' || name !== 'list')) {
+      for (const [name, at, isThere] of views.filter(([name]) => !(device === 'phone' ? ['diff'] : ['list']).includes(name))) {
         await page.goto(server.url + at);
         await page.reload();
         await isLive(page);

@@ -176,7 +176,7 @@ static void run_in_session(struct world *world, const struct command *command)
         session_resume_queue(session, &fixture->sink, &fixture->now, &caller);
         break;
     case COMMAND_CANCEL:
-        session_cancel(session, &fixture->sink, &fixture->now, &caller, command->all == FLAG_YES);
+        session_cancel(session, &fixture->sink, &fixture->now, &caller, command->turn_id, command->all == FLAG_YES);
         break;
     case COMMAND_SET_POLICY:
         session_set_policy(session, &fixture->sink, &fixture->now, &caller, command->policy);

@@ -5,9 +5,11 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import test, { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { costsOf, median, ratiosOf } from '../../bench/report/numbers.mjs';
+import { profileOf, samplesOf } from '../../bench/report/profile.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const bin = path.resolve(process.env.SIGNALBOX_BIN);
@@ -84,6 +86,28 @@ test('the report counts no ratio of unequal loads, and says what was wrong', () 
   assert.match(wrong, /\*\*Something was wrong in 1 of 2 runs: breadth/);
   const limited = reportOf([result('breadth', 1, 'signalbox', { generator_cores: 0.97 }), result('breadth', 1, 'floor', {})]);
   assert.match(limited, /In 1 of 2 runs the generator used more than 0\.9/);
+});
+
+test('a profile says what the CPU went to, the largest first, and the report has it', async () => {
+  const stack = (comm, ...frames) => `${comm} \n${frames.map((frame) => `\tffffffff82203a31 ${frame}\n`).join('')}\n`;
+  const text = stack('socket/0', 'ip_rcv ([kernel.kallsyms])', 'tcp_sendmsg ([kernel.kallsyms])', 'io_submit_sqes ([kernel.kallsyms])', 'do_syscall_64 ([kernel.kallsyms])').repeat(5)
+    + stack('socket/1', 'fget ([kernel.kallsyms])', 'io_submit_sqes ([kernel.kallsyms])', 'do_syscall_64 ([kernel.kallsyms])')
+    + stack('socket/1', 'subscription_poked (/usr/bin/signalbox)', 'socket_run (/usr/bin/signalbox)').repeat(2)
+    + stack('journal', 'sqlite3VdbeExec (/usr/lib/libsqlite3.so.0.8.6)').repeat(3)
+    + stack('agent', '_int_malloc (/usr/lib/libc.so.6)')
+    + stack('agent', 'string (/usr/bin/signalbox)', 'json_tokener_parse_ex (/usr/lib/libjson-c.so.5)')
+    + stack('agent', 'finish_task_switch ([kernel.kallsyms])', 'schedule ([kernel.kallsyms])', 'do_epoll_wait ([kernel.kallsyms])');
+  const profile = profileOf(await samplesOf(Readable.from([text])));
+  assert.equal(profile.samples, 14);
+  assert.deepEqual(Object.keys(profile.roles), ['socket', 'journal', 'agent']);
+  assert.deepEqual(profile.costs.slice(0, 3).map(({ name }) => name.split(':')[0]), ['TCP', 'SQLite', "Signalbox's own code"]);
+  assert.deepEqual(profile.of.socket.map(({ name, share }) => [name.split(':')[0], share]), [['TCP', 5 / 8], ["Signalbox's own code", 2 / 8], ['io_uring itself', 1 / 8]]);
+  assert.deepEqual(new Set(profile.of.agent.map(({ name }) => name)), new Set(['allocating memory', 'parsing JSON (json-c)', 'sleeping, and waking other threads']));
+  writeFileSync(path.join(folder, 'profile.json'), JSON.stringify(profile));
+  const report = reportOf([result('breadth', 1, 'signalbox', {}), result('breadth', 1, 'floor', {})]);
+  rmSync(path.join(folder, 'profile.json'));
+  assert.match(report, /three largest costs of the whole server: TCP[^;]*\(36 %\); SQLite \(21 %\); Signalbox's own code \(14 %\)/);
+  assert.match(report, /\| 36 % \| 3\.57 \| TCP/); // of 10 microseconds
 });
 
 test('the report replaces only the measured part of the document', () => {

@@ -2,7 +2,7 @@
 // generator that never finds anything wrong would prove nothing.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -284,4 +284,17 @@ test('compressed frames are checked as all others', async () => {
   }, options);
   assert.equal(wrong.status, 1);
   assert.match(wrong.table, /inflated|text|no JSON object|hole/);
+});
+
+test('a command runs while it is measured, knows the server, and is told the end', async () => {
+  const told = path.join(folder, 'told');
+  const command = `trap 'echo end >>${told}; exit 0' INT; readlink /proc/$SERVER_PID/exe >${told}; while :; do sleep 0.05; done`;
+  const load = spawn(path.join(bin, 'signalbox-bench'), [...onFloor.slice(0, 1), ...onFloor.slice(3), '--while', command, '--json']);
+  let out = '';
+  let err = '';
+  load.stdout.on('data', (chunk) => (out += chunk));
+  load.stderr.on('data', (chunk) => (err += chunk));
+  assert.equal(await new Promise((done) => load.on('close', done)), 0, err);
+  assert.equal(JSON.parse(out).errors, 0);
+  assert.equal(readFileSync(told, 'utf8'), `${path.join(bin, 'signalbox')}\nend\n`);
 });

@@ -569,7 +569,14 @@ struct record *fixture_resume(struct fixture *fixture, const char *user)
 struct record *fixture_cancel(struct fixture *fixture, const char *user, bool all)
 {
     struct caller caller = fixture_caller(fixture, user);
-    session_cancel(fixture->session, &fixture->sink, &fixture->now, &caller, all);
+    session_cancel(fixture->session, &fixture->sink, &fixture->now, &caller, NULL, all);
+    return fixture_answer_of(fixture, fixture->call_count);
+}
+
+struct record *fixture_cancel_turn(struct fixture *fixture, const char *user, const char *turn_id)
+{
+    struct caller caller = fixture_caller(fixture, user);
+    session_cancel(fixture->session, &fixture->sink, &fixture->now, &caller, turn_id, false);
     return fixture_answer_of(fixture, fixture->call_count);
 }
 

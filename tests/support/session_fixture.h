@@ -94,6 +94,7 @@ struct record *fixture_prompt(struct fixture *fixture, const char *user, const c
 struct record *fixture_withdraw(struct fixture *fixture, const char *user, const char *message_id);
 struct record *fixture_resume(struct fixture *fixture, const char *user);
 struct record *fixture_cancel(struct fixture *fixture, const char *user, bool all);
+struct record *fixture_cancel_turn(struct fixture *fixture, const char *user, const char *turn_id);
 struct record *fixture_close(struct fixture *fixture, const char *user);
 struct record *fixture_choose(struct fixture *fixture, const char *user, const char *request_id, const char *option_id);
 struct record *fixture_answer(struct fixture *fixture, const char *user, const struct command *command);

@@ -298,10 +298,36 @@ static void what_the_agent_takes_is_known(void)
     host_close(&host);
 }
 
+static void an_end_on_the_way_back_says_so(void)
+{
+    static const struct {
+        const char *initialized, *answer; /* to what followed; NULL: none yet */
+        bool coming_back;
+    } cases[] = {
+        {can_load, NULL, true},
+        {can_resume, NULL, true},
+        {can_load, "\"result\":{}", true}, /* what it replays may still be coming */
+        {can_load, "\"error\":{\"code\":1,\"message\":\"no\"}", false},
+        {can_neither, NULL, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct host host;
+        begin(&host, "old", NULL, cases[i].initialized);
+        if (cases[i].answer != NULL) {
+            answer(&host, cases[i].answer);
+        }
+        acp_peer_end(host.peer, "killed");
+        struct agent_notice *notice = host_last_notice(&host, NOTICE_FAILED);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(notice);
+        CU_ASSERT_EQUAL(notice->coming_back, cases[i].coming_back);
+        host_close(&host);
+    }
+}
+
 TEST_MAIN("acp_open", TEST(a_new_session_has_nothing_to_remember), TEST(resuming_is_tried_before_loading),
           TEST(what_is_replayed_is_no_event), TEST(what_is_no_conversation_comes_through),
           TEST(a_replay_that_goes_on_is_waited_for_but_not_for_ever), TEST(what_cannot_be_had_again_is_new),
           TEST(nothing_is_asked_for_before_the_session_is_there),
           TEST(an_agent_that_dies_while_it_loads_has_failed), TEST(it_logs_in_once_as_configured),
           TEST(a_login_that_is_refused_says_why), TEST(a_session_is_closed_where_the_agent_can),
-          TEST(what_the_agent_takes_is_known))
+          TEST(what_the_agent_takes_is_known), TEST(an_end_on_the_way_back_says_so))

@@ -58,6 +58,7 @@ static void another_one_differs(void)
         {CREATE(""), CREATE(",\"title\":\"t\"")},
         {CANCEL(""), CANCEL(",\"all\":true")},
         {CANCEL(",\"all\":false"), CANCEL(",\"all\":true")},
+        {CANCEL(",\"turnId\":\"a\""), CANCEL(",\"turnId\":\"b\"")},
         {CANCEL(""), "{\"type\":\"close_session\",\"sessionId\":\"s\"}"},
         {ANSWER(",\"allowed\":true"), ANSWER(",\"allow\":true")},
         {ANSWER(",\"message\":\"x\""), ANSWER(",\"optionId\":\"x\"")},

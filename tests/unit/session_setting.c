@@ -223,6 +223,50 @@ static void an_agent_that_remembers_says_nothing_of_it(void)
     }
 }
 
+static void failed_on_the_way_back(struct fixture *fixture, bool coming_back)
+{
+    fixture_resume(fixture, "alice"); /* which starts it */
+    struct agent_notice notice = {.kind = NOTICE_FAILED, .message = strdup("crashed"), .coming_back = coming_back};
+    session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
+}
+
+static void a_session_that_an_agent_dies_of_is_begun_anew(void)
+{
+    struct fixture *fixture = fixture_new();
+    ready(fixture, MEMORY_NEW, NULL);
+    fixture_prompt(fixture, "alice", "one");
+    fixture_turn_ended(fixture, "end_turn");
+    fixture_notice(fixture, NOTICE_EXITED, NULL, "gone");
+    free(fixture->session->agent_session);
+    fixture->session->agent_session = strdup("old");
+    fixture_prompt(fixture, "alice", "two");
+    fixture_notice(fixture, NOTICE_FAILED, NULL, "of something else");
+    failed_on_the_way_back(fixture, false);
+    failed_on_the_way_back(fixture, true);
+    TEST_TEXT(fixture->session->agent_session, "old");
+    fixture_resume(fixture, "alice");
+    ready(fixture, MEMORY_KEPT, NULL); /* only in a row it counts */
+    CU_ASSERT_EQUAL(fixture->session->lost_returns, 0);
+    fixture_turn_ended(fixture, "end_turn");
+    fixture_notice(fixture, NOTICE_EXITED, NULL, "gone");
+    free(fixture->session->agent_session);
+    fixture->session->agent_session = strdup("old");
+    fixture_prompt(fixture, "alice", "three");
+    fixture_notice(fixture, NOTICE_FAILED, NULL, "of something else");
+    failed_on_the_way_back(fixture, true);
+    TEST_TEXT(fixture->session->agent_session, "old");
+    fixture->session->changed = false;
+    failed_on_the_way_back(fixture, true);
+    CU_ASSERT_PTR_NULL(fixture->session->agent_session);
+    CU_ASSERT_TRUE(fixture->session->changed);
+    fixture_resume(fixture, "alice");
+    ready(fixture, MEMORY_NEW, NULL);
+    TEST_TEXT(json_get_string(fixture_last_event(fixture, "error"), "error"),
+              "the agent was started anew and does not remember what was said before: It ended twice while it was to go on with its "
+              "session.");
+    fixture_free(fixture);
+}
+
 static void what_the_agent_cannot_take_is_refused(void)
 {
     struct fixture *fixture = fixture_new();
@@ -336,5 +380,6 @@ TEST_MAIN("session_setting", TEST(a_change_is_answered_when_the_agent_has_answer
           TEST(closing_answers_and_nothing_comes_after), TEST(too_many_at_once_are_refused),
           TEST(what_was_set_is_set_again_when_the_agent_is_started_anew),
           TEST(what_is_known_of_the_agent_survives_as_text), TEST(an_agent_that_remembers_says_nothing_of_it),
+          TEST(a_session_that_an_agent_dies_of_is_begun_anew),
           TEST(what_the_agent_cannot_take_is_refused), TEST(what_the_agent_takes_is_told_where_it_is_news),
           TEST(what_the_agent_takes_outlives_the_server))

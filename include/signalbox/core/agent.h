@@ -89,6 +89,7 @@ struct agent_notice {
     int64_t silent_ms;
     enum agent_memory memory;
     unsigned can; /* enum agent_can */
+    bool coming_back;    /* of NOTICE_FAILED: it ended while it was to go on with its old session */
     bool auth_required;  /* of NOTICE_FAILED, and of a turn's error: a login is missing; `message` names the ways */
 };
 void agent_notice_clear(struct agent_notice *notice);

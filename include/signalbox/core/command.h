@@ -55,7 +55,7 @@ struct blob_use {
 struct command {
     enum command_type type;
     char *id; /* of the client's making */
-    char *session_id, *message_id, *request_id;
+    char *session_id, *message_id, *request_id, *turn_id;
     char *agent, *workspace, *title;
     char *text;
     char *content; /* JSON text of an array of ACP content blocks */

@@ -175,7 +175,8 @@ struct session {
     struct close_waiter *close_waiters;
     size_t uploads;    /* blobs that clients sent up */
     int64_t upload_bytes;
-    char *agent_session; /* the agent's own id of the session; NULL: it never had one */
+    char *agent_session; /* the agent's own id of the session; NULL: it never had one, or does not come back with it */
+    unsigned lost_returns; /* how often in a row it ended while it was to come back with that */
     bool can_known;      /* `can` is what an agent said */
     bool can_told;       /* the log's last prompt_capabilities says it, too */
     unsigned can;        /* enum agent_can */
@@ -285,8 +286,9 @@ void session_withdraw(struct session *session, const struct session_sink *sink, 
                       const struct caller *caller, const char *message_id);
 void session_resume_queue(struct session *session, const struct session_sink *sink, const struct session_now *now,
                           const struct caller *caller);
+/* `turn_id`: the turn that is meant; when it is over nothing is done, not to a later one either. NULL: whichever runs. */
 void session_cancel(struct session *session, const struct session_sink *sink, const struct session_now *now,
-                    const struct caller *caller, bool all);
+                    const struct caller *caller, const char *turn_id, bool all);
 
 /* ---- Settings ---- */
 /* `option_id` NULL: the mode. Answered when the agent has answered; starts it if none runs. */

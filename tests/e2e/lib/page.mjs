@@ -9,9 +9,15 @@ const FLAGS = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
 ];
 
-export async function openBrowser() {
+/** For whoever closes it: a program that is no test. */
+export function launchBrowser() {
   const executablePath = process.env.SIGNALBOX_TEST_CHROMIUM ?? '/usr/bin/chromium';
-  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  return chromium.launch({ executablePath, args: FLAGS });
+}
+
+/** Closed when the test, or the file, is over. */
+export async function openBrowser() {
+  const browser = await launchBrowser();
   after(() => browser.close());
   return browser;
 }

@@ -237,7 +237,7 @@ describe('the desk', () => {
       sent.push(command);
       return command;
     };
-    return { client: { url: 'http://x', outbox: { get: () => outbox }, send, cancel: (sessionId) => send('cancel', { sessionId }) }, sent, send };
+    return { client: { url: 'http://x', outbox: { get: () => outbox }, send, cancel: (sessionId, { turnId }) => send('cancel', { sessionId, turnId }) }, sent, send };
   }
   const soon = () => new Promise((resolve) => setImmediate(resolve));
   const refused = (code, outcome = 'refused', message = 'no') => new CommandError(outcome, code, message);
@@ -404,6 +404,7 @@ describe('the desk', () => {
     const done = desk.cancel('t1', [{ text: 'a', content: [{ type: 'text', text: 'a' }, block] }, { text: 'b' }]);
     void desk.cancel('t1', []);
     assert.equal(sent.length, 1, 'once is enough');
+    assert.equal(sent[0].fields.turnId, 't1', 'a later one is not meant');
     assert.equal(desk.get().cancelling, 't1');
     sent[0].resolve({ withdrawn: ['a', 'b'] });
     await done;

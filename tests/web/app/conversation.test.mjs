@@ -6,13 +6,13 @@ import { load } from './lib.mjs';
 
 const {
   h, renderToString, SignalboxProvider, Markdown, Context, CallStack, PermissionNote, AgentText, Thought, UserMessage, TurnEnd, ErrorNote, UpdateNote, LateOutput,
-  ClosedNote, PlanPanel, UsageMeter, DiffView, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, foldedCalls, callsInWords, safeUrl, titleOf,
-  tellingOf, permissionInWords, byInWords, durationInWords, errorInWords, shortNumber, sizeInWords, emptySession, drawRow, options,
+  ClosedNote, PlanPanel, UsageMeter, DiffView, SplitTable, diffTexts, CodeBlock, AnsiText, rowsOf, NO_ROWS, rowOfItem, pathTo, foldedCalls, callsInWords, safeUrl, titleOf,
+  tellingOf, permissionInWords, byInWords, durationInWords, errorInWords, shortNumber, sizeInWords, emptySession, drawRow, options, Fetched,
 } = await load(
   'preact', 'preact-render-to-string', 'signalbox-client/preact', 'signalbox-client/state', 'conversation/markdown.tsx', 'conversation/context.tsx',
   'conversation/tool-card.tsx', 'conversation/texts.tsx', 'conversation/notes.tsx', 'conversation/plan-panel.tsx', 'conversation/usage-meter.tsx',
-  'conversation/diff-view.tsx', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts',
-  'conversation/conversation.tsx',
+  'conversation/diff-view.tsx', 'conversation/diff.ts', 'conversation/code-block.tsx', 'conversation/ansi-text.tsx', 'conversation/rows.ts', 'conversation/links.ts', 'conversation/words.ts',
+  'conversation/conversation.tsx', 'conversation/fetched.ts',
 );
 
 globalThis.matchMedia ??= () => ({ matches: true, addEventListener() {}, removeEventListener() {} });
@@ -24,7 +24,7 @@ const client = {
   now: () => 1_700_000_000_000, clientId: 'me', connection: store({ name: 'live' }), outbox: store([]),
   http: { blobUrl: (session, blob) => `/v1/sessions/${encodeURIComponent(session)}/blobs/${encodeURIComponent(blob)}` },
 };
-const context = { sessionId: 'S"><script>', me: { clientId: 'me', user: 'ada' }, opened: { get: () => true, set() {} }, fetched: new Map() };
+const context = { sessionId: 'S"><script>', me: { clientId: 'me', user: 'ada' }, opened: { get: () => true, set() {}, subscribe: () => () => {} } };
 const drawn = (node) => renderToString(h(SignalboxProvider, { client }, h(Context.Provider, { value: context }, node)));
 
 const PAYLOADS = [
@@ -37,7 +37,7 @@ const PAYLOADS = [
 ];
 
 const TAGS = new Set(['div', 'span', 'p', 'pre', 'code', 'figure', 'figcaption', 'button', 'article', 'header', 'section', 'svg', 'path', 'circle', 'rect', 'h3', 'h4', 'h5', 'h6',
-  'ul', 'ol', 'li', 'blockquote', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'hr', 'br', 'strong', 'em', 's', 'mark', 'time', 'bdi', 'q', 'a', 'input', 'img', 'audio', 'i']);
+  'ul', 'ol', 'li', 'blockquote', 'table', 'thead', 'tbody', 'colgroup', 'col', 'tr', 'th', 'td', 'hr', 'br', 'strong', 'em', 's', 'mark', 'time', 'bdi', 'q', 'a', 'input', 'img', 'audio', 'i']);
 
 function check(html, what) {
   for (const [, name, attributes] of html.matchAll(/<([a-zA-Z][^\s/>]*)((?:\s+[^\s=>]+(?:="[^"]*")?)*)\s*\/?>/g)) {
@@ -83,7 +83,7 @@ test('every field of every item becomes text', () => {
       late: h(LateOutput, { items: [{ kind: 'update', key: x, update: { data: x }, ts: 1 }] }),
       closed: h(ClosedNote, { item: { kind: 'closed', key: x, by: { user: x }, ts: 1 } }),
       usage: h(UsageMeter, { state: { ...emptySession(x), usage: { used: 1, size: 2, cost: { amount: 1, currency: x } } } }),
-      diff: h(DiffView, { path: x, before: x, after: `a${x}` }), code: h(CodeBlock, { code: x, language: x }), ansi: h(AnsiText, { text: x }),
+      diff: h(DiffView, { path: x, before: x, after: `a${x}` }), split: h(SplitTable, { rows: diffTexts(`${x}\nsame ${x}\nold`, `new${x}\nsame ${x}\n`).rows, onShow: null }), code: h(CodeBlock, { code: x, language: x }), ansi: h(AnsiText, { text: x }),
     };
     nodes.user = h(UserMessage, { item: { kind: 'user', key: x, messageId: x, text: x, status: x, by: { user: x }, cause: { clientId: x }, ts: 1, content: [{ type: 'image', blob: x, mimeType: x, name: x }, { type: x, a: x }] } });
     nodes.text = h(AgentText, { item: say(x) });
@@ -97,7 +97,7 @@ test('every field of every item becomes text', () => {
 test('what one decides by shows what could hide something', () => {
   const x = 'rm \u202egnp.sh\u2066\u200b';
   const call = { item: tool(x, { toolKind: 'execute', content: tool(x).content.slice(0, 2), result: 'r' }), permissions: [permission(x)], parts: [] };
-  const nodes = [h(CallStack, { rowKey: 'r', calls: [call] }), h(PermissionNote, { item: permission(x) }), h(DiffView, { path: x, before: x, after: 'y' }), h(CodeBlock, { code: x }), h(Markdown, { text: `\`${x}\`\n\n    ${x}` })];
+  const nodes = [h(CallStack, { rowKey: 'r', calls: [call] }), h(PermissionNote, { item: permission(x) }), h(DiffView, { path: x, before: x, after: 'y' }), h(SplitTable, { rows: diffTexts(x, 'y').rows, onShow: null }), h(CodeBlock, { code: x }), h(Markdown, { text: `\`${x}\`\n\n    ${x}` })];
   for (const node of nodes) {
     const text = drawn(node).replace(/<[^<>]*>/g, '');
     assert.ok(text.includes('rm \\u{202e}gnp.sh\\u{2066}'));
@@ -214,6 +214,29 @@ test('any sequence of changes gives the rows that the whole gives', () => {
   }
 });
 
+test('what must be open for an item to be seen', () => {
+  const calls = Array.from({ length: 10 }, (_, at) => quiet(`${at}`));
+  const inside = [
+    { ...say('s'), parentToolUseId: '9' }, { ...say('t'), kind: 'thought', key: 'thought:t', parentToolUseId: '9' }, quiet('deep', { parentToolUseId: '9' }), asked('q', 'deep'),
+    { ...say('deeper'), parentToolUseId: 'deep' }, ...Array.from({ length: 60 }, (_, at) => ({ ...say(`more${at}`), parentToolUseId: '9' })),
+  ];
+  const items = [user('1'), ...calls, asked('p', '1'), ...inside, say('y'), { ...say('z'), kind: 'thought', key: 'thought:z' }];
+  const rows = rowsOf(items);
+  const way = (key) => pathTo(rows.rows[rowOfItem(rows, key)], key);
+  const parts = ['parts:tool:9', 'all:tool:9'];
+  assert.deepEqual(way('user:1'), []);
+  assert.deepEqual(way('text:y'), []);
+  assert.deepEqual(way('thought:z'), ['thought:z']);
+  assert.deepEqual(way('tool:1'), ['stack:tool:0', 'tool:1']);
+  assert.deepEqual(way('permission:p'), ['stack:tool:0']);
+  assert.deepEqual(way('tool:9'), ['tool:9']);
+  assert.deepEqual(way('text:s'), parts);
+  assert.deepEqual(way('thought:t'), [...parts, 'thought:t']);
+  assert.deepEqual(way('permission:q'), parts);
+  assert.deepEqual(way('text:deeper'), [...parts, 'parts:tool:deep']);
+  assert.deepEqual(way('text:more59'), ['parts:tool:9']);
+});
+
 test('many calls that went well are folded, not those that one should see', () => {
   const calls = (list) => list.map((item) => ({ item, permissions: [], parts: [] }));
   const ten = Array.from({ length: 10 }, (_, at) => quiet(`${at}`));
@@ -263,4 +286,20 @@ test('numbers in words', () => {
   assert.deepEqual([40, 9_940, 9_960, 59_400, 59_600, 3_599_600, 3_700_000].map(durationInWords), ['0.0 s', '9.9 s', '10 s', '59 s', '1 min', '1 h 0 min', '1 h 1 min']);
   assert.deepEqual([7, 999, 1_000, 12_345, 999_499, 999_500].map(shortNumber), ['7', '999', '1.0k', '12k', '999k', '1.0M']);
   assert.deepEqual([7, 1_500, 2_000_000].map(sizeInWords), ['7 bytes', '1.5 KB', '2.0 MB']);
+});
+
+test('what was fetched whole is kept as long as there is room: what was used longest ago goes', () => {
+  const fetched = new Fetched(100);
+  fetched.set('a', 'A', 40);
+  fetched.set('b', 'B', 40);
+  assert.equal(fetched.get('a'), 'A');
+  fetched.set('c', 'C', 40);
+  assert.deepEqual(['a', 'b', 'c'].map((key) => fetched.get(key)), ['A', undefined, 'C']);
+  assert.equal(fetched.bytes, 80);
+  fetched.set('a', 'A2', 90); // again, larger: it counts once
+  assert.deepEqual([fetched.get('a'), fetched.get('c'), fetched.bytes], ['A2', undefined, 90]);
+  fetched.set('huge', 'H', 500);
+  assert.deepEqual([fetched.get('a'), fetched.get('huge'), fetched.bytes], [undefined, 'H', 500]);
+  fetched.set('d', 'D', 1);
+  assert.deepEqual([fetched.get('huge'), fetched.get('d'), fetched.bytes], [undefined, 'D', 1]);
 });

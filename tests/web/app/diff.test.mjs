@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { load } from './lib.mjs';
 
-const { diffTexts, diffOfPatch } = await load('conversation/diff.ts');
+const { diffTexts, diffOfPatch, sideBySide } = await load('conversation/diff.ts');
 
 const textOf = (row) => row.marks.map((mark) => mark.text).join('');
 const sides = ({ rows }) => ({
@@ -25,6 +25,9 @@ test('both texts can be read from the rows', () => {
     const result = diffTexts(before, after, Infinity);
     assert.equal(result.isPlain, false);
     assert.deepEqual(sides(result), { before: lines(before), after: lines(after) });
+    const pairs = sideBySide(result.rows);
+    assert.deepEqual(pairs.map(({ left }) => left).filter(Boolean).map(textOf), lines(before));
+    assert.deepEqual(pairs.map(({ right }) => right).filter(Boolean).map(textOf), lines(after));
   }
 });
 
@@ -34,6 +37,16 @@ test('unchanged lines far from a change are one gap, and numbers go on behind it
   assert.deepEqual(drawn(result), ['… 6', ' line 7', ' line 8', ' line 9', '-line 10', '+line ten', ' line 11', ' line 12', ' line 13', '… 7']);
   assert.deepEqual([result.added, result.removed], [1, 1]);
   assert.deepEqual(result.rows.find((row) => textOf(row) === 'line 11'), { kind: 'same', before: 11, after: 11, marks: [{ text: 'line 11', isMarked: false }] });
+});
+
+test('side by side, the first line out stands beside the first in, and what is left stands alone', () => {
+  const result = diffTexts('a\nb\nc\nx\n', 'a\nB\nx\ny\nz\n', Infinity);
+  const said = sideBySide(result.rows).map(({ gap, left, right }) => (gap ? '…' : `${left ? `${left.before}${textOf(left)}` : '-'}|${right ? `${right.after}${textOf(right)}` : '-'}`));
+  assert.deepEqual(said, ['1a|1a', '2b|2B', '3c|-', '4x|3x', '-|4y', '-|5z']);
+  const before = Array.from({ length: 20 }, (_, at) => `line ${at + 1}`).join('\n');
+  const folded = sideBySide(diffTexts(before, before.replace('line 10', 'line ten')).rows);
+  assert.deepEqual(folded.map(({ gap, left, right }) => (gap ? `…${gap.hidden}` : textOf(left) === textOf(right))), ['…6', true, true, true, false, true, true, true, '…7']);
+  assert.deepEqual(sideBySide([]), []);
 });
 
 test('the words that differ are marked', () => {

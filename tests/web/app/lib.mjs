@@ -3,7 +3,6 @@ import { createRequire } from 'node:module';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
@@ -13,7 +12,7 @@ const { resolve } = createRequire(path.join(appFolder, 'package.json'));
 const { build } = createRequire(resolve('vite'))('esbuild');
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'signalbox-app-'));
-after(() => rmSync(folder, { recursive: true, force: true }));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true })); // not by node:test's `after`: programs that are no tests use it, too
 let built = 0;
 
 const CLIENT = { '': 'index.ts', '/state': 'state.ts', '/preact': 'preact.ts' };

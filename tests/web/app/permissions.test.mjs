@@ -6,10 +6,11 @@ import { load } from './lib.mjs';
 const {
   visiblePieces, visibleText, hiddenCount, orderedOptions, contradiction, allowOnce, rejection, answerOfKey, takesLetters, ARMED_AFTER_MS, timeLeft,
   duration, warningBetween, byWhom, outcomeSentence, cancelledSentence, failureOf, labelPhrases, ruleWhat, ruleWhere, policyOf, whyAsked,
-  auditAction, auditBy, diffsOf, insideWorkspace, rememberPhrases, expiryOf, endedOf, endedByAudit, groupsOf,
+  auditAction, auditBy, diffsOf, insideWorkspace, rememberPhrases, expiryOf, endedOf, endedByAudit, auditAsker, endedInWords, groupsOf, callNear,
 } = await load(
-  'permissions/visible.ts', 'permissions/options.ts', 'permissions/keys.ts', 'permissions/words.ts', 'permissions/diffs.ts',
+  'ui/visible.ts', 'permissions/options.ts', 'permissions/keys.ts', 'permissions/words.ts', 'permissions/diffs.ts',
   'permissions/remember.ts', 'permissions/ended.ts', 'permissions/ended-anywhere.ts', 'permissions/pending-page.tsx',
+  'permissions/near.ts',
 );
 
 const OPTIONS = [
@@ -252,4 +253,101 @@ test('what waits, by session, the oldest first', () => {
   const of = (requestId, sessionId) => request({ requestId, sessionId });
   const groups = groupsOf([of('1', 'b'), of('2', 'a'), of('3', 'b')]);
   assert.deepEqual(groups.map(({ sessionId, requests }) => [sessionId, requests.map(({ requestId }) => requestId)]), [['b', ['1', '3']], ['a', ['2']]]);
+});
+
+describe('who ended what was listed', () => {
+  const many = (from, to) => Array.from({ length: to - from }, (_, at) => request({ requestId: `p${from + at}`, createdAt: 1_000 + from + at }));
+  const entry = ({ requestId }) => ({ action: 'decision', requestId, outcome: 'allowed', by: 'rule', ruleId: 'r' });
+  const soon = () => new Promise((resolve) => setImmediate(resolve));
+
+  function asked() {
+    const questions = [];
+    const told = [];
+    const asker = auditAsker((query) => new Promise((resolve, reject) => questions.push({ query, resolve, reject })), (ended) => told.push(ended));
+    return { asker, questions, told };
+  }
+
+  test('one question for all that ended together, and one for all that ended meanwhile', async () => {
+    const { asker, questions, told } = asked();
+    asker.add([]);
+    assert.equal(questions.length, 0);
+    asker.add(many(0, 300));
+    for (let at = 300; at < 340; at++) {
+      asker.add(many(at, at + 1));
+    }
+    assert.equal(questions.length, 1);
+    assert.deepEqual(questions[0].query, { session: 's1', since: 1_000, order: 'desc', limit: 500 });
+    questions[0].resolve({ items: [{ action: 'rule_made', requestId: 'p7' }, ...many(0, 299).map(entry), { ...entry({ requestId: 'p7' }), outcome: 'timeout' }] });
+    await soon();
+    assert.equal(told[0].length, 300);
+    assert.equal(told[0][7][1].outcome, 'allowed', 'the newest entry counts');
+    assert.equal(told[0][299][1], null, 'it is over all the same');
+    assert.equal(questions.length, 2);
+    assert.equal(questions[1].query.since, 1_300);
+    questions[1].reject(new Error('offline'));
+    await soon();
+    assert.deepEqual(told[1].map(([{ requestId }, found]) => [requestId, found]), many(300, 340).map(({ requestId }) => [requestId, null]));
+    assert.equal(questions.length, 2);
+  });
+
+  test('those of several sessions are asked for together, and no more than a page', () => {
+    const { asker, questions } = asked();
+    asker.add([...many(0, 2_000), request({ requestId: 'x', sessionId: 's2', createdAt: 5 })]);
+    assert.equal(questions.length, 1);
+    assert.deepEqual(questions[0].query, { session: undefined, since: 5, order: 'desc', limit: 500 });
+  });
+
+  test('many are said in one sentence', () => {
+    assert.equal(endedInWords([{ sentence: 'Allowed by a rule.' }]), 'Allowed by a rule.');
+    assert.equal(endedInWords([{}, {}, {}]), '3 requests are answered, or over.');
+  });
+});
+
+describe('the call that a request is about, from near the end of its session', () => {
+  /** A server with one event a number; `own` are the call's. */
+  function server(head, own) {
+    const calls = [];
+    const at = (seq) => own[seq] ?? { type: 'text_delta', messageId: 'm', offset: seq, delta: 'x' };
+    return {
+      calls,
+      sessionInfo: async () => ({ epoch: 'e', head }),
+      events: async (_, { after, limit }) => {
+        const from = Number(after.split(':')[1]);
+        calls.push({ from, limit });
+        const to = Math.min(head, from + limit);
+        const events = [];
+        for (let seq = from + 1; seq <= to; seq++) {
+          events.push({ seq, ts: seq, ...at(seq) });
+        }
+        return { epoch: 'e', head, events, ...(to < head && { next: `e:${to}` }) };
+      },
+    };
+  }
+  const about = { sessionId: 's1', toolUseId: 't1' };
+  const start = { type: 'tool_start', toolUseId: 't1', toolName: 'write', kind: 'edit', toolInput: { path: 'a' } };
+  const diff = (newText) => ({ type: 'diff', path: 'a', oldText: null, newText });
+  const update = (newText) => ({ type: 'tool_update', toolUseId: 't1', content: [diff(newText)] });
+
+  test('one short page has it, whatever the session\'s length', async () => {
+    const http = server(5_000, { 4_980: start, 4_985: { ...start, toolUseId: 't2' }, 4_990: update('one'), 4_995: update('two') });
+    const call = await callNear(http, about);
+    assert.deepEqual(diffsOf(request({ kind: 'edit' }), call), [{ path: 'a', oldText: null, newText: 'two' }]);
+    assert.equal(call.toolName, 'write');
+    assert.deepEqual(http.calls, [{ from: 4_960, limit: 40 }]);
+  });
+
+  test('one that began long before is looked for further up, and what came later counts', async () => {
+    const http = server(5_000, { 4_100: start, 4_990: update('late') });
+    const call = await callNear(http, about);
+    assert.equal(diffsOf(request({ kind: 'edit' }), call)[0].newText, 'late');
+    assert.equal(call.toolName, 'write');
+    assert.ok(http.calls.length <= 4, JSON.stringify(http.calls));
+  });
+
+  test('it is not looked for without end', async () => {
+    const http = server(1_000_000, { 7: start });
+    assert.equal(await callNear(http, about), null);
+    assert.ok(http.calls.length <= 12);
+    assert.equal(await callNear(server(3, {}), about), null);
+  });
 });

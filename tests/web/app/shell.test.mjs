@@ -13,12 +13,13 @@ test('routes', () => {
     ['', { name: 'home' }], ['#', { name: 'home' }], ['#/', { name: 'home' }],
     ['#/new', { name: 'new' }], ['#/waiting/', { name: 'waiting' }], ['#/rules', { name: 'rules' }], ['#/settings', { name: 'settings' }],
     ['#/s/abc', { name: 'session', sessionId: 'abc' }], ['#/s/a%2Fb%20c', { name: 'session', sessionId: 'a/b c' }],
+    ['#/s/abc?item=tool%3Ax%3F', { name: 'session', sessionId: 'abc', item: 'tool:x?' }], ['#/s/abc?item=', { name: 'session', sessionId: 'abc' }], ['#/new?x', { name: 'new' }],
     ['#/s/', { name: 'unknown', hash: '#/s/' }], ['#/s/a/b', { name: 'unknown', hash: '#/s/a/b' }],
     ['#/s/%E0%A4%A', { name: 'unknown', hash: '#/s/%E0%A4%A' }], ['#/nonsense', { name: 'unknown', hash: '#/nonsense' }],
   ]) {
     assert.deepEqual(parseRoute(hash), route, hash);
   }
-  for (const route of [{ name: 'home' }, { name: 'new' }, { name: 'waiting' }, { name: 'session', sessionId: 'a/b #?%' }]) {
+  for (const route of [{ name: 'home' }, { name: 'new' }, { name: 'waiting' }, { name: 'session', sessionId: 'a/b #?%' }, { name: 'session', sessionId: 's', item: 'text:a&b=?#c' }]) {
     assert.deepEqual(parseRoute(hrefOf(route)), route);
   }
 });

@@ -4,8 +4,8 @@ import test from 'node:test';
 import { load } from './lib.mjs';
 
 process.env.TZ = 'Europe/Berlin';
-const { ago, span, clock, daysBetween, plainToSee, onOneLine, baseName, count, tidy, isUnder, typedPath, joined, KeySequence } =
-  await load('ui/time.ts', 'ui/text.ts', 'sessions/paths.ts', 'ui/hotkeys.ts');
+const { ago, span, clock, daysBetween, plainToSee, visibleText, onOneLine, baseName, count, tidy, isUnder, typedPath, joined, KeySequence } =
+  await load('ui/time.ts', 'ui/text.ts', 'ui/visible.ts', 'sessions/paths.ts', 'ui/hotkeys.ts');
 
 test('how long ago', () => {
   const now = new Date(2026, 4, 20, 12).getTime();
@@ -37,6 +37,24 @@ test('a time of another day has its day', () => {
   const now = new Date(2026, 4, 20, 12).getTime();
   assert.equal(clock(now, now, 'en-GB'), '12:00');
   assert.equal(clock(now - 86_400_000, now, 'en-GB'), '19 May, 12:00');
+});
+
+test('what cannot be seen is the same everywhere; other blanks are hidden only in what is run', () => {
+  const blanks = [0xa0, 0x1680, 0x202f, 0x205f, 0x2800, 0x3000, ...Array.from({ length: 11 }, (_, at) => 0x2000 + at)];
+  let hidden = 0;
+  for (let code = 0; code <= 0x10ffff; code++) {
+    const text = String.fromCodePoint(code);
+    const isRun = visibleText(text) !== text;
+    const isSeen = plainToSee(text) !== text;
+    assert.equal(isRun && !isSeen, blanks.includes(code), code.toString(16));
+    assert.ok(isRun || !isSeen, code.toString(16));
+    hidden += isSeen ? 1 : 0;
+  }
+  assert.ok(hidden > 2_500, 'halves of surrogates, tags, controls');
+  for (const text of ['👩\u200d💻 ❤️', 'Prix\u00a0: 12\u202f€', '全角\u3000空白']) {
+    assert.equal(plainToSee(text), text);
+  }
+  assert.equal(plainToSee('a\u200db \u2067c'), 'a\\u{200d}b \\u{2067}c');
 });
 
 test('what is hidden in a text is shown', () => {

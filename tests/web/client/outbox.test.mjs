@@ -214,6 +214,16 @@ test('a cancel takes back what was not sent, and leaves what may have been', asy
   assert.deepEqual(world.socket.sent.map((each) => each.type), ['prompt', 'prompt', 'cancel']);
 });
 
+test('a cancel names the turn that it means', async () => {
+  const world = new FakeWorld();
+  const client = await world.live();
+  client.cancel('s', { turnId: 't1', expiresInMs: null });
+  client.cancel('s', { turnId: null, all: true });
+  const [named, any] = world.socket.of('cancel');
+  assert.deepEqual([named.turnId, named.expiresInMs, 'all' in named], ['t1', undefined, false]);
+  assert.deepEqual(['turnId' in any, any.all], [false, true]);
+});
+
 test('no more at a time than the server takes', async () => {
   const world = new FakeWorld();
   const client = world.client().start();

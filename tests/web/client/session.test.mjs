@@ -134,6 +134,35 @@ test('a flood is shown in steps, what comes alone at once; leaving and losing th
   assert.deepEqual(session.state.seq, 52);
 });
 
+test('a long replay is applied as it comes, shown a few times, and whole when it is complete', async () => {
+  const { world, session } = await watched();
+  world.socket.hangUp();
+  await world.pass(250);
+  world.socket.accept();
+  const head = 2_000;
+  subscribed(world, { mode: 'replay', head });
+  const shown = [];
+  const stop = session.view.subscribe(() => shown.push(session.view.get().state.seq));
+  const say = (from, to) => {
+    for (let seq = from; seq <= to; seq++) {
+      world.socket.say(delta(seq, seq - 1, 'x'));
+    }
+  };
+  say(1, 900);
+  assert.deepEqual(shown, [1], 'what comes first is shown at once, and the others wait');
+  assert.ok(session.state.seq >= 500, 'but are applied');
+  await world.pass(250);
+  assert.deepEqual(shown, [1, 900], 'they are shown also where no more comes');
+  say(901, head);
+  world.socket.say({ type: 'replay_complete', sessionId: S, seq: head });
+  assert.deepEqual(shown, [1, 900, head]);
+  assert.equal(session.view.get().sync, 'live');
+  world.socket.say(delta(head + 1, head, 'y'));
+  await world.pass(16);
+  assert.equal(shown.at(-1), head + 1, 'what is live is shown soon again');
+  stop();
+});
+
 test('a request that a rule answers at once is never shown as open', async () => {
   const { world, session } = await watched({ batchMs: 16 });
   let open = 0;

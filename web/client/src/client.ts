@@ -46,6 +46,14 @@ export interface ClientOptions {
 }
 
 export type StoreHealth = Pick<StoreMessage, "ok" | "reason">;
+
+export interface CancelOptions extends SendOptions {
+  /** The turn that is meant; null: it is not known. */
+  turnId?: string | null;
+  /** Takes back everybody's queued prompts. */
+  all?: boolean;
+}
+
 export type PermissionAnswer = Omit<CommandFields<"permission_response">, "requestId" | "sessionId">;
 
 const LATE_MARGIN_MS = 2_000; // the server's clock decides; ours is only about right
@@ -230,9 +238,12 @@ export class SignalboxClient {
     return this.send("prompt", content ? { sessionId, text, content } : { sessionId, text }, options);
   }
 
-  /** Cancels the turn, and takes back the caller's own prompts, also those that were not sent yet. */
-  cancel(sessionId: string, options?: SendOptions): Command<"cancel"> {
-    return this.send("cancel", { sessionId }, options);
+  /**
+   * Cancels the turn, and takes back the caller's own prompts, also those that were not sent yet. Name the turn that is meant
+   * (`state.turn.turnId`): when it is over by the time the server hears of it, nothing is done. Without one, whichever runs then.
+   */
+  cancel(sessionId: string, { turnId, all, ...options }: CancelOptions = {}): Command<"cancel"> {
+    return this.send("cancel", { sessionId, ...(turnId && { turnId }), ...(all && { all }) }, options);
   }
 
   /**

@@ -1,6 +1,6 @@
 // A client of a Signalbox server.
 export { SignalboxClient } from "./client.js";
-export type { ClientOptions, PermissionAnswer, StoreHealth } from "./client.js";
+export type { CancelOptions, ClientOptions, PermissionAnswer, StoreHealth } from "./client.js";
 export type { Command, CommandState, CommandType } from "./command.js";
 export type { ConnectionOptions, ConnectionState, StopReason } from "./connection.js";
 export { CommandError, HttpError } from "./errors.js";

@@ -129,6 +129,8 @@ export interface CancelCommand {
   id?: string;
   /** The session. */
   sessionId: string;
+  /** The turn that is meant: when it is over, nothing is done. Without it, whichever turn runs. */
+  turnId?: string;
   /** Withdraws everybody's queued prompts, not only the caller's own. */
   all?: boolean;
 }
@@ -1827,6 +1829,8 @@ export interface PromptBody {
 
 /** Cancel the turn and withdraw queued prompts. */
 export interface CancelBody {
+  /** The turn that is meant: when it is over, nothing is done. Without it, whichever turn runs. */
+  turnId?: string;
   /** Withdraws everybody's queued prompts, not only the caller's own. */
   all?: boolean;
 }

@@ -33,6 +33,8 @@ export interface SessionOptions {
 
 const SAME_HOLE_MS = 60_000;
 const MOST_BUFFERED = 1_000;
+const REPLAY_STEP = 500; // events of a replay that are applied in one go: some milliseconds
+const REPLAY_SHOWN_MS = 250;
 
 interface Asked {
   id: string;
@@ -48,6 +50,7 @@ export class WatchedSession {
   private asked: Asked | null = null;
   private buffer: ServerEvent[] = [];
   private flushedAt = -Infinity;
+  private replayShownAt = -Infinity;
   private flushTimer: unknown = null;
   private retryTimer: unknown = null;
   private lastHole: { at: number; seq: number | null } | null = null;
@@ -154,6 +157,10 @@ export class WatchedSession {
       return; // of a subscription that is being replaced: what counts follows
     }
     this.buffer.push(event);
+    if (this.isReplaying) {
+      this.replaySoon();
+      return;
+    }
     this.flushSoon(event.type === "permission_request");
   }
 
@@ -229,6 +236,7 @@ export class WatchedSession {
     this.isSubscribed = true;
     this.isLagging = false;
     this.isReplaying = message.mode !== "live";
+    this.replayShownAt = -Infinity;
     if (!this.lastHole || this.platform.now() - this.lastHole.at >= SAME_HOLE_MS) {
       this.backoff.reset();
     }
@@ -272,6 +280,27 @@ export class WatchedSession {
         this.show();
       }, left);
     }
+  }
+
+  // A replay is shown when it is whole, and what is there of a long one now and then: whoever draws each step of a past of 20,000
+  // events does little else. It is applied as it comes, so that nothing is left for the end that would hold up the page.
+  private replaySoon(): void {
+    const now = this.platform.now();
+    const left = this.replayShownAt + REPLAY_SHOWN_MS - now;
+    if (left <= 0 || left > REPLAY_SHOWN_MS) {
+      this.replayShownAt = now;
+      this.flush();
+      this.show();
+      return;
+    }
+    if (this.buffer.length >= REPLAY_STEP) {
+      this.flush();
+    }
+    this.flushTimer ??= this.platform.setTimeout(() => {
+      this.replayShownAt = this.platform.now();
+      this.flush();
+      this.show();
+    }, left);
   }
 
   private flush(): void {

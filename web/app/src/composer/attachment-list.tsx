@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { useClient } from "signalbox-client/preact";
-import { visibleText } from "../permissions/visible";
-import { VisibleText } from "../permissions/visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import { CloseIcon, FileIcon, ImageIcon } from "../ui/icons";
 import { sizeWords, typeOf } from "./attachments";
 import type { Attachment, Desk } from "./desk";

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import { visibleText } from "../permissions/visible";
-import { VisibleText } from "../permissions/visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import { ChevronDownIcon } from "../ui/icons";
 import "./choice.css";
 

@@ -294,7 +294,7 @@ export class Desk implements Store<DeskState> {
     }
     this.set({ cancelling: turnId ?? "", note: null });
     try {
-      const { withdrawn = [] } = await this.client.cancel(this.sessionId);
+      const { withdrawn = [] } = await this.client.cancel(this.sessionId, { turnId });
       for (const text of [...withdrawn].reverse()) {
         this.putBack(text, queue.find((each) => each.text === text)?.content);
       }

@@ -1,7 +1,7 @@
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { AgentCommand } from "signalbox-client";
 import { useStore } from "signalbox-client/preact";
-import { VisibleText } from "../permissions/visible-text";
+import { VisibleText } from "../ui/visible-text";
 import type { Desk } from "./desk";
 import { browse, NOT_BROWSING } from "./history";
 import { completed, hintOf, matchingCommands, slashQuery } from "./slash";

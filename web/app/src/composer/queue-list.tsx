@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { QueuedPrompt, SessionState } from "signalbox-client";
-import { VisibleText } from "../permissions/visible-text";
+import { VisibleText } from "../ui/visible-text";
 import { ChevronDownIcon, ChevronUpIcon, ClockIcon, CloseIcon, PaperclipIcon } from "../ui/icons";
 import { count } from "../ui/text";
 

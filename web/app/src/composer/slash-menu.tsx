@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import type { AgentCommand } from "signalbox-client";
-import { VisibleText } from "../permissions/visible-text";
+import { VisibleText } from "../ui/visible-text";
 
 interface Props {
   id: string;

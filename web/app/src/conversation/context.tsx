@@ -1,18 +1,16 @@
 // What everything in a conversation needs to know: of which session it is, who reads it, and what the reader has opened.
 import { createContext } from "preact";
-import { useContext, useState } from "preact/hooks";
+import { useContext, useEffect, useState } from "preact/hooks";
+import { Opened } from "./opened";
 import type { Me } from "./words";
 
 export interface ConversationContext {
   sessionId: string;
   me: Me;
-  /** By key: what was opened or closed by hand. Rows come and go while one scrolls; this stays. */
-  opened: Map<string, boolean>;
-  /** By key: what was fetched whole. */
-  fetched: Map<string, unknown>;
+  opened: Opened;
 }
 
-export const Context = createContext<ConversationContext>({ sessionId: "", me: { clientId: "", user: null }, opened: new Map(), fetched: new Map() });
+export const Context = createContext<ConversationContext>({ sessionId: "", me: { clientId: "", user: null }, opened: new Opened() });
 
 export const useConversation = (): ConversationContext => useContext(Context);
 
@@ -21,8 +19,6 @@ export function useOpen(key: string, isOpenByItself = false): [boolean, () => vo
   const { opened } = useConversation();
   const [, redraw] = useState({});
   const isOpen = opened.get(key) ?? isOpenByItself;
-  return [isOpen, () => {
-    opened.set(key, !isOpen);
-    redraw({});
-  }];
+  useEffect(() => opened.subscribe(key, () => redraw({})), [opened, key]);
+  return [isOpen, () => opened.set(key, !isOpen)];
 }

@@ -9,6 +9,7 @@ import { Announcer } from "./announcer";
 import { Context } from "./context";
 import type { ConversationContext } from "./context";
 import { ClosedNote, ErrorNote, LateOutput, SendingPrompt, TurnEnd, UpdateNote, UserMessage } from "./notes";
+import { Opened } from "./opened";
 import { NO_ROWS, rowsOf } from "./rows";
 import type { Row } from "./rows";
 import { useSending } from "./sending";
@@ -33,7 +34,7 @@ function OneConversation({ session, view }: { session: WatchedSession; view: Ses
   const context = useMemo(() => contextOf(sessionId, client.clientId, user), [sessionId, client.clientId, user]);
   const rows = useRows(view);
   const sending = useSending(sessionId, view.state);
-  const scroll = useScroll(sessionId, rows, sending.length);
+  const scroll = useScroll(context, rows, sending.length, view.sync === "live");
   const isEmpty = rows.rows.length === 0 && sending.length === 0;
   return (
     <Context.Provider value={context}>
@@ -61,7 +62,7 @@ function OneConversation({ session, view }: { session: WatchedSession; view: Ses
 
 function contextOf(sessionId: string, clientId: string, user: string | null): ConversationContext {
   const known = contexts.get(sessionId);
-  const context = { sessionId, me: { clientId, user }, opened: known?.opened ?? new Map(), fetched: known?.fetched ?? new Map() };
+  const context = { sessionId, me: { clientId, user }, opened: known?.opened ?? new Opened() };
   contexts.delete(sessionId);
   contexts.set(sessionId, context);
   if (contexts.size > MOST_CONTEXTS) {
@@ -88,11 +89,12 @@ function useRows(view: SessionView) {
   }, [isComing]);
   // What is here from an earlier visit is shown at once.
   const isKnown = useRef(view.state.items.length > 0 && view.sync === "closed" || view.state.items.length > 0 && view.sync === "live");
+  last.current = rowsOf(view.state.items, last.current); // as it comes: those of a long session would take long at its end
   if (isComing && !isKnown.current) {
     return NO_ROWS;
   }
   isShown.current = true;
-  return last.current = rowsOf(view.state.items, last.current);
+  return last.current;
 }
 
 const PATIENCE_MS = 2_500;

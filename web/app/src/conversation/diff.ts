@@ -138,7 +138,35 @@ function markWords(rows: DiffRow[]): void {
   }
 }
 
-function run(rows: DiffRow[], from: number, kind: DiffRow["kind"]): number {
+/** A line of a diff with two columns: what was on the left, what is on the right; null: nothing on that side. Or a gap over both. */
+export type Pair = { gap: DiffRow } | { gap?: undefined; left: DiffRow | null; right: DiffRow | null };
+
+/** The same rows side by side: of lines that were changed, the first out beside the first in. */
+export function sideBySide(rows: readonly DiffRow[]): Pair[] {
+  const pairs: Pair[] = [];
+  for (let at = 0; at < rows.length;) {
+    const row = rows[at]!;
+    if (row.kind === "gap") {
+      pairs.push({ gap: row });
+      at++;
+      continue;
+    }
+    if (row.kind === "same") {
+      pairs.push({ left: row, right: row });
+      at++;
+      continue;
+    }
+    const out = run(rows, at, "removed");
+    const put = run(rows, at + out, "added");
+    for (let line = 0; line < Math.max(out, put); line++) {
+      pairs.push({ left: line < out ? rows[at + line]! : null, right: line < put ? rows[at + out + line]! : null });
+    }
+    at += out + put;
+  }
+  return pairs;
+}
+
+function run(rows: readonly DiffRow[], from: number, kind: DiffRow["kind"]): number {
   let at = from;
   while (at < rows.length && rows[at]!.kind === kind) {
     at++;

@@ -3,9 +3,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Ref } from "signalbox-client";
 import { useClient } from "signalbox-client/preact";
 import { useConversation } from "./context";
+import { Fetched } from "./fetched";
 import { sizeInWords } from "./words";
 
 const MOST_FETCHED = 8_000_000; // bytes that are shown here; what is longer is saved
+const fetched = new Fetched(4 * MOST_FETCHED); // of all sessions; what goes can be fetched again
 
 interface Cut {
   key: string;
@@ -14,7 +16,7 @@ interface Cut {
 
 /** The item, whole once it was fetched, and what fetches it: to be shown where something is missing. */
 export function useWhole<T extends Cut>(item: T): { whole: T; note: preact.ComponentChildren } {
-  const { sessionId, fetched } = useConversation();
+  const { sessionId } = useConversation();
   const client = useClient();
   const [, redraw] = useState({});
   const [state, setState] = useState<"idle" | "loading" | { error: string }>("idle");
@@ -25,7 +27,8 @@ export function useWhole<T extends Cut>(item: T): { whole: T; note: preact.Compo
     return { whole: item, note: null };
   }
   const id = refs.map((ref) => `${ref.path} ${ref.blob}`).join();
-  const known = fetched.get(item.key) as { id: string; whole: T; of: T } | undefined;
+  const place = `${sessionId} ${item.key}`;
+  const known = fetched.get(place) as { id: string; whole: T } | undefined;
   const whole = known?.id === id ? { ...item, ...pick(known.whole, refs) } : item;
   const bytes = refs.reduce((sum, ref) => sum + ref.bytes, 0);
   const load = async () => {
@@ -33,7 +36,7 @@ export function useWhole<T extends Cut>(item: T): { whole: T; note: preact.Compo
     setState("loading");
     try {
       const answer = await client.http.complete(sessionId, item, mine.signal);
-      fetched.set(item.key, { id, whole: answer, of: item });
+      fetched.set(place, { id, whole: answer }, bytes);
       setState("idle");
       redraw({});
     } catch (error) {

@@ -7,7 +7,7 @@ import { AlertIcon, ChevronRightIcon } from "../ui/icons";
 import { AnsiText } from "./ansi-text";
 import { CodeBlock } from "./code-block";
 import { useConversation, useOpen } from "./context";
-import { CopyButton } from "./copy-button";
+import { CopyButton, CopyLinkButton } from "./copy-button";
 import { useWhole } from "./large";
 import { ContentBlocks, ContentBlockView } from "./media";
 import { Time } from "./time-label";
@@ -26,9 +26,10 @@ export const UserMessage = memo(function UserMessage({ item: cut }: { item: User
   return (
     <article class="user-message" data-testid="user-message" data-key={item.key} data-status={item.status}>
       <header class="user-message__head">
-        <span class="user-message__who">{who === "you" ? "You" : who}</span>
+        <span class="user-message__who">{who.replace(/^you\b/, "You")}</span>
         {isWithdrawn && <span class="user-message__state">taken back</span>}
         <Time at={item.ts} />
+        <CopyLinkButton item={item.key} />
         <CopyButton text={() => item.text} label="Copy this prompt" />
       </header>
       <LongText id={item.key} text={item.text} />

@@ -29,6 +29,8 @@ export interface Rows {
 
 export const NO_ROWS: Rows = { items: [], rows: [], sources: [], starts: [] };
 
+export const PARTS_SHOWN = 60; // of a sub-agent's many, the last ones
+
 const MOST_CALLS = 40; // in one row: rows are what is drawn or not
 const MOST_DEPTH = 8;
 
@@ -145,6 +147,34 @@ function lateOf({ update }: UpdateItem): string | null {
 /** The row that has an item; -1: none. */
 export function rowOfItem({ rows, sources }: Rows, key: string): number {
   return rows.findIndex((row, at) => row.key === key || sources[at]!.some((item) => item.key === key));
+}
+
+/** What must be open for an item of a row to be seen: names of `useOpen`, the outermost first. */
+export function pathTo(row: Row, key: string): string[] {
+  if (row.kind !== "calls") {
+    return row.kind === "item" && row.item.kind === "thought" ? [row.key] : [];
+  }
+  const at = row.calls.findIndex((call) => wayIn(call, key) !== null);
+  if (at < 0) {
+    return [];
+  }
+  return [...(at < foldedCalls(row.calls) ? [`stack:${row.key}`] : []), ...wayIn(row.calls[at]!, key)!];
+}
+
+function wayIn(call: Call, key: string): string[] | null {
+  if (call.item.key === key) {
+    return [key];
+  }
+  if (call.permissions.some((each) => each.key === key)) {
+    return [];
+  }
+  for (const [at, part] of call.parts.entries()) {
+    const way = part.kind === "call" ? wayIn(part.call, key) : part.key === key ? (part.item.kind === "thought" ? [key] : []) : null;
+    if (way) {
+      return [`parts:${call.item.key}`, ...(at < call.parts.length - PARTS_SHOWN ? [`all:${call.item.key}`] : []), ...way];
+    }
+  }
+  return null;
 }
 
 /** What is in many calls, in words: "5 read, 2 searched". */

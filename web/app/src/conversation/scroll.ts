@@ -2,13 +2,18 @@
 import type { RefObject } from "preact";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { VirtualizerHandle } from "virtua";
-import { rowOfItem } from "./rows";
+import { parseRoute } from "../shell/router";
+import { toast } from "../ui/toast";
+import type { ConversationContext } from "./context";
+import { pathTo, rowOfItem } from "./rows";
 import type { Rows } from "./rows";
 
 const NEAR = 48; // pixels from the end that count as the end
 const KEEP_MS = 250;
 const HAND_MS = 1_000; // a hand lets go, and the page scrolls on for a while
 const PLACE_FRAMES = 12;
+const LINK_MARGIN = 12; // pixels above what a link points to
+const POINT_MS = 4_000;
 
 export interface Scroll {
   scroller: RefObject<HTMLDivElement>;
@@ -23,13 +28,23 @@ export interface Scroll {
   onKeyDown(event: KeyboardEvent): void;
 }
 
-/** A place in a conversation that outlives a reload: the row at the top, and how far it is above it. */
+/** Where the reader was, for after a reload: the row at the top (null: he was at the end), and how far it is above it. */
 interface Place {
-  key: string;
+  key: string | null;
   offset: number;
+  /** The item that the address named then. */
+  link: string | null;
 }
 
-export function useScroll(sessionId: string, rows: Rows, sending: number): Scroll {
+/** Where he is to be brought. */
+interface Aim {
+  key: string;
+  offset: number;
+  isLinked: boolean;
+}
+
+/** `isWhole`: all that was said so far is there. */
+export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows, sending: number, isWhole: boolean): Scroll {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
@@ -38,11 +53,13 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   const lastHeight = useRef(0);
   const handAt = useRef(-HAND_MS);
   const seenKey = useRef<string | null>(null); // the last row when he left the end
-  const isPlaced = useRef(false);
+  const aim = useRef<Aim | null | undefined>(undefined); // undefined: he was not brought anywhere yet
+  const [links, setLinks] = useState(0); // that were followed while this was open
   const isPlacing = useRef(false);
   const keepTimer = useRef<ReturnType<typeof setTimeout>>();
   const current = useRef(rows);
   current.current = rows;
+  const wasWhole = useRef(false);
   const [below, setBelow] = useState<number | null>(null);
 
   const count = useCallback(() => {
@@ -50,6 +67,9 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     if (isAtEnd.current) {
       setBelow(null);
       return;
+    }
+    if (!wasWhole.current) {
+      seenKey.current = all.at(-1)?.key ?? null; // what is being loaded is not new
     }
     let fresh = 0;
     for (let at = all.length - 1; at >= 0 && all[at]!.key !== seenKey.current; at--) {
@@ -89,7 +109,8 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     const box = scroller.current;
     const top = box?.getBoundingClientRect().top ?? 0;
     const row = isAtEnd.current ? undefined : rowsIn(box).find((each) => each.getBoundingClientRect().bottom > top);
-    remember(sessionId, row ? { key: row.dataset.row!, offset: top - row.getBoundingClientRect().top } : null);
+    const link = linkedItem(sessionId);
+    remember(sessionId, row ? { key: row.dataset.row!, offset: top - row.getBoundingClientRect().top, link } : link ? { key: null, offset: 0, link } : null);
   }, [sessionId]);
 
   const keep = useCallback(() => {
@@ -130,7 +151,7 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   }, []);
 
   const onKeyDown = useCallback((event: KeyboardEvent) => {
-    if (event.target !== scroller.current || event.ctrlKey || event.metaKey || event.altKey) {
+    if (!(event.target as Element).matches(".conversation__scroll, [data-key]") || event.ctrlKey || event.metaKey || event.altKey) {
       return;
     }
     if (event.key === "End") {
@@ -154,6 +175,18 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   }, []);
 
   useEffect(() => {
+    const changed = () => {
+      const key = linkedItem(sessionId);
+      if (key) {
+        aim.current = { key, offset: 0, isLinked: true };
+        setLinks((all) => all + 1);
+      }
+    };
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, [sessionId]);
+
+  useEffect(() => {
     const box = scroller.current!;
     const hand = () => {
       handAt.current = performance.now();
@@ -173,42 +206,62 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
     return () => removeEventListener("pagehide", keepNow);
   }, [keepNow]);
 
-  // Where he was before a reload, or where a link points.
+  // Where a link points, or where he was before a reload. What is not here yet may still come.
   useLayoutEffect(() => {
-    if (isPlaced.current || rows.rows.length === 0) {
+    if (rows.rows.length === 0 && !isWhole) {
       return;
     }
-    isPlaced.current = true;
-    const linked = linkedItem();
-    const place = linked ? { key: linked, offset: 0 } : remembered(sessionId);
-    const at = place ? rowOfItem(rows, place.key) : -1;
-    if (place && at >= 0) {
-      isAtEnd.current = false;
-      isPlacing.current = true;
-      seenKey.current = rows.rows.at(-1)!.key;
-      // Where a row stands is known when it, and what is around it, was measured.
-      const adjust = (left: number) => requestAnimationFrame(() => {
-        const box = scroller.current;
-        if (!box || isAtEnd.current) {
-          return;
+    aim.current = aim.current === undefined ? firstAim(sessionId) : aim.current;
+    const { current: to } = aim;
+    const at = to ? rowOfItem(rows, to.key) : -1;
+    if (at < 0) {
+      if (isWhole && to) {
+        aim.current = null;
+        if (to.isLinked) {
+          toast("What the link points to is not in this session.");
         }
-        const row = rowsIn(box).find((each) => each.dataset.row === rows.rows[at]!.key);
-        const off = row ? row.getBoundingClientRect().top - box.getBoundingClientRect().top + place.offset : null;
-        if (off === null) {
-          list.current?.scrollToIndex(at, { align: "start" });
-        } else if (Math.abs(off) > 1) {
-          box.scrollTop += off;
-        }
-        if (left > 0) {
-          adjust(left - 1);
-        } else {
-          isPlacing.current = false;
-          count();
-        }
-      });
-      adjust(PLACE_FRAMES);
+      }
+      return;
     }
-  }, [rows]);
+    aim.current = null;
+    bring(to!, at);
+  }, [rows, isWhole, links]);
+
+  const bring = (to: Aim, at: number) => {
+    const row = rows.rows[at]!;
+    isAtEnd.current = false;
+    isPlacing.current = true;
+    seenKey.current = rows.rows.at(-1)!.key;
+    if (to.isLinked) {
+      pathTo(row, to.key).forEach((key) => opened.set(key, true));
+    }
+    // Where something stands is known when it, and what is around it, was measured.
+    const adjust = (left: number) => requestAnimationFrame(() => {
+      const box = scroller.current;
+      if (!box || isAtEnd.current) {
+        isPlacing.current = false;
+        return;
+      }
+      const node = (to.isLinked ? itemIn(box, to.key) : null) ?? rowsIn(box).find((each) => each.dataset.row === row.key) ?? null;
+      const off = node ? node.getBoundingClientRect().top - box.getBoundingClientRect().top + (to.isLinked ? -LINK_MARGIN : to.offset) : null;
+      if (off === null) {
+        list.current?.scrollToIndex(at, { align: "start" });
+      } else if (Math.abs(off) > 1) {
+        box.scrollTop += off;
+      }
+      if (left > 0) {
+        adjust(left - 1);
+        return;
+      }
+      isPlacing.current = false;
+      isAtEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+      count();
+      if (to.isLinked && node) {
+        point(node);
+      }
+    });
+    adjust(PLACE_FRAMES);
+  };
 
   // A prompt of one's own is always seen.
   useLayoutEffect(() => {
@@ -220,17 +273,47 @@ export function useScroll(sessionId: string, rows: Rows, sending: number): Scrol
   }, [sending]);
 
   useLayoutEffect(settle);
-  useEffect(count, [rows]);
+  useEffect(() => {
+    count();
+    wasWhole.current ||= isWhole;
+  }, [rows, isWhole]);
   return { scroller, content, list, below, toEnd, settle, onScroll, onKeyDown };
 }
 
 /** Those that are drawn, from the top down; one that is kept for its focus may stand among them. */
 const rowsIn = (box: HTMLElement | null): HTMLElement[] => [...(box?.querySelectorAll<HTMLElement>("[data-row]") ?? [])];
 
+const itemIn = (box: HTMLElement, key: string): HTMLElement | null => box.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`);
+
+/** Shows which one it is, and lets the keyboard and a screen reader go on from there. */
+function point(node: HTMLElement): void {
+  if (node.tabIndex < 0) {
+    node.tabIndex = -1;
+  }
+  node.focus({ preventScroll: true });
+  node.dataset.linked = "";
+  setTimeout(() => delete node.dataset.linked, POINT_MS);
+}
+
 /** `#/s/ID?item=KEY`. */
-function linkedItem(): string | null {
-  const query = location.hash.split("?", 2)[1];
-  return query ? new URLSearchParams(query).get("item") : null;
+function linkedItem(sessionId: string): string | null {
+  const route = parseRoute(location.hash);
+  return route.name === "session" && route.sessionId === sessionId ? (route.item ?? null) : null;
+}
+
+let hasOpened = false; // since the page was loaded
+
+/** After a reload one is where one was, also where the address still names what one had come for. */
+function firstAim(sessionId: string): Aim | null {
+  const link = linkedItem(sessionId);
+  const place = remembered(sessionId);
+  const [loaded] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
+  const isBack = !hasOpened && loaded !== undefined && loaded.type !== "navigate" && place?.link === link;
+  hasOpened = true;
+  if (link && !isBack) {
+    return { key: link, offset: 0, isLinked: true };
+  }
+  return place && place.key !== null ? { key: place.key, offset: place.offset, isLinked: false } : null;
 }
 
 const placeName = (sessionId: string): string => `signalbox:place:${sessionId}`;
@@ -250,7 +333,7 @@ function remember(sessionId: string, place: Place | null): void {
 function remembered(sessionId: string): Place | null {
   try {
     const place = JSON.parse(sessionStorage.getItem(placeName(sessionId)) ?? "null") as Place | null;
-    return place && typeof place.key === "string" && Number.isFinite(place.offset) ? place : null;
+    return place && (typeof place.key === "string" || place.key === null) && Number.isFinite(place.offset) ? place : null;
   } catch {
     return null;
   }

@@ -3,7 +3,7 @@ import { memo } from "preact/compat";
 import type { TextItem } from "signalbox-client/state";
 import { ChevronRightIcon } from "../ui/icons";
 import { useOpen } from "./context";
-import { CopyButton } from "./copy-button";
+import { CopyButton, CopyLinkButton } from "./copy-button";
 import { ThoughtIcon } from "./icons";
 import { Markdown } from "./markdown";
 import { Time } from "./time-label";
@@ -12,12 +12,20 @@ import "./texts.css";
 
 export const AgentText = memo(function AgentText({ item }: { item: TextItem }) {
   return (
-    <article class="agent-text" data-testid="agent-text" data-key={item.key} data-done={item.done}>
+    <article class="agent-text" data-testid="agent-text" data-key={item.key} data-done={item.done} data-last={item.done && !item.intermediate} tabIndex={-1} onClick={take}>
       <Markdown text={item.text} isDone={item.done} />
-      {item.done && <div class="item-tools"><Time at={item.ts} /><CopyButton text={() => item.text} label="Copy this message" /></div>}
+      {item.done && <div class="item-tools"><Time at={item.ts} /><CopyLinkButton item={item.key} /><CopyButton text={() => item.text} label="Copy this message" /></div>}
     </article>
   );
 });
+
+/** A tap shows when it was said, and what can be done with it: not every browser gives the focus to what was tapped. */
+function take({ currentTarget, target }: MouseEvent): void {
+  const node = currentTarget as HTMLElement;
+  if (!node.contains(document.activeElement) && !(target as Element).closest("a, button, summary") && getSelection()?.isCollapsed !== false) {
+    node.focus({ preventScroll: true });
+  }
+}
 
 const SUMMARY = 140;
 

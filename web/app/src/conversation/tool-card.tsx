@@ -15,7 +15,7 @@ import { languageOfPath } from "./languages";
 import { useWhole } from "./large";
 import { Markdown } from "./markdown";
 import { ContentBlockView } from "./media";
-import { callsInWords, foldedCalls } from "./rows";
+import { callsInWords, foldedCalls, PARTS_SHOWN } from "./rows";
 import type { Call, Part } from "./rows";
 import { AgentText, Thought } from "./texts";
 import { oneLine, pretty, textOf } from "./visible";
@@ -233,8 +233,6 @@ function ToolBlock({ block, item, at, shown }: { block: unknown; item: ToolItem;
 }
 
 // ---- what belongs to it ----
-
-const PARTS_SHOWN = 60; // of a sub-agent's many, the last ones
 
 function Parts({ parts, item }: { parts: Part[]; item: ToolItem }) {
   const [isOpen, toggle] = useOpen(`parts:${item.key}`, !item.done);

@@ -1,9 +1,9 @@
 // What agents put into fields that people read.
-import { plainToSee } from "../ui/text";
+import { plainToSee } from "../ui/visible";
 
 export { plainToSee };
 
-/** The same on one line: for titles, where a line break would hide what is behind it. */
+/** On one line: for titles, where a line break would hide what is behind it. */
 export function oneLine(text: string, most = 300): string {
   const line = plainToSee(text.slice(0, most * 2).replace(/\s*[\r\n]+\s*/g, " ⏎ ").trim());
   return line.length > most ? `${line.slice(0, most - 1)}…` : line;

@@ -6,9 +6,9 @@ import { useNames } from "../sessions/names";
 import { hrefOf } from "../shell/router";
 import { clock, useNow } from "../ui/time";
 import { auditAction, auditBy, policyOf, questionOf, ruleWhat } from "./words";
-import type { Phrase } from "./words";
-import { visibleText } from "./visible";
-import { Phrases, VisibleText } from "./visible-text";
+import type { Phrase } from "../ui/visible";
+import { visibleText } from "../ui/visible";
+import { Phrases, VisibleText } from "../ui/visible-text";
 import "./audit-list.css";
 
 const PAGE = 50;
@@ -96,6 +96,9 @@ function whatOf(entry: AuditEntry): Phrase[] {
   return entry.reason ? [entry.reason] : [];
 }
 
+/** Where in its session it was asked. */
+const itemOf = ({ action, requestId }: AuditEntry): string | undefined => (action === "decision" && requestId ? `permission:${requestId}` : undefined);
+
 function Entry({ entry, isOfAll }: { entry: AuditEntry; isOfAll: boolean }) {
   const now = useNow(null);
   const sessions = useSessions();
@@ -112,7 +115,7 @@ function Entry({ entry, isOfAll }: { entry: AuditEntry; isOfAll: boolean }) {
           {by && <VisibleText text={by} />}
           {entry.madeRuleId && " · made a rule"}
           {entry.from?.address && <> · from <VisibleText text={entry.from.address} /></>}
-          {isOfAll && entry.sessionId && name && <> · <a href={hrefOf({ name: "session", sessionId: entry.sessionId })}><VisibleText text={name} /></a></>}
+          {isOfAll && entry.sessionId && name && <> · <a href={hrefOf({ name: "session", sessionId: entry.sessionId, item: itemOf(entry) })}><VisibleText text={name} /></a></>}
         </p>
         {entry.message && <p class="audit__message">“<VisibleText text={entry.message} />”</p>}
       </div>

@@ -1,6 +1,6 @@
 import type { Ended } from "./ended";
 import { KindIcon } from "./kind-icon";
-import { VisibleText } from "./visible-text";
+import { VisibleText } from "../ui/visible-text";
 import "./ended-note.css";
 
 /** A request that was ended by somebody or something else, for a moment. */

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { PermissionRequest, SessionSummary } from "signalbox-client";
-import { useClient, usePermissions, useSession, useSessions, useStore } from "signalbox-client/preact";
+import { useClient, usePermissions, useSessions, useStore } from "signalbox-client/preact";
 import { useSessionName } from "../sessions/names";
 import { Page } from "../shell/page";
 import { hrefOf } from "../shell/router";
@@ -11,10 +11,11 @@ import { EndedNote } from "./ended-note";
 import { useEndedAnywhere } from "./ended-anywhere";
 import { PermissionCard } from "./permission-card";
 import type { CardPlace } from "./permission-card";
-import { toolOf } from "./permission-dock";
+import { diffsOf } from "./diffs";
+import { useCallNear } from "./near";
 import { questionOf } from "./words";
-import { visibleText } from "./visible";
-import { VisibleText } from "./visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import "./pending-page.css";
 
 /** Everything that waits for an answer, over all sessions; the session that waits longest comes first. */
@@ -96,16 +97,26 @@ function Group({ sessionId, requests, summary, current, announce }: GroupProps) 
       <h2><a href={href}><VisibleText text={name} /></a><span>since {clock(since, now)}</span></h2>
       {requests.map((request) => {
         const props = { key: request.requestId, request, place, announce, isCurrent: request.requestId === current };
-        // A change to a file can be judged by the change only, and that stands in the session.
-        return request.kind === "edit" ? <CardOfSession {...props} /> : <PermissionCard {...props} tool={null} />;
+        // A change to a file can be judged by the change only, and that is in its tool call.
+        return request.kind === "edit" ? <CardOfChange {...props} /> : <PermissionCard {...props} tool={null} />;
       })}
     </section>
   );
 }
 
-function CardOfSession(props: Omit<Parameters<typeof PermissionCard>[0], "tool">) {
-  const { state } = useSession(props.request.sessionId);
-  return <PermissionCard {...props} tool={toolOf(state, props.request)} />;
+function CardOfChange(props: Omit<Parameters<typeof PermissionCard>[0], "tool" | "note">) {
+  const { request } = props;
+  const { call, state, again } = useCallNear(request);
+  const isThere = diffsOf(request, call).length > 0;
+  const href = hrefOf({ name: "session", sessionId: request.sessionId, item: `tool:${request.toolUseId}` });
+  const note = isThere || state === "found" ? null : (
+    <p class="permission-card__cut" data-testid="near-note" data-state={state} role={state === "failed" ? "alert" : "status"}>
+      {state === "looking" && "Fetching the change…"}
+      {state === "not_near" && <>The change stands further up in its session. <a href={href}>Show it there</a></>}
+      {state === "failed" && <>The change could not be fetched. <button type="button" class="permission-card__quiet" onClick={again}>Try again</button></>}
+    </p>
+  );
+  return <PermissionCard {...props} tool={call} note={note} />;
 }
 
 /** The card that keys answer: the one with the focus, else the first. When it goes, the next one gets the focus. */

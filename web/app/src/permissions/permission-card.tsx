@@ -13,8 +13,8 @@ import { allowOnce, contradiction, isLasting, isRejection, orderedOptions, rejec
 import { PermissionSubject } from "./permission-subject";
 import { RememberScopes } from "./remember-scopes";
 import { duration, questionOf, timeLeft, warningBetween, whyAsked } from "./words";
-import { visibleText } from "./visible";
-import { VisibleText } from "./visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import "./permission-card.css";
 
 export interface CardPlace {
@@ -34,11 +34,13 @@ interface Props {
   isCurrent: boolean;
   /** Beside the question: how many more there are. */
   aside?: ComponentChildren;
+  /** What is to be said of what is asked for. */
+  note?: ComponentChildren;
   announce(text: string): void;
 }
 
 /** A request for permission: what, where, why, how long, and the answers. Belongs to one request for good (`key`). */
-export function PermissionCard({ request, tool, place, isCurrent, aside, announce }: Props) {
+export function PermissionCard({ request, tool, place, isCurrent, aside, note, announce }: Props) {
   const client = useClient();
   const me = useStore(client.server, (server) => server?.user ?? null);
   const card = useRef<HTMLElement>(null);
@@ -72,6 +74,7 @@ export function PermissionCard({ request, tool, place, isCurrent, aside, announc
       </header>
       <div class="permission-card__body">
         <PermissionSubject request={request} tool={tool} workspace={place.workspace} />
+        {note}
         <Where place={place} request={request} />
       </div>
       <footer class="permission-card__foot">

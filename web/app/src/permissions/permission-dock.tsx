@@ -7,8 +7,8 @@ import { PermissionCard } from "./permission-card";
 import { KindIcon } from "./kind-icon";
 import { Announcer, useAnnouncer } from "./announcer";
 import { questionOf } from "./words";
-import { visibleText } from "./visible";
-import { VisibleText } from "./visible-text";
+import { visibleText } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 import "./permission-dock.css";
 
 /** What the agent of a session asks, above the composer: one at a time, the oldest first. */

@@ -3,8 +3,8 @@ import type { PermissionRequest, Ref, ToolItem } from "signalbox-client";
 import { useClient } from "signalbox-client/preact";
 import { diffsOf, insideWorkspace } from "./diffs";
 import type { FileDiff } from "./diffs";
-import { hiddenCount } from "./visible";
-import { VisibleText } from "./visible-text";
+import { hiddenCount } from "../ui/visible";
+import { VisibleText } from "../ui/visible-text";
 
 interface Props {
   request: PermissionRequest;
@@ -13,10 +13,10 @@ interface Props {
 }
 
 /** What exactly is asked for: the command or the change, the paths, what the agent says of it, and what should make one look twice. */
-export function PermissionSubject({ request: given, tool, workspace }: Props) {
-  const { request, rest, fetchWhole, isFetching, problem } = useWhole(given);
+export function PermissionSubject({ request: given, tool: shown, workspace }: Props) {
+  const { request, tool, rest, fetchWhole, isFetching, problem } = useWhole(given, shown);
   const diffs = diffsOf(request, tool);
-  const said = [tool?.toolIntent, request.description].find((text) => text && text.trim() !== request.command.trim());
+  const said = [tool?.toolIntent, request.description].find((text) => text?.trim() && !request.command.includes(text.trim())); // what stands there already is not said twice
   const paths = (request.locations ?? []).filter(({ path }) => path && path !== workspace && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
   const warnings = warningsOf(request, workspace);
   return (
@@ -103,23 +103,33 @@ function sizeOf(bytes: number): string {
   return bytes < 1024 ? `${bytes} bytes` : bytes < 1 << 20 ? `${Math.round(bytes / 1024)} KB` : `${(bytes / (1 << 20)).toFixed(1)} MB`;
 }
 
-/** The request, and all of it as soon as somebody wants that. */
-function useWhole(request: PermissionRequest) {
+/** The request and the change in its tool call, and all of both as soon as somebody wants that. */
+function useWhole(request: PermissionRequest, tool: ToolItem | null) {
   const client = useClient();
-  const [whole, setWhole] = useState<PermissionRequest | null>(null);
+  const [whole, setWhole] = useState<{ request: PermissionRequest; tool: ToolItem | null; of: string } | null>(null);
   const [isFetching, setFetching] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
-  const refs: readonly Ref[] = whole ? [] : (request.refs ?? []);
+  const refs = [...(request.refs ?? []), ...contentRefsOf(tool)];
+  const of = refs.map(({ path, blob }) => `${path} ${blob}`).join(); // a call that goes on may have others then
+  const known = whole?.of === of ? whole : null;
   const fetchWhole = async () => {
     setFetching(true);
     setProblem(null);
     try {
-      setWhole(await client.http.complete(request.sessionId, request));
+      const { sessionId } = request;
+      setWhole({
+        request: await client.http.complete(sessionId, request),
+        tool: tool && (await client.http.complete(sessionId, { ...tool, refs: contentRefsOf(tool) })),
+        of,
+      });
     } catch (error) {
       setProblem(`It could not be fetched: ${(error as Error).message}`);
     } finally {
       setFetching(false);
     }
   };
-  return { request: whole ?? request, rest: refs.reduce((sum, { bytes }) => sum + bytes, 0), fetchWhole, isFetching, problem };
+  const rest = known ? 0 : refs.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { request: known?.request ?? request, tool: known?.tool ?? tool, rest, fetchWhole, isFetching, problem };
 }
+
+const contentRefsOf = (tool: ToolItem | null): Ref[] => (tool?.refs ?? []).filter(({ path }) => path.startsWith("/content/"));

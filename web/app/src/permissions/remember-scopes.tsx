@@ -4,7 +4,7 @@ import { useClient } from "signalbox-client/preact";
 import { expiryOf, LIFETIMES, rememberPhrases } from "./remember";
 import type { Lifetime } from "./remember";
 import { plainPhrases } from "./words";
-import { Phrases } from "./visible-text";
+import { Phrases } from "../ui/visible-text";
 
 /** The rules of Signalbox's own that a yes may make; each says all of what it will answer. */
 export function RememberScopes({ request, isDisabled, onAnswer }: {

@@ -1,6 +1,6 @@
 // Rules that an answer may make: their sentences, and how long they hold. Pure.
 import { labelPhrases } from "./words";
-import type { Phrase } from "./words";
+import type { Phrase } from "../ui/visible";
 
 export type Lifetime = "revoked" | "hour" | "day" | "week";
 

@@ -10,8 +10,8 @@ import { ago, clock, useNow } from "../ui/time";
 import { Announcer, useAnnouncer } from "./announcer";
 import { AuditList } from "./audit-list";
 import { plainPhrases, ruleWhat, ruleWhere } from "./words";
-import { visibleText } from "./visible";
-import { Phrases, VisibleText } from "./visible-text";
+import { visibleText } from "../ui/visible";
+import { Phrases, VisibleText } from "../ui/visible-text";
 import "./rules-page.css";
 
 const PAGE = 100;

@@ -1,9 +1,7 @@
 // What the page says about requests, answers, rules and policies. Pure; nothing in here is the agent's or a person's text
 // but what is given to it.
 import type { AuditEntry, By, CommandError, PermissionRequest, Rule } from "signalbox-client";
-
-/** A sentence with what is quoted in it: `code` is somebody's text, to be shown as it is. */
-export type Phrase = string | { code: string };
+import type { Phrase } from "../ui/visible";
 
 // ---- what is asked ----
 

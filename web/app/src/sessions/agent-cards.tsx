@@ -1,7 +1,8 @@
 import type { Agent } from "signalbox-client";
 import { copyText } from "../ui/clipboard";
 import { AlertIcon, CopyIcon } from "../ui/icons";
-import { onOneLine, plainToSee } from "../ui/text";
+import { onOneLine } from "../ui/text";
+import { plainToSee } from "../ui/visible";
 import { clock } from "../ui/time";
 import { agentNotes, canStart } from "./agent-notes";
 import "./agent-cards.css";

@@ -11,7 +11,7 @@ function useSync(sessionId: string | null): Sync | null {
   const client = useClient();
   const none: Store<null> = { get: () => null, subscribe: () => () => {} };
   const store: Store<SessionView | null> = sessionId === null ? none : client.session(sessionId).view;
-  return useStore(store, (view) => view?.sync ?? null);
+  return useStore(store, (view) => (view === null || view.error ? null : view.sync)); // what is refused is not on its way
 }
 
 /** A mark and a few words: live, catching up, connecting, offline since when and when it is tried again, stopped. */

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 export type Route =
   | { name: "home" }
   | { name: "new" }
-  | { name: "session"; sessionId: string }
+  | { name: "session"; sessionId: string; item?: string } // `item`: the key of what is to be seen of it
   | { name: "waiting" }
   | { name: "rules" }
   | { name: "settings" }
@@ -14,7 +14,8 @@ const PLAIN = new Set(["new", "waiting", "rules", "settings"] as const);
 
 /** The route of `location.hash`. An address that somebody cut or typed is `unknown`, not an error. */
 export function parseRoute(hash: string): Route {
-  const path = hash.replace(/^#?\/?/, "").replace(/\?.*$/, "").replace(/\/$/, ""); // behind a ? is where in it one is
+  const [before = "", query = ""] = hash.split(/\?(.*)/s); // behind a ? is where in it one is
+  const path = before.replace(/^#?\/?/, "").replace(/\/$/, "");
   if (path === "") {
     return { name: "home" };
   }
@@ -25,7 +26,8 @@ export function parseRoute(hash: string): Route {
   }
   const match = /^s\/([^/]+)$/.exec(path);
   try {
-    return match ? { name: "session", sessionId: decodeURIComponent(match[1]!) } : { name: "unknown", hash };
+    const item = new URLSearchParams(query).get("item");
+    return match ? { name: "session", sessionId: decodeURIComponent(match[1]!), ...(item && { item }) } : { name: "unknown", hash };
   } catch {
     return { name: "unknown", hash };
   }
@@ -37,13 +39,16 @@ export function hrefOf(route: Route): string {
     case "home":
       return "#/";
     case "session":
-      return `#/s/${encodeURIComponent(route.sessionId)}`;
+      return `#/s/${encodeURIComponent(route.sessionId)}${route.item ? `?item=${encodeURIComponent(route.item)}` : ""}`;
     case "unknown":
       return route.hash;
     default:
       return `#/${route.name}`;
   }
 }
+
+/** The whole address of a route, for somebody else. */
+export const addressOf = (route: Route): string => new URL(hrefOf(route), location.href.replace(/#.*/s, "")).href;
 
 export function go(route: Route, { replace = false } = {}): void {
   if (replace) {

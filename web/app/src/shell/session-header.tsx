@@ -18,7 +18,7 @@ import { baseName, onOneLine } from "../ui/text";
 import { reportRefusal } from "../ui/toast";
 import { ConnectionIndicator } from "./connection";
 import { waitingCount } from "./news";
-import { hrefOf } from "./router";
+import { addressOf, hrefOf } from "./router";
 import "./session-header.css";
 
 interface Facts {
@@ -77,7 +77,7 @@ const Header = memo(function Header({ usage, ...facts }: HeaderProps) {
         ) : (
           <>
             {usage}
-            <button type="button" class="icon-button" aria-label="Copy a link to this session" title="Copy a link" onClick={() => void copyLink()}><LinkIcon /></button>
+            <button type="button" class="icon-button" aria-label="Copy a link to this session" title="Copy a link" onClick={() => void copyLink(sessionId)}><LinkIcon /></button>
             <button type="button" class="icon-button" aria-label="Details" title="Details" aria-haspopup="dialog" data-testid="session-details" onClick={() => setDialog("details")}><InfoIcon /></button>
             {phase !== "closed" && (
               <button type="button" class="button button--quiet" title="Close this session: its agent is ended" data-testid="close-session" onClick={() => setDialog("close")}>Close</button>
@@ -107,7 +107,7 @@ function useFacts(state: SessionState, summary: SessionSummary | null): Facts {
   };
 }
 
-const copyLink = () => copyText(location.href, "The link is copied.");
+const copyLink = (sessionId: string) => copyText(addressOf({ name: "session", sessionId }), "The link is copied.");
 
 /** On a phone: to the list, with how many other sessions wait. */
 function Back({ sessionId }: { sessionId: string }) {
@@ -145,7 +145,7 @@ function DetailsDialog({ facts, usage, isNarrow, onClose, onCloseSession }: Deta
       title="This session" onClose={onClose} testId="details-dialog"
       actions={isNarrow && (
         <>
-          <button type="button" class="button" onClick={() => void copyLink()}><LinkIcon /> Copy a link</button>
+          <button type="button" class="button" onClick={() => void copyLink(facts.sessionId)}><LinkIcon /> Copy a link</button>
           {facts.phase !== "closed" && <button type="button" class="button button--danger" data-testid="close-session" onClick={onCloseSession}>Close session</button>}
         </>
       )}

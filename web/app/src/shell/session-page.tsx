@@ -29,7 +29,7 @@ export function SessionPage({ sessionId }: { sessionId: string }) {
   const isKnown = state.epoch !== null;
   return (
     <section class="session-page" aria-label="Session">
-      <SessionHeader state={state} />
+      {!isMissing && <SessionHeader state={state} />}
       {isNarrow && <TroubleStrip />}
       {error && !isMissing && (
         <div class="session-strip" role="alert" data-testid="session-trouble"><AlertIcon /> <p>This session cannot be watched at the moment: {error.message}</p></div>
@@ -64,7 +64,7 @@ function Body({ session, view }: { session: WatchedSession; view: SessionView })
 function Missing({ message }: { message: string }) {
   return (
     <div class="session-page__missing" data-testid="session-missing">
-      <h2>This session is not there</h2>
+      <h1>This session is not there</h1>
       <p>{message}</p>
       <a class="button" href={hrefOf({ name: "home" })}>To the sessions</a>
     </div>

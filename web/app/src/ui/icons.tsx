@@ -37,6 +37,7 @@ export const AlertIcon = icon(<><path d="M8 2.2l6.3 11.3H1.7z" /><path d="M8 6.5
 export const InfoIcon = icon(<><circle cx="8" cy="8" r="6.2" /><path d="M8 7.3v3.7M8 5h.01" /></>);
 export const HelpIcon = icon(<><circle cx="8" cy="8" r="6.2" /><path d="M6.2 6.3a1.85 1.85 0 113 1.5c-.8.55-1.2.9-1.2 1.7M8 11.5h.01" /></>);
 export const ClockIcon = icon(<><circle cx="8" cy="8" r="6.2" /><path d="M8 4.5V8l2.3 1.5" /></>);
+export const ColumnsIcon = icon(<><rect x="2" y="3" width="12" height="10" rx="1.5" /><path d="M8 3v10" /></>);
 export const LinkIcon = icon(<><path d="M6.7 9.3a2.7 2.7 0 003.9 0l2-2a2.76 2.76 0 00-3.9-3.9l-.9.9" /><path d="M9.3 6.7a2.7 2.7 0 00-3.9 0l-2 2a2.76 2.76 0 003.9 3.9l.9-.9" /></>);
 export const CopyIcon = icon(<><rect x="5.5" y="5.5" width="8" height="8" rx="1.5" /><path d="M10.5 5.5V4A1.5 1.5 0 009 2.5H4A1.5 1.5 0 002.5 4v5A1.5 1.5 0 004 10.5h1.5" /></>);
 export const FolderIcon = icon(<path d="M1.8 12.2V4a1 1 0 011-1h3.4l1.5 1.8h5.5a1 1 0 011 1v6.4a1 1 0 01-1 1H2.8a1 1 0 01-1-1z" />);

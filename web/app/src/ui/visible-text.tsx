@@ -1,5 +1,5 @@
-import type { Phrase } from "./words";
 import { visiblePieces } from "./visible";
+import type { Phrase } from "./visible";
 import "./visible-text.css";
 
 /** Somebody's text, with what would not be seen for what it is shown as marks. */
