@@ -9,7 +9,7 @@ import { scaled } from './lib/wait.mjs';
 
 /** Runs a program of bench/ to its end: what it has reported, and its table. */
 async function measured(program, ...args) {
-  const child = spawn(process.execPath, [path.join(root, 'bench', program), ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: scaled(80_000) });
+  const child = spawn(process.execPath, [path.join(root, 'bench', program), ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: scaled(240_000) });
   let [out, table] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (part) => (out += part));
   child.stderr.setEncoding('utf8').on('data', (part) => (table += part));
@@ -32,7 +32,7 @@ function areTold(tasks, table) {
   }
 }
 
-test('page-flood measures a short flood', async () => {
+test('page-flood measures a short flood', { timeout: scaled(300_000) }, async () => {
   const { result, table } = await measured('page-flood.mjs', '--seconds', '3', '--sessions', '2', '--trace-seconds', '2');
   assert.equal(result.scenario, 'page-flood');
   assert.equal(result.sessions, 2);
@@ -48,7 +48,7 @@ test('page-flood measures a short flood', async () => {
   areTold(result.longest, table);
 });
 
-test('page-open measures how a session opens, and is scrolled', async () => {
+test('page-open measures how a session opens, and is scrolled', { timeout: scaled(300_000) }, async () => {
   const { result, table } = await measured('page-open.mjs', '--events', '300', '--times', '1', '--pages', '3');
   assert.equal(result.scenario, 'page-open');
   assert.ok(result.events >= 300);

@@ -24,15 +24,18 @@ const written = (page, text) =>
 const focused = (page) => page.evaluate(() => document.activeElement?.dataset.testid);
 
 /** Presses a key some frames after the page has what the selector finds (with this text); a page that is so slow that more than `within`
- * ms have gone by then presses none. */
-const pressAt = (page, selector, text, key, { frames = 0, within = Infinity } = {}) => page.evaluate(([wanted, words, pressed, left, ms]) => new Promise((done) => {
+ * ms have gone by then presses none. `busy`: for so long the page does something else before it comes to the key. */
+const pressAt = (page, selector, text, key, { frames = 0, within = Infinity, busy = 0 } = {}) => page.evaluate(([wanted, words, pressed, left, ms, late]) => new Promise((done) => {
   const press = (seen, more) => {
     if (more > 0) {
       requestAnimationFrame(() => press(seen, more - 1));
       return;
     }
-    if (performance.now() - seen < (ms ?? Infinity)) {
-      document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: pressed, bubbles: true, cancelable: true }));
+    const at = performance.now();
+    if (at - seen < (ms ?? Infinity)) {
+      const event = new KeyboardEvent('keydown', { key: pressed, bubbles: true, cancelable: true });
+      while (performance.now() - at < late);
+      document.activeElement.dispatchEvent(event);
     }
     done();
   };
@@ -45,7 +48,7 @@ const pressAt = (page, selector, text, key, { frames = 0, within = Infinity } = 
   const observer = new MutationObserver(look);
   observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
   look();
-}), [selector, text, key, frames, within]);
+}), [selector, text, key, frames, within, busy]);
 
 /** A test after which nothing is in its pages that should not be. */
 function test(name, run) {
@@ -283,6 +286,18 @@ test('two keys at once are one answer', async () => {
   await page.locator('[data-testid="permission-note"][data-state="resolved"]').waitFor();
   assert.equal(sent.filter((type) => type === 'permission_response').length, 1);
   assert.equal((await recorded(server, session.id)).items.find((item) => item.kind === 'permission').optionId, 'once');
+});
+
+test('a key that was pressed before a card could be read answers nothing, however late a busy page comes to it', async () => {
+  const { page } = await opened();
+  const early = pressAt(page, '[data-testid="permission-card"][data-state="pending"]', 'make one', 'a', { frames: 3, within: 400, busy: 700 });
+  await send(page, script(asked('make one', 't1')));
+  await page.getByTestId('prompt-input').blur();
+  await early;
+  await page.locator('[data-testid="permission-card"] [data-option-id="once"]:enabled').waitFor();
+  assert.equal(await pendingCard(page).count(), 1);
+  await page.keyboard.press('r');
+  await turnsEnd(page);
 });
 
 test('keys answer what is asked, and never what was typed', async () => {

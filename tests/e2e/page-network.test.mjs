@@ -126,7 +126,7 @@ test('a stop that is given offline stops the turn that was meant, and no later o
   const second = await session.prompt(script(ask({ tool: { title: 'the second', kind: 'execute' } })));
   await second.permission();
   proxy.isRefusing = false;
-  await page.getByTestId('retry-now').click();
+  await retryNow(page);
   await isLive(page);
   await pendingCard(page).filter({ hasText: 'the second' }).waitFor();
   await page.locator('[data-testid="cancel-turn"]:not([data-cancelling])').waitFor();

@@ -41,18 +41,18 @@ test('scripts/run starts the server, prints the address to open, and ends in ord
   assert.deepEqual(await within(one.ended, 30_000, () => `the end\n${one.output}`), { code: 0, signal: null });
 });
 
-test('scripts/run says when the port is taken', { skip }, async () => {
+test('scripts/run says when the port is taken', { skip, timeout: 180_000 }, async () => {
   const taken = net.createServer();
   await new Promise((done) => taken.listen(0, '127.0.0.1', done));
   after(() => taken.close());
   const two = run(['--listen', `127.0.0.1:${taken.address().port}`]);
-  const { code } = await within(two.ended, 60_000, () => two.output);
+  const { code } = await within(two.ended, 120_000, () => two.output);
   assert.notEqual(code, 0);
   assert.match(two.output, /in use/);
 });
 
-test('scripts/run --build-only starts nothing', { skip }, async () => {
+test('scripts/run --build-only starts nothing', { skip, timeout: 180_000 }, async () => {
   const three = run(['--build-only']);
-  assert.equal((await within(three.ended, 60_000, () => three.output)).code, 0, three.output);
+  assert.equal((await within(three.ended, 120_000, () => three.output)).code, 0, three.output);
   assert.ok(!three.output.includes('Open http'));
 });
