@@ -13,7 +13,7 @@
 enum {
     OUTPUT_MEDIAN = 4000,
     OUTPUT_MAX = 256 * 1024,
-    INPUT_MEDIAN = 700,
+    INPUT_MEDIAN = 1100,
     INPUT_MAX = 8 * 1024,
     PIECES_MAX = 8,
     PIECE_RATE = 20,

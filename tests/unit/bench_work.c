@@ -47,6 +47,35 @@ static void outputs_have_the_sizes_of_real_ones(void)
     json_object_put(steps);
 }
 
+/* A tool's input is about as long as the median event of a recorded session (1.4 KB, of which some
+ * 300 bytes are the event's own members): among texts, thoughts, inputs and outputs the inputs
+ * stand in the middle. */
+static void inputs_have_the_sizes_of_real_ones(void)
+{
+    enum { MOST = 20000 };
+    static int64_t inputs[MOST];
+    size_t count = 0;
+    json_object *steps = work_steps(&hour);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(steps);
+    for (size_t i = 0; i < json_object_array_length(steps); i++) {
+        json_object *step = json_object_array_get_idx(steps, i);
+        json_object *tool = NULL;
+        json_object *input = NULL;
+        json_object *command = NULL;
+        if (json_object_object_get_ex(step, "tool", &tool) && count < MOST) {
+            CU_ASSERT_TRUE_FATAL(json_object_object_get_ex(tool, "input", &input));
+            CU_ASSERT_TRUE_FATAL(json_object_object_get_ex(input, "command", &command));
+            inputs[count++] = json_object_get_string_len(command);
+        }
+    }
+    qsort(inputs, count, sizeof inputs[0], compare);
+    CU_ASSERT_TRUE_FATAL(count > 500);
+    CU_ASSERT_TRUE(inputs[0] >= 20);
+    CU_ASSERT_TRUE(inputs[count / 2] > 950 && inputs[count / 2] < 1250);
+    CU_ASSERT_TRUE(inputs[count - 1] <= 8 * 1024);
+    json_object_put(steps);
+}
+
 /* Everything is due at a time that was known before, one behind the other: what is late is seen to
  * be late. */
 static void everything_has_its_time(void)
@@ -109,5 +138,6 @@ static void a_seed_makes_the_same_again(void)
     json_object_put(another);
 }
 
-TEST_MAIN("bench_work", TEST(outputs_have_the_sizes_of_real_ones), TEST(everything_has_its_time),
+TEST_MAIN("bench_work", TEST(outputs_have_the_sizes_of_real_ones),
+          TEST(inputs_have_the_sizes_of_real_ones), TEST(everything_has_its_time),
           TEST(some_tools_ask_where_they_may), TEST(a_seed_makes_the_same_again))
