@@ -272,7 +272,7 @@ void world_begin(struct world *w, const struct options *o, const char *const *se
     w->queue_last = &w->queue;
     open_server(w, settings);
     set_target(w);
-    if (o->url != NULL) {
+    if (o->url != NULL && o->peer == NULL && !o->plain) {
         check_running(w);
     }
     loop_open(&w->loop);

@@ -118,10 +118,12 @@ async function runFloor(change, options = onFloor) {
   });
   const before = port;
   port = own;
-  const result = await run(change, options);
-  port = before;
-  floor.kill();
-  return result;
+  try {
+    return await run(change, options);
+  } finally {
+    port = before;
+    floor.kill();
+  }
 }
 
 const isDelta = (frame) => frame.includes('"type":"text_delta"');
