@@ -309,6 +309,19 @@ static void a_replay_that_another_subscribe_or_an_unsubscribe_ends_leaves_nothin
     ring_end();
 }
 
+/* What comes next with an id. Whether the third question below gets a list of its own, which has none, depends on whether the
+ * first list is there by then. */
+static struct json_object *next_with_id(void)
+{
+    for (;;) {
+        struct json_object *message = ring_next();
+        if (json_get_string(message, "id")) {
+            return message;
+        }
+        json_object_put(message);
+    }
+}
+
 static void each_watch_sessions_with_an_id_is_answered_once(void)
 {
     ring_begin(false, "");
@@ -319,18 +332,19 @@ static void each_watch_sessions_with_an_id_is_answered_once(void)
     ring_send("{\"type\":\"watch_sessions\",\"id\":\"c\"}");
     static const char *const ids[] = {"a", "b", "c"};
     for (size_t i = 0; i < array_size(ids); i++) {
-        struct json_object *list = ring_await("sessions");
-        const char *id = json_get_string(list, "id");
-        TEST_TEXT(id ? id : "none", ids[i]);
+        struct json_object *list = next_with_id();
+        TEST_TEXT(json_get_string(list, "type"), "sessions");
+        TEST_TEXT(json_get_string(list, "id"), ids[i]);
         json_object_put(list);
     }
     /* Also by an unwatch_sessions that comes before its list: by the list, or by a no. */
     ring_send("{\"type\":\"watch_sessions\",\"id\":\"d\"}");
     ring_send("{\"type\":\"unwatch_sessions\",\"id\":\"e\"}");
-    struct json_object *answer = ring_next();
+    struct json_object *answer = next_with_id();
     TEST_TEXT(json_get_string(answer, "id"), "d");
     json_object_put(answer);
-    answer = ring_await("ack");
+    answer = next_with_id();
+    TEST_TEXT(json_get_string(answer, "type"), "ack");
     TEST_TEXT(json_get_string(answer, "id"), "e");
     json_object_put(answer);
     ring_end();
