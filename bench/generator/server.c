@@ -32,17 +32,20 @@ static struct server *running;
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *position);
 
-static void end_process(pid_t pid)
+// Ends it by SIGTERM, or after so long by SIGKILL; whether the former did, and with which status.
+static bool end_process(pid_t pid, int patience_ms, int *status)
 {
     kill(pid, SIGTERM);
-    for (int waited = 0; waited < ABANDON_MS; waited += STEP_MS) {
-        if (waitpid(pid, NULL, WNOHANG) != 0) {
-            return;
+    for (int waited = 0; waited < patience_ms; waited += STEP_MS) {
+        pid_t ended = waitpid(pid, status, WNOHANG);
+        if (ended != 0) {
+            return ended == pid;
         }
         pause_ms(STEP_MS);
     }
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
+    return false;
 }
 
 static void abandon(void)
@@ -52,8 +55,9 @@ static void abandon(void)
     if (s == NULL) {
         return;
     }
+    int status;
     if (s->pid > 0) {
-        end_process(s->pid);
+        (void)end_process(s->pid, ABANDON_MS, &status);
     }
     if (s->agents > 0) {
         kill(s->agents, SIGKILL);
@@ -377,21 +381,10 @@ bool server_stop(struct server *s)
         return true;
     }
     running = running == s ? NULL : running;
-    kill(s->pid, SIGTERM);
-    pid_t ended = 0;
-    for (int waited = 0; waited < STOP_MS && ended == 0; waited += STEP_MS) {
-        ended = waitpid(s->pid, &status, WNOHANG);
-        if (ended == 0) {
-            pause_ms(STEP_MS);
-        }
-    }
-    if (ended == 0) {
-        kill(s->pid, SIGKILL);
-        waitpid(s->pid, NULL, 0);
-    }
+    bool ended = end_process(s->pid, STOP_MS, &status);
     // How a peer ends is its own affair: nginx with nchan aborts.
     bool good =
-        s->peer[0] != '\0' || (ended == s->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        s->peer[0] != '\0' || (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     if (!good) {
         server_print_log(s);
     }
