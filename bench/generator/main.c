@@ -207,7 +207,7 @@ static void usage(FILE *to)
         "  --seed N            of texts and of what is random (1)\n"
         "  --while COMMAND     a command of the shell that runs while it is measured, with the server's process as\n"
         "                      $SERVER_PID (a profiler); then it gets SIGINT, for which `exec` lets it stand\n"
-        "                      alone. Not: permissions, idle, back, join, reconnect, torture, storm, soak\n"
+        "                      alone. Not: back, join, torture, storm, soak\n"
         "  --json              no table on stderr\n"
         "\n"
         "One line of JSON on stdout. The status is 1 when anything was wrong: a hole, a "
