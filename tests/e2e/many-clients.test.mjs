@@ -40,6 +40,24 @@ test('clients that come and go do not disturb those that stay', async () => {
   assert.equal(textOf(await turn.end()), streamed(1500, 10));
 });
 
+test('whoever stops watching, in whatever order, those who stay get everything', async () => {
+  const single = await startServer({ agents: { scripted: scripted() }, settings: { 'socket-threads': 1 } }); // so that they stand side by side
+  const session = await (await single.connect()).create('scripted');
+  const guests = [];
+  for (let i = 0; i < 7; i++) {
+    guests.push(await (await single.connect()).follow(session.id));
+  }
+  for (const gone of [0, 6, 3, 5]) {
+    await guests[gone].client.command('unsubscribe', { sessionId: session.id });
+  }
+  const turn = await session.prompt(script(stream(50, 10)));
+  await turn.end();
+  for (const stays of [1, 2, 4]) {
+    await guests[stays].event('complete', (event) => event.turnId === turn.id);
+    assert.equal(textOf(guests[stays].watch.turns.get(turn.id)), streamed(50, 10));
+  }
+});
+
 test('who does not read is not waited for', async () => {
   const session = await (await server.connect()).create('scripted');
   const lazy = await server.connect();
