@@ -168,5 +168,6 @@ test('a cancel leaves terminals to the agent', async () => {
   assert.equal(sleepers(server).length, 1);
   const of = { terminalId: id };
   await session.run(script(request('terminal/kill', of), request('terminal/wait_for_exit', of)));
-  assert.equal(sleepers(server).length, 0);
+  // The answer is the shell's end; what the shell had started dies of the same signal, in its own time.
+  await until(() => sleepers(server).length === 0, 'the command to end');
 });
