@@ -47,10 +47,11 @@ static const char *own_id(const char *session_id, const char *id)
 
 /* ---- Events ---- */
 
-/* Order is the number of the event: of two messages that which began later has the higher one, whoever sees them. */
+/* Order is the number of the event that began the message: it names a text for their client, which joins what has the
+ * same one, and of two messages that which began later has the higher one, whoever sees them. */
 static void put_order(struct buffer *text, struct json_object *event)
 {
-    json_field_i64(text, "order", dialect_number(event, "seq", 0));
+    json_field_i64(text, "order", dialect_number(event, "began", dialect_number(event, "seq", 0)));
 }
 
 static struct buffer *message_open(struct dialect_out *out, struct json_object *event, const char *id,
@@ -288,19 +289,8 @@ static void put_prompt_id(struct buffer *text, struct json_object *event)
     json_field_string(text, "id", own ? own : dialect_text(event, "messageId"));
 }
 
-static void user_message(struct dialect_out *out, struct json_object *event)
+static void put_state(struct dialect_out *out, struct json_object *event, const char *state)
 {
-    static const char *const states[][2] = {{"accepted", "ACCEPTED"},
-                                            {"queued", "ACCEPTED"},
-                                            {"processing", "DISPATCHED"},
-                                            {"withdrawn", "CANCELLED"}};
-    const char *state = NULL;
-    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        state = strcmp(states[i][0], dialect_text(event, "status")) ? state : states[i][1];
-    }
-    if (!state) {
-        return;
-    }
     struct buffer *text = dialect_part_open(out, "message_state_changed");
     put_prompt_id(text, event);
     json_field_string(text, "newState", state);
@@ -312,6 +302,27 @@ static void user_message(struct dialect_out *out, struct json_object *event)
     json_field_object(text, "content", json_get(event, "content"));
     dialect_object_close(text);
     dialect_part_close(out);
+}
+
+static void user_message(struct dialect_out *out, struct json_object *event)
+{
+    static const char accepted[] = "ACCEPTED";
+    static const char *const states[][2] = {{"accepted", accepted},
+                                            {"queued", accepted},
+                                            {"processing", "DISPATCHED"},
+                                            {"withdrawn", "CANCELLED"}};
+    const char *state = NULL;
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        state = strcmp(states[i][0], dialect_text(event, "status")) ? state : states[i][1];
+    }
+    if (!state) {
+        return;
+    }
+    /* A replay has only the last state, and who waits for the message's acceptance still waits for that. */
+    if (out->replay && state != accepted) {
+        put_state(out, event, accepted);
+    }
+    put_state(out, event, state);
 }
 
 static void turn_started(struct dialect_out *out, struct json_object *event)
@@ -441,12 +452,33 @@ static void loaded(struct dialect_out *out, const struct dialect_client *client,
     buffer_text(text, ",\"messages\":[],\"queuedMessages\":[]");
     put_runtime(text, subscribed, client->now_ms);
     if (json_object_is_type(pending, json_type_array) && json_object_array_length(pending)) {
+        struct json_object *request = json_object_array_get_idx(pending, 0);
         dialect_object_open(text, "pendingInteractiveRequest");
-        put_request(text, json_object_array_get_idx(pending, 0));
+        put_request(text, request);
+        json_field_object(text, "input", json_get(request, "toolInput")); /* as it is called here */
+        dialect_put_date(text, "timestamp", dialect_number(request, "createdAt", 0));
         dialect_object_close(text);
     }
     json_field_string(text, "loadRequestId", state->names_load ? state->load_id : NULL);
     dialect_frame_close(out);
+}
+
+static void watch(struct dialect_out *out, const struct dialect_client *client, enum purpose purpose,
+                  const char *history)
+{
+    struct buffer *text = command_open(out, client, "subscribe", purpose);
+    json_field_string(text, "history", history);
+    dialect_command_close(out, false);
+}
+
+/* `id`: what the client calls it; NULL: it did not ask. */
+static void load(struct dialect_out *out, const struct dialect_client *client, const char *id)
+{
+    struct state *state = client->state;
+    state->names_load = id;
+    snprintf(state->load_id, sizeof(state->load_id), "%s", id ? id : "");
+    watch(out, client, FOR_LOAD, "full");
+    state->load = state->commands;
 }
 
 static void control(struct dialect_out *out, const struct dialect_client *client,
@@ -457,27 +489,20 @@ static void control(struct dialect_out *out, const struct dialect_client *client
         refused_command(out, client, control);
     } else if (!strcmp(type, "subscribed")) {
         loaded(out, client, control);
+    } else if (!strcmp(type, "ack") && json_get_bool(control, "again", false) &&
+               own_id(client->session_id, dialect_text(control, "id"))) {
+        /* Who sends a prompt again does not know what became of it. By now that may be anything, and it was said once
+         * already, to whoever was there; so all is told anew. */
+        load(out, client, NULL);
     }
 }
 
 /* ---- Messages ---- */
 
-static void watch(struct dialect_out *out, const struct dialect_client *client, enum purpose purpose,
-                  const char *history)
-{
-    struct buffer *text = command_open(out, client, "subscribe", purpose);
-    json_field_string(text, "history", history);
-    dialect_command_close(out, false);
-}
-
 static void load_session(struct dialect_out *out, const struct dialect_client *client,
                          struct json_object *message)
 {
-    struct state *state = client->state;
-    state->names_load = json_get(message, "loadRequestId");
-    snprintf(state->load_id, sizeof(state->load_id), "%s", dialect_text(message, "loadRequestId"));
-    watch(out, client, FOR_LOAD, "full");
-    state->load = state->commands;
+    load(out, client, json_get_string(message, "loadRequestId"));
 }
 
 /* Who says something without having loaded the session hears what comes of it. */
