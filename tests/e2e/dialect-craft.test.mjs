@@ -10,8 +10,8 @@ const server = await dialectServer();
 const kind = {
   name: 'craft',
   join: (of, sessionId, options) => CraftClient.join(of, sessionId, options),
-  compare: ({ texts, tools, errors, pending }) => ({
-    texts, errors, pending, tools: tools.map(({ name, input, result, isError }) => ({ name, input, result, isError })),
+  compare: ({ texts, tools, errors, pending, sequence }) => ({
+    sequence: sequence.filter((id) => !id.startsWith('thought:')), texts, errors, pending, tools: tools.map(({ name, input, result, isError }) => ({ name, input, result, isError })),
   }),
 };
 

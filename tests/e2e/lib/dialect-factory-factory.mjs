@@ -147,7 +147,11 @@ export class FactoryClient extends Connection {
       const { acpContent, toolInput } = this.progress.get(id) ?? {};
       return { ...tool, ...(acpContent ? { content: acpContent } : {}), ...(toolInput ? { input: toolInput } : {}) };
     });
+    const placed = [
+      ...[...this.texts.values()].map(({ messageId, order }) => [order, `text:${messageId}`]), ...[...this.thoughts].map(([id, { order }]) => [order, `thought:${id}`]),
+      ...[...this.tools].map(([id, { order }]) => [order, `tool:${id}`])];
     return {
+      sequence: placed.sort(([a], [b]) => a - b).map(([, id]) => id),
       texts: inOrder(this.texts), thoughts: inOrder(this.thoughts), tools,
       plan: this.plan?.entries ?? null, errors: this.errors, isProcessing: this.isProcessing,
       commands: this.commands?.map(({ name }) => name) ?? null, options: this.options, usage: this.usage,
