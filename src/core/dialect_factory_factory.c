@@ -13,13 +13,14 @@ enum { LOAD_ID_MAX = 256, MESSAGE_ID_MAX = 160, REQUEST_MAX = 256, OPTION_MAX = 
 struct state {
     uint64_t commands; /* so many so far, for ids of their own */
     uint64_t load;     /* the command of the last `load_session` */
+    int64_t pending;   /* requests that wait, as far as the client was told */
     bool names_load;
     char load_id[LOAD_ID_MAX + 1]; /* what the client calls it */
 };
 
 /* Ids of commands: a letter, a number, a colon; but a prompt's is made of the client's own id for it, so that everybody
  * can be told of the prompt by that, and the client may send it once more. */
-enum purpose { FOR_LOAD = 'l', FOR_WATCH = 'w', FOR_ANSWER = 'r', FOR_OTHER = 'o' };
+enum purpose { FOR_LOAD = 'l', FOR_WATCH = 'w', FOR_ANSWER = 'r', FOR_PENDING = 'p', FOR_OTHER = 'o' };
 
 static struct buffer *command_open(struct dialect_out *out, const struct dialect_client *client,
                                    const char *type, enum purpose purpose)
@@ -28,7 +29,9 @@ static struct buffer *command_open(struct dialect_out *out, const struct dialect
     char id[32];
     snprintf(id, sizeof(id), "%c%" PRIu64 ":", purpose, ++state->commands);
     struct buffer *text = dialect_command_open(out, type, id);
-    json_field_string(text, "sessionId", client->session_id);
+    if (purpose != FOR_PENDING) {
+        json_field_string(text, "sessionId", client->session_id);
+    }
     return text;
 }
 
@@ -432,7 +435,7 @@ static void refused_command(struct dialect_out *out, const struct dialect_client
     const char *why = dialect_text(nack, "message"), *code = dialect_text(nack, "code");
     if (own) {
         put_rejected(out, own, why, code);
-    } else if (*id != FOR_WATCH) { /* the prompt behind it says what is wrong */
+    } else if (*id != FOR_WATCH && *id != FOR_PENDING) { /* the prompt behind a watch says what is wrong */
         put_error(out, why, code);
     }
 }
@@ -448,10 +451,12 @@ static void loaded(struct dialect_out *out, const struct dialect_client *client,
     if (strcmp(id, dialect_text(subscribed, "id"))) {
         return; /* a later one counts */
     }
+    bool waits = json_object_is_type(pending, json_type_array);
+    state->pending = waits ? (int64_t)json_object_array_length(pending) : 0;
     struct buffer *text = dialect_frame_open(out, "session_snapshot");
     buffer_text(text, ",\"messages\":[],\"queuedMessages\":[]");
     put_runtime(text, subscribed, client->now_ms);
-    if (json_object_is_type(pending, json_type_array) && json_object_array_length(pending)) {
+    if (state->pending) {
         struct json_object *request = json_object_array_get_idx(pending, 0);
         dialect_object_open(text, "pendingInteractiveRequest");
         put_request(text, request);
@@ -481,11 +486,51 @@ static void load(struct dialect_out *out, const struct dialect_client *client, c
     state->load = state->commands;
 }
 
+/*
+ * Their page has a place for one request: the last one that came hides those before it, and when that is over it shows none, though
+ * others wait. So it is told again of these, the oldest last.
+ */
+static void ask_pending(struct dialect_out *out, const struct dialect_client *client)
+{
+    command_open(out, client, "list_permissions", FOR_PENDING);
+    dialect_command_close(out, false);
+}
+
+static void put_pending(struct dialect_out *out, const struct dialect_client *client,
+                        struct json_object *requests)
+{
+    size_t count = json_object_is_type(requests, json_type_array) ? json_object_array_length(requests) : 0;
+    for (size_t i = count; i-- > 0;) {
+        struct json_object *request = json_object_array_get_idx(requests, i);
+        if (!strcmp(dialect_text(request, "sessionId"), client->session_id)) {
+            put_request(dialect_part_open(out, "permission_request"), request);
+            dialect_part_close(out);
+        }
+    }
+}
+
+static void pending_changed(struct dialect_out *out, const struct dialect_client *client, int64_t pending)
+{
+    struct state *state = client->state;
+    if (pending > 0 && pending < state->pending) {
+        ask_pending(out, client);
+    }
+    state->pending = pending;
+}
+
 static void control(struct dialect_out *out, const struct dialect_client *client,
                     struct json_object *control)
 {
     const char *type = dialect_text(control, "type");
-    if (!strcmp(type, "nack")) {
+    if (!strcmp(type, "permission_queue_status")) {
+        pending_changed(out, client, dialect_number(control, "pending", 0));
+    } else if (!strcmp(type, "replay_complete")) {
+        if (((struct state *)client->state)->pending) {
+            ask_pending(out, client); /* the past had others, which are over */
+        }
+    } else if (!strcmp(type, "ack") && *dialect_text(control, "id") == FOR_PENDING) {
+        put_pending(out, client, json_get(control, "permissions"));
+    } else if (!strcmp(type, "nack")) {
         refused_command(out, client, control);
     } else if (!strcmp(type, "subscribed")) {
         loaded(out, client, control);

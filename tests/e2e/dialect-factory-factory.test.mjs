@@ -140,6 +140,28 @@ test('a message whose sender was cut off before it heard of it is accepted by wh
   await Promise.all([kept.close(), back.close()]);
 });
 
+test('of several requests the page has one dialog: when that is answered, another one that waits is shown', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const live = await FactoryClient.join(server, sessionId);
+  live.prompt(script(ask({ parallel: 4, tool: { title: 'four', kind: 'edit', name: 'edit', input: { path: 'p' } } }), say('over')));
+  await live.until(() => live.requests.length === 4, 'all of them');
+  const answered = live.dialog;
+  live.answer(answered, 'allow_once');
+  await live.until(() => live.dialog && live.dialog !== answered && live.requests.length === 3, 'the next dialog');
+  const late = await FactoryClient.join(server, sessionId); // whose past ends with one that is over
+  await late.until(() => late.requests.includes(late.dialog) && late.requests.length === 3, 'a dialog, late');
+  while (live.requests.length > 0) {
+    const { dialog } = live;
+    live.answer(dialog, 'reject_once');
+    await Promise.all([live, late].map((client) => client.until(() => !client.requests.includes(dialog), 'it is over')));
+    await Promise.all([live, late].map((client) => client.until(() => client.requests.length === 0 || client.requests.includes(client.dialog), 'the next')));
+  }
+  await ended(server, sessionId, 1);
+  await Promise.all([live, late].map((client) => agrees(kind, client)));
+  assert.deepEqual([live.dialog, late.dialog], [null, null]);
+  await Promise.all([live.close(), late.close()]);
+});
+
 test('the model by its category, and other options', async () => {
   const sessionId = await newSession(server, 'configured');
   const client = await FactoryClient.join(server, sessionId);

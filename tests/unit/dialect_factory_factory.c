@@ -323,7 +323,28 @@ static void a_prompt_that_is_sent_again_is_shown_by_all_that_there_is(void)
     end();
 }
 
+/* Their page shows the last request that came; when it is over, those that wait come again, the oldest last. */
+static void what_still_waits_comes_again(void)
+{
+#define WAITS(id) PART("{\"type\":\"permission_request\",\"requestId\":\"" id "\",\"planContent\":null}")
+#define STATUS(count) "{\"type\":\"permission_queue_status\",\"sessionId\":\"s1\",\"pending\":" count "}"
+    begin();
+    comes(dialect_bench_control(bench, STATUS("2")), "");
+    comes(dialect_bench_control(bench, STATUS("2")), "");
+    comes(dialect_bench_control(bench, STATUS("1")), "> {\"type\":\"list_permissions\",\"id\":\"p1:\"}\n");
+    comes(dialect_bench_control(bench, "{\"type\":\"ack\",\"id\":\"p1:\",\"permissions\":[{\"requestId\":\"a\",\"sessionId\":\"s1\"},{\"requestId\":"
+                                       "\"x\",\"sessionId\":\"s2\"},{\"requestId\":\"b\",\"sessionId\":\"s1\"}]}"),
+          WAITS("b") WAITS("a"));
+    comes(dialect_bench_control(bench, "{\"type\":\"nack\",\"id\":\"p1:\",\"code\":\"storage_unavailable\",\"message\":\"no\"}"), "");
+    comes(dialect_bench_control(bench, STATUS("0")), "");
+    comes(dialect_bench_control(bench, "{\"type\":\"replay_complete\"}"), "");
+    free(dialect_bench_message(bench, samples[0]));
+    free(dialect_bench_control(bench, "{\"type\":\"subscribed\",\"id\":\"l2:\",\"phase\":\"waiting\",\"pending\":[{\"requestId\":\"p\"}]}"));
+    comes(dialect_bench_control(bench, "{\"type\":\"replay_complete\"}"), "> {\"type\":\"list_permissions\",\"id\":\"p3:\"}\n");
+    end();
+}
+
 TEST_MAIN("factory-factory", TEST(every_event_is_shown), TEST(phases_and_states), TEST(a_replay_is_batches_with_whole_texts),
           TEST(parts_join_and_errors_stand_between), TEST(every_message_is_a_command), TEST(what_is_wrong_is_refused),
           TEST(answers_and_the_snapshot), TEST(a_prompt_that_is_sent_again_is_shown_by_all_that_there_is),
-          TEST(a_message_keeps_its_order))
+          TEST(a_message_keeps_its_order), TEST(what_still_waits_comes_again))

@@ -37,7 +37,10 @@ export class FactoryClient extends Connection {
         this.#reset();
         assert.ok(Array.isArray(message.messages) && Array.isArray(message.queuedMessages));
         this.runtime = message.sessionRuntime;
+        this.dialog = message.pendingInteractiveRequest?.requestId ?? null;
         if (message.pendingInteractiveRequest) {
+          const { input, toolInput, timestamp } = message.pendingInteractiveRequest;
+          assert.deepEqual([input, typeof timestamp], [toolInput, 'string']);
           this.pending.set(message.pendingInteractiveRequest.requestId, message.pendingInteractiveRequest);
         }
         break;
@@ -66,8 +69,12 @@ export class FactoryClient extends Connection {
       case 'permission_request':
         assert.ok(event.toolUseId && event.toolInput && event.planContent !== undefined);
         this.pending.set(event.requestId, event);
+        this.dialog = event.requestId; // their page has one, for the last that came
         break;
-      case 'permission_cancelled': this.pending.delete(event.requestId); break;
+      case 'permission_cancelled':
+        this.pending.delete(event.requestId);
+        this.dialog = this.dialog === event.requestId ? null : this.dialog;
+        break;
       case 'message_state_changed': {
         assert.match(event.newState, /^(ACCEPTED|DISPATCHED|COMMITTED|REJECTED|FAILED|CANCELLED)$/);
         if (event.newState === 'REJECTED' || (event.newState === 'ACCEPTED' && event.userMessage)) {
