@@ -103,6 +103,30 @@ struct sqlite_reader {
 
 extern const struct store_operations sqlite_operations;
 
+/* The first code that is not SQLITE_OK, so that a row of bindings reads as one. */
+static inline void sqlite_also(int *code, int next)
+{
+    if (*code == SQLITE_OK) {
+        *code = next;
+    }
+}
+
+/* Borrows the text until the statement is bound anew; NULL is SQL's. */
+static inline int sqlite_bind(sqlite3_stmt *statement, int at, const char *text)
+{
+    return text != NULL ? sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC)
+                        : sqlite3_bind_null(statement, at);
+}
+
+/* Runs a bound statement that returns no rows. What was bound is the caller's and ends with its call; the next use binds
+ * all of it again. */
+static inline int sqlite_finish(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 /* sqlite_error.c: SQLite's result code, with the cause from `db` (NULL: unknown), in our words. */
 enum err sqlite_err(sqlite3 *db, int code);
 /* The message of the last failure, for logs; borrowed from `db`. */
