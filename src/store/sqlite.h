@@ -13,7 +13,7 @@
 
 enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
-    SQLITE_SCHEMA_VERSION = 5,       /* user_version */
+    SQLITE_SCHEMA_VERSION = 6,       /* user_version */
     SQLITE_BLOB_PART = 32 << 10,     /* bytes of a blob in a row; the last one of each may have fewer */
     SQLITE_BUSY_MS = 1000,
     SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
@@ -27,9 +27,13 @@ enum sqlite_statement {
     STATEMENT_INSERT_SESSION,
     STATEMENT_INSERT_BLOB,
     STATEMENT_INSERT_PART,
-    STATEMENT_DELETE_PARTS,
-    STATEMENT_DELETE_BLOBS,
-    STATEMENT_DELETE_EVENTS,
+    STATEMENT_PURGE,
+    STATEMENT_NEXT_PURGE,
+    STATEMENT_PURGE_EVENTS,
+    STATEMENT_PURGE_BLOBS,
+    STATEMENT_PURGE_PARTS,
+    STATEMENT_PURGE_BLOB,
+    STATEMENT_PURGED,
     STATEMENT_DELETE_SESSION,
     STATEMENT_INSERT_ANSWER,
     STATEMENT_EXPIRE_ANSWERS,
@@ -179,6 +183,13 @@ void sqlite_append_finish(struct sqlite_store *store);
 enum err sqlite_append(struct store *store, const struct store_write *writes);
 bool sqlite_is_behind(struct store *store);
 enum err sqlite_fold(struct store *store, const struct store_fold *fold);
+/* Ends what was begun by STATEMENT_BEGIN; `code` is what came of it so far. */
+must_check enum err sqlite_commit(struct sqlite_store *store, int code);
+
+/* sqlite_purge.c */
+/* SQLite's code. */
+int sqlite_purge(struct sqlite_store *store, int64_t session_key);
+enum err sqlite_tidy(struct store *store, bool *more);
 
 /* sqlite_blob.c */
 /* SQLite's code. */

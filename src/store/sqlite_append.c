@@ -33,10 +33,14 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_INSERT_BLOB] = "INSERT OR IGNORE INTO blobs (session, name, type, bytes, at) VALUES"
                               " (?1, ?2, ?3, ?4, ?5)",
     [STATEMENT_INSERT_PART] = "INSERT INTO blob_parts (blob, part, data) VALUES (?1, ?2, ?3)",
-    [STATEMENT_DELETE_PARTS] =
-        "DELETE FROM blob_parts WHERE blob IN (SELECT key FROM blobs WHERE session = ?1)",
-    [STATEMENT_DELETE_BLOBS] = "DELETE FROM blobs WHERE session = ?1",
-    [STATEMENT_DELETE_EVENTS] = "DELETE FROM events WHERE session = ?1",
+    [STATEMENT_PURGE] = "INSERT OR IGNORE INTO purges (session) VALUES (?1)",
+    [STATEMENT_NEXT_PURGE] = "SELECT session FROM purges ORDER BY session LIMIT 1",
+    [STATEMENT_PURGE_EVENTS] = "SELECT seq, body FROM events WHERE session = ?1 ORDER BY seq",
+    [STATEMENT_PURGE_BLOBS] = "SELECT key FROM blobs WHERE session = ?1 LIMIT 1",
+    [STATEMENT_PURGE_PARTS] = "DELETE FROM blob_parts WHERE rowid IN"
+                              " (SELECT rowid FROM blob_parts WHERE blob = ?1 LIMIT ?2)",
+    [STATEMENT_PURGE_BLOB] = "DELETE FROM blobs WHERE key = ?1",
+    [STATEMENT_PURGED] = "DELETE FROM purges WHERE session = ?1",
     [STATEMENT_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1",
     [STATEMENT_INSERT_ANSWER] = "INSERT OR REPLACE INTO answers (name, body, at, code, message,"
                                 " fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -139,25 +143,6 @@ static int write_session(struct sqlite_store *store, const struct session_row *r
     return code;
 }
 
-static int purge(struct sqlite_store *store, int64_t session_key)
-{
-    static const enum sqlite_statement all[] = {STATEMENT_DELETE_PARTS, STATEMENT_DELETE_BLOBS,
-                                                STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
-                                                STATEMENT_DELETE_FOLD,
-                                                STATEMENT_DELETE_SESSION_RULES};
-    /* What is erased is overwritten, too; what is only folded need not be. */
-    int code = sqlite3_exec(store->db, "PRAGMA secure_delete = ON", NULL, NULL, NULL);
-    for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
-        sqlite3_stmt *statement = store->statements[all[i]];
-        code = sqlite3_bind_int64(statement, 1, session_key);
-        if (code == SQLITE_OK) {
-            code = sqlite_finish(statement);
-        }
-    }
-    sqlite_also(&code, sqlite3_exec(store->db, "PRAGMA secure_delete = OFF", NULL, NULL, NULL));
-    return code;
-}
-
 static int write_answer(struct sqlite_store *store, const struct stored_answer *answer)
 {
     sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_ANSWER];
@@ -237,7 +222,7 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
     case STORE_BLOB:
         return sqlite_write_blob(store, write->session_key, &write->blob);
     case STORE_PURGE:
-        return purge(store, write->session_key);
+        return sqlite_purge(store, write->session_key);
     case STORE_ANSWER:
         return write_answer(store, write->answer);
     case STORE_EXPIRE:
@@ -314,8 +299,7 @@ static int write_all(struct sqlite_store *store, const struct store_write *write
     return code;
 }
 
-/* Between BEGIN and COMMIT; `code` is what came of it. */
-static enum err commit(struct sqlite_store *store, int code)
+enum err sqlite_commit(struct sqlite_store *store, int code)
 {
     sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(store->statements[STATEMENT_COMMIT]) : code);
     if (code != SQLITE_OK) {
@@ -338,7 +322,7 @@ enum err sqlite_append(struct store *base, const struct store_write *writes)
     if (code != SQLITE_OK) {
         return sqlite_err(store->db, code);
     }
-    return commit(store, write_all(store, writes));
+    return sqlite_commit(store, write_all(store, writes));
 }
 
 bool sqlite_is_behind(struct store *base)
@@ -382,5 +366,5 @@ enum err sqlite_fold(struct store *base, const struct store_fold *fold)
     if (code != SQLITE_OK) {
         return sqlite_err(store->db, code);
     }
-    return commit(store, fold_rows(store, fold));
+    return sqlite_commit(store, fold_rows(store, fold));
 }
