@@ -65,7 +65,11 @@ test('an erased session is gone for everybody, and its decisions stay', async ()
   await expectNoOrphans(server);
   assert.equal(isWithin(server, 'a-secret-word'), false);
   await until(() => !existsSync(wireOf(server, id)), 'the wire log to be gone');
-  assert.equal((await readAudit(server, { session: id })).length, 1);
+  const audit = await readAudit(server, { session: id });
+  assert.deepEqual(audit.map(({ action, by }) => [action, by]), [['decision', 'user'], ['session_erased', 'user']]);
+  const { sessionId, workspace, agent, user, from, request } = audit.at(-1);
+  assert.deepEqual([sessionId, workspace, agent, user, from.transport, request],
+    [id, audit[0].workspace, 'scripted', audit[0].user, 'http', undefined]);
   assert.equal(textOf(await other.run(script(say('Still here.')))), 'Still here.');
 
   await server.restart();
