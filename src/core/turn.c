@@ -409,7 +409,10 @@ char *session_queue_text(const struct session *session)
 
 void session_queue_restore(struct session *session, const char *text)
 {
-    struct json_object *list = text ? json_tokener_parse(text) : NULL;
+    struct json_object *list = NULL;
+    if (text && json_parse_own(text, &list) == ERR_NOMEM) {
+        need_ok(ERR_NOMEM); /* the next change would write a row without its prompts */
+    }
     size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     for (size_t i = 0; i < count; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);

@@ -688,9 +688,14 @@ static void the_queue_survives_as_text(void)
     struct fixture *fixture = fixture_new();
     CU_ASSERT_PTR_NULL(session_queue_text(fixture->session));
     static const char text[] = "say \"hi\"\n\t\\ \xc3\xa4 \xf0\x9f\x98\x80";
+    /* As deep as clients may nest, and deeper than json-c takes by itself. */
+    char content[400] = "[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5,\"_meta\":";
+    memset(content + strlen(content), '[', 60);
+    memset(content + strlen(content), ']', 60);
+    strcat(content, "}]");
     struct caller caller = fixture_caller(fixture, "alice");
     struct command command = {.type = COMMAND_PROMPT, .text = strdup(text),
-                              .content = strdup("[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5}]")};
+                              .content = strdup(content)};
     session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     free(command.text);
     free(command.content);
@@ -708,7 +713,7 @@ static void the_queue_survives_as_text(void)
     CU_ASSERT_EQUAL(other->queued, 2);
     CU_ASSERT_TRUE(other->queue_paused);
     TEST_TEXT(other->queue->text, text);
-    TEST_TEXT(other->queue->content, "[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5}]");
+    TEST_TEXT(other->queue->content, content);
     TEST_TEXT(other->queue->user, "alice");
     TEST_TEXT(other->queue->client_id, "client");
     TEST_TEXT(other->queue->cause_id, "c2");
