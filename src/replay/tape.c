@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINE_DEPTH_MAX = 4096 };
+
 static struct segment *add_segment(struct tape *tape)
 {
     if (tape->count == tape->room) {
@@ -162,6 +164,15 @@ static bool take_line(struct tape *tape, json_object *line)
     return text != NULL && (out || take_text(tape, t, text));
 }
 
+/* What an agent may nest is more than json-c takes by itself. NULL: it is no JSON, or there is no memory. */
+static json_object *parse(const char *text, size_t length)
+{
+    json_tokener *tokener = json_tokener_new_ex(LINE_DEPTH_MAX);
+    json_object *line = tokener != NULL ? json_tokener_parse_ex(tokener, text, (int)length) : NULL;
+    json_tokener_free(tokener);
+    return line;
+}
+
 static int read_file(struct tape *tape, const char *path)
 {
     FILE *file = fopen(path, "re");
@@ -176,7 +187,7 @@ static int read_file(struct tape *tape, const char *path)
     bool good = true;
     while (good && (length = getline(&text, &room, file)) > 0) {
         number++;
-        json_object *line = json_tokener_parse(text);
+        json_object *line = parse(text, (size_t)length);
         good = take_line(tape, line);
         json_object_put(line);
         if (!good && number > 1 && text[length - 1] != '\n') {
