@@ -47,7 +47,7 @@ export function PermissionCard({ request, tool, place, isCurrent, aside, note, a
   const headingId = useId();
   const answer = useAnswer(request, me);
   const left = useSecondsLeft(request);
-  const isArmed = useArmed(card);
+  const isArmed = useArmed(card, tool?.content);
   const isExpired = left === 0;
   const isOver = isExpired || answer.failure?.isOver === true;
   const isSending = answer.fields !== null;
@@ -236,17 +236,16 @@ function TimeBar({ request, left }: { request: PermissionRequest; left: number |
 }
 
 /** A card takes no answer before it can have been seen; nor again, when the page was hidden meanwhile. */
-function useArmed(card: RefObject<HTMLElement>): boolean {
+function useArmed(card: RefObject<HTMLElement>, content: unknown): boolean {
   const [isArmed, setArmed] = useState(false);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
     const begin = () => {
       clearTimeout(timer);
       shownAt.set(card.current!, performance.now());
+      setArmed(false);
       if (document.visibilityState === "visible") {
         timer = setTimeout(() => setArmed(true), ARMED_AFTER_MS);
-      } else {
-        setArmed(false);
       }
     };
     begin();
@@ -255,7 +254,7 @@ function useArmed(card: RefObject<HTMLElement>): boolean {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", begin);
     };
-  }, []);
+  }, [content]); // another content is another question
   return isArmed;
 }
 
