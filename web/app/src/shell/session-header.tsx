@@ -14,7 +14,7 @@ import { ErrorBoundary } from "../ui/error-boundary";
 import { ChevronLeftIcon, EyeIcon, FolderIcon, InfoIcon, LinkIcon, MoreIcon, ShieldCheckIcon } from "../ui/icons";
 import { NARROW, useMedia } from "../ui/media";
 import { memo } from "../ui/memo";
-import { baseName, onOneLine } from "../ui/text";
+import { baseName, count, onOneLine } from "../ui/text";
 import { reportRefusal } from "../ui/toast";
 import { ConnectionIndicator } from "./connection";
 import { waitingCount } from "./news";
@@ -109,11 +109,11 @@ function useFacts(state: SessionState, summary: SessionSummary | null): Facts {
 
 const copyLink = (sessionId: string) => copyText(addressOf({ name: "session", sessionId }), "The link is copied.");
 
-/** On a phone: to the list, with how many other sessions wait. */
+/** On a phone: to the list, with how many requests wait in others. */
 function Back({ sessionId }: { sessionId: string }) {
-  const waiting = useStore(useClient().sessions, ({ items }) => waitingCount(items) - ((items.get(sessionId)?.pending ?? 0) > 0 ? 1 : 0));
+  const waiting = useStore(useClient().permissions, ({ items }) => waitingCount(items, sessionId));
   return (
-    <a class="icon-button session-header__back" href={hrefOf({ name: "home" })} aria-label={waiting > 0 ? `All sessions; ${waiting} others wait` : "All sessions"}>
+    <a class="icon-button session-header__back" href={hrefOf({ name: "home" })} aria-label={waiting > 0 ? `All sessions; ${count(waiting, "request")} in others` : "All sessions"}>
       <ChevronLeftIcon size={20} />
       {waiting > 0 && <span class="badge badge--warn" aria-hidden="true">{waiting}</span>}
     </a>
