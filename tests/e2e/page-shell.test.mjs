@@ -5,7 +5,7 @@ import { scripted } from './lib/agents.mjs';
 import { isLive, openApp, pendingCard, sessionAddress, turnsEnd } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
-import { ask, script, say } from './lib/script.mjs';
+import { ask, exit, say, script, waitCancel } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -238,4 +238,40 @@ test('a file that is dropped beside a session does not take the place of the pag
   });
   assert.deepEqual(taken, [true, true]);
   assert.deepEqual(page.faults, []);
+});
+
+test('agents that are not there stand in nobody\'s way', async () => {
+  const bare = await startServer({
+    agents: Object.fromEntries(['one', 'two', 'three'].map((name) => [name, { command: [`/missing/${name}`], install: `npm install -g ${name}` }])),
+  });
+  const page = await openApp(browser, bare, { phone: true });
+  await page.getByTestId('session-list').getByRole('link', { name: 'New session' }).tap(); // on a phone an empty list says how to begin
+  const cards = page.getByTestId('agent-card');
+  await cards.first().waitFor();
+  const [shell, ...others] = await cards.evaluateAll((all) => all.map((card) => [card.dataset.agent, card.checkVisibility()]));
+  assert.deepEqual([shell, others.map(([, isShown]) => isShown)], [['shell', true], [false, false, false]]);
+  await page.getByTestId('agents-missing').locator('summary').tap();
+  await cards.filter({ hasText: 'npm install -g three' }).waitFor();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('an agent that is gone says so once; one whose text stands still is seen to be at work', async () => {
+  const client = await server.connect();
+  const dead = await client.create('scripted', { title: 'Ends' });
+  await (await dead.prompt(script(say('I begin.'), exit(3)))).end();
+  const page = await openApp(browser, server, { at: sessionAddress(dead) });
+  await page.getByTestId('error-item').waitFor();
+  await page.locator('[data-testid="work-note"][data-phase="stopped"]').waitFor();
+  assert.equal(await page.getByTestId('work-note').innerText(), '');
+  const slow = await client.create('scripted', { title: 'Goes on' });
+  const turn = await slow.prompt(script(say('Let me see'), waitCancel()));
+  await slow.event('text_delta');
+  await page.goto(server.url + sessionAddress(slow));
+  await page.getByTestId('work-note').filter({ hasText: 'Working' }).waitFor();
+  await slow.cancel();
+  await turn.end();
+  await turnsEnd(page);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
 });

@@ -32,7 +32,7 @@ export const CallStack = memo(function CallStack({ rowKey, calls }: { rowKey: st
       {folded > 0 && (
         <button type="button" class="call-stack__fold" aria-expanded={isOpen} onClick={toggle}>
           <ChevronRightIcon class="chevron" />
-          {isOpen ? `Hide ${folded} earlier calls` : `${folded} earlier calls`}
+          <span class="call-stack__count">{isOpen ? `Hide ${folded} earlier calls` : `${folded} earlier calls`}</span>
           <span class="call-stack__words">{callsInWords(calls.slice(0, folded))}</span>
         </button>
       )}

@@ -140,6 +140,8 @@ function answerWord(fields: PermissionAnswer, options: readonly AcpOption[]): st
   return option ? visibleText(option.name || option.optionId) : fields.allow ? "allow" : "reject";
 }
 
+const LONG_NAME = 26; // characters: what is longer has a line of its own where there is little room
+
 function Options({ request, isDisabled, showKeys, onAnswer }: {
   request: PermissionRequest; isDisabled: boolean; showKeys: boolean; onAnswer(fields: PermissionAnswer): void;
 }) {
@@ -152,6 +154,7 @@ function Options({ request, isDisabled, showKeys, onAnswer }: {
     <button
       key={option.optionId} type="button" class="permission-option" disabled={isDisabled} data-testid="permission-option"
       data-option-id={option.optionId} data-kind={option.kind} data-role={option === once ? "allow" : isRejection(option.kind) ? "reject" : "other"}
+      data-long={option.name.length > LONG_NAME || undefined}
       title={isLasting(option.kind) ? "The agent remembers this by itself: such requests are not shown here any more." : undefined}
       aria-keyshortcuts={showKeys ? keyOf(option).toLowerCase() : undefined}
       onClick={() => onAnswer({ optionId: option.optionId })}
