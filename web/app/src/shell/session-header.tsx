@@ -24,6 +24,8 @@ import "./session-header.css";
 interface Facts {
   sessionId: string;
   name: string;
+  /** The same, not shortened. */
+  title: string;
   /** The agent's name for people. */
   agent: string;
   workspace: string;
@@ -50,13 +52,13 @@ interface HeaderProps extends Facts {
 const Header = memo(function Header({ usage, ...facts }: HeaderProps) {
   const isNarrow = useMedia(NARROW);
   const [dialog, setDialog] = useState<"none" | "details" | "close">("none");
-  const { sessionId, name, agent, workspace, phase, policy } = facts;
+  const { sessionId, name, title, agent, workspace, phase, policy } = facts;
   const close = () => setDialog("none");
   return (
     <header class="session-header">
       {isNarrow && <Back sessionId={sessionId} />}
       <div class="session-header__names">
-        <h1 class="session-header__title truncate" data-testid="session-title" title={name}><bdi>{name || NO_NAME}</bdi></h1>
+        <h1 class="session-header__title truncate" data-testid="session-title" title={title}><bdi>{name || NO_NAME}</bdi></h1>
         <p class="session-header__facts">
           <span class="session-header__phase" data-testid="session-phase" data-phase={phase} title={phaseExplanation(phase)}>
             <PhaseMark phase={phase} /> {phaseWord(phase)}
@@ -98,6 +100,7 @@ function useFacts(state: SessionState, summary: SessionSummary | null): Facts {
   return {
     sessionId: state.sessionId,
     name: onOneLine(sessionName(state) || summary?.title || ""),
+    title: onOneLine(state.title || summary?.title || sessionName(state)),
     agent: list?.agents.find(({ name }) => name === agentName)?.title || agentName,
     workspace: (isKnown ? state.workspace : summary?.workspace) ?? "",
     phase: isKnown ? shownPhase({ phase: state.phase, pending: state.pending.length }) : summary ? shownPhase(summary) : "",
@@ -151,7 +154,7 @@ function DetailsDialog({ facts, usage, isNarrow, onClose, onCloseSession }: Deta
       )}
     >
       <dl class="session-details">
-        <dt>Title</dt><dd>{facts.name || "none"}</dd>
+        <dt>Title</dt><dd>{facts.title || "none"}</dd>
         <dt>State</dt><dd>{phaseWord(facts.phase)}. {phaseExplanation(facts.phase)}</dd>
         <dt>Agent</dt><dd>{onOneLine(facts.agent)}</dd>
         <dt>Workspace</dt><dd><code>{onOneLine(facts.workspace)}</code></dd>
