@@ -275,3 +275,37 @@ test('an agent that is gone says so once; one whose text stands still is seen to
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });
+
+test('what is asked can be read, and what answers it, however little room there is', async () => {
+  const names = ['Yes, and do this for this file only, please', 'Yes, always, for all that this agent does in this and any other workspace', 'No', 'No, never again do such a thing in this session'];
+  const kinds = ['allow_once', 'allow_always', 'reject_once', 'reject_always'];
+  const client = await server.connect();
+  const session = await client.create('scripted', { title: 'Little room' });
+  const turn = await session.prompt(script({ permission: {
+    tool: { title: 'npm run many', kind: 'execute', input: { command: `npm run many\n${'echo more\n'.repeat(30)}` } }, parallel: 2,
+    options: kinds.map((kind, at) => ({ optionId: kind, name: names[at], kind })),
+  } }));
+  await turn.permission(1);
+  const page = await openApp(browser, server, { at: sessionAddress(session), phone: true });
+  for (const [width, height] of [[360, 640], [720, 450], [390, 500], [1024, 500]]) {
+    await page.setViewportSize({ width, height });
+    const card = pendingCard(page).first();
+    await card.waitFor();
+    const seen = await until(() => card.evaluate((node) => {
+      const [body, command, question] = ['.permission-card__body', '.permission-card__command', '.permission-card__question'].map((name) => node.querySelector(name));
+      const cut = [question, ...node.querySelectorAll('.permission-option__name')].filter((each) => each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1);
+      const bottom = Math.min(body.getBoundingClientRect().bottom, command.getBoundingClientRect().bottom, innerHeight);
+      return { shown: bottom - command.getBoundingClientRect().top, cut: cut.map((each) => each.innerText) };
+    }), 'the card');
+    assert.ok(seen.shown >= 48, `${width}x${height}: ${seen.shown} of the command`);
+    assert.deepEqual(seen.cut, [], `${width}x${height}`);
+    const last = card.getByTestId('permission-option').last();
+    await last.scrollIntoViewIfNeeded();
+    const box = await last.boundingBox();
+    assert.ok(box.y + box.height <= height, `${width}x${height}: ${JSON.stringify(box)}`);
+  }
+  await session.cancel();
+  await turn.end();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
