@@ -7,6 +7,7 @@
 #include "core/field.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/utf8.h"
 #include "signalbox/core/prompt.h"
 
 static void *place(struct command *command, size_t offset)
@@ -211,22 +212,6 @@ static enum err parse_fields(const struct field *fields, const char *prefix, boo
     return ERR_OK;
 }
 
-/* Nothing but text without a character. */
-static bool says_nothing(const struct command *command, struct json_object *blocks, size_t count)
-{
-    if (command->text && *command->text) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        size_t length = 0;
-        struct json_object *block = json_object_array_get_idx(blocks, i);
-        if (strcmp(json_get_string(block, "type"), "text") || !json_get_text(block, "text", &length) || length > 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* `content` is what the agent gets: `text` becomes its first block. `text` is what people see: all
  * its text blocks. */
 static enum err finish_prompt(struct json_object *object, struct command *command,
@@ -246,22 +231,27 @@ static enum err finish_prompt(struct json_object *object, struct command *comman
         buffer_text(&text, command->text);
     }
     enum err err = prompt_take_blocks(blocks, &content, command, error);
-    if (!err && says_nothing(command, blocks, count)) {
-        err = refuse(error, "text", "a prompt needs a `text` or `content` that says something");
-    }
     if (err) {
         buffer_free(&content);
         buffer_free(&text);
         return err;
     }
+    bool says = false;
     for (size_t i = 0; i < count; i++) {
         struct json_object *block = json_object_array_get_idx(blocks, i);
-        if (!strcmp(json_get_string(block, "type"), "text")) {
-            if (text.length) {
-                buffer_byte(&text, '\n');
-            }
-            buffer_text(&text, json_get_string(block, "text"));
+        if (strcmp(json_get_string(block, "type"), "text")) {
+            says = true;
+            continue;
         }
+        if (text.length) {
+            buffer_byte(&text, '\n');
+        }
+        buffer_text(&text, json_get_string(block, "text"));
+    }
+    if (!says && buffer_ok(&text) && utf8_blank(text.data, text.length)) {
+        buffer_free(&content);
+        buffer_free(&text);
+        return refuse(error, command->text ? "text" : "content", "there is nothing in this prompt but blanks");
     }
     buffer_byte(&content, ']');
     char *whole = buffer_take(&content);

@@ -156,6 +156,7 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
     session_summary(held->session, &text);
     buffer_byte(&text, '}');
     feed(dispatch, &text);
+    held->head_told = held->session->head;
     held->feed_deadline = sink_arm(dispatch, held->session, DEADLINE_FEED, FEED_PERIOD_MS, NULL);
 }
 
@@ -411,6 +412,10 @@ static void settle(struct dispatch *dispatch, struct held *held)
         session->changed = false;
         held->feed_due = true;
         held_row(held, &dispatch_out(dispatch, JOURNAL_ROW, NULL)->row);
+    }
+    /* What is asked about may change while it waits: whoever sees the requests of all sessions is told that there is more to read. */
+    if (session->pending_count && session->head != held->head_told) {
+        held->feed_due = true;
     }
     if (held->feed_due && !held->feed_deadline) {
         dispatch_feed(dispatch, held);
