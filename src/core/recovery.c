@@ -12,6 +12,7 @@ struct open_item {
     char *id, *turn_id, *name, *parent;
     struct buffer text; /* of a message, the output of a tool, or the request as it was shown */
     bool thought;
+    uint64_t began; /* the number of the event that began a message */
 };
 
 struct recovery {
@@ -92,6 +93,10 @@ static struct open_item *open_item(struct open_item **list, const char *id, stru
         item->turn_id = copy(json_get_string(event, "turnId"));
         item->name = copy(json_get_string(event, "toolName"));
         item->parent = copy(json_get_string(event, "parentToolUseId"));
+        int64_t began;
+        if (json_get_i64(event, "began", &began) || json_get_i64(event, "seq", &began)) {
+            item->began = began > 0 ? (uint64_t)began : 0;
+        }
         if (!item->id) {
             item_free(item);
             return NULL;
@@ -224,7 +229,7 @@ static enum err emit_blobs(struct ending *ending, struct blob *blobs)
     return err;
 }
 
-static enum err emit(struct ending *ending, enum event_kind kind)
+static enum err emit(struct ending *ending, enum event_kind kind, uint64_t began)
 {
     struct event event;
     struct blob *blobs = NULL;
@@ -238,7 +243,11 @@ static enum err emit(struct ending *ending, enum event_kind kind)
     if (!err) {
         err = event_close(&ending->text, kind, ending->wall_ms, &event);
     }
-    return err ? err : ending->sink->event(ending->sink->context, &event);
+    if (err) {
+        return err;
+    }
+    event.began = began;
+    return ending->sink->event(ending->sink->context, &event);
 }
 
 static enum err end_message(struct ending *ending, const struct open_item *item)
@@ -249,7 +258,7 @@ static enum err end_message(struct ending *ending, const struct open_item *item)
     json_field_text(&ending->text, "text", item->text.data ? item->text.data : "", item->text.length);
     json_field_bool(&ending->text, "isIntermediate", false);
     json_field_string(&ending->text, "parentToolUseId", item->parent);
-    return emit(ending, kind);
+    return emit(ending, kind, item->began);
 }
 
 static enum err end_tool(struct ending *ending, const struct open_item *item)
@@ -259,7 +268,7 @@ static enum err end_tool(struct ending *ending, const struct open_item *item)
     json_field_string(&ending->text, "toolName", item->name ? item->name : "tool");
     json_field_text(&ending->text, "result", item->text.data ? item->text.data : "", item->text.length);
     json_field_bool(&ending->text, "isError", true);
-    return emit(ending, EVENT_TOOL_RESULT);
+    return emit(ending, EVENT_TOOL_RESULT, 0);
 }
 
 static enum err end_permission(struct ending *ending, const struct open_item *item)
@@ -267,7 +276,7 @@ static enum err end_permission(struct ending *ending, const struct open_item *it
     event_open(&ending->text, EVENT_PERMISSION_CANCELLED, ending->recovery->session_id, item->turn_id);
     json_field_string(&ending->text, "requestId", item->id);
     json_field_string(&ending->text, "reason", "server_restarted");
-    return emit(ending, EVENT_PERMISSION_CANCELLED);
+    return emit(ending, EVENT_PERMISSION_CANCELLED, 0);
 }
 
 static enum err end_all(struct ending *ending, struct open_item **list,
@@ -295,7 +304,7 @@ static enum err end_turn(struct ending *ending)
     json_field_string(&ending->text, "error", "the server was restarted in the middle of this turn");
     json_field_string(&ending->text, "code", "server_restarted");
     json_field_bool(&ending->text, "fatal", true);
-    enum err err = emit(ending, EVENT_ERROR);
+    enum err err = emit(ending, EVENT_ERROR, 0);
     if (err) {
         return err;
     }
@@ -303,7 +312,7 @@ static enum err end_turn(struct ending *ending)
     json_field_string(&ending->text, "stopReason", "server_restarted");
     int64_t duration = ending->wall_ms - recovery->turn_ts;
     json_field_i64(&ending->text, "durationMs", duration > 0 ? duration : 0);
-    return emit(ending, EVENT_COMPLETE);
+    return emit(ending, EVENT_COMPLETE, 0);
 }
 
 enum err recovery_finish(struct recovery *recovery, int64_t wall_ms, size_t max_event_bytes,
@@ -325,7 +334,7 @@ enum err recovery_finish(struct recovery *recovery, int64_t wall_ms, size_t max_
         event_open(&ending.text, EVENT_STATUS, recovery->session_id, NULL);
         json_field_string(&ending.text, "phase", "stopped");
         json_field_string(&ending.text, "detail", "the server was restarted");
-        err = emit(&ending, EVENT_STATUS);
+        err = emit(&ending, EVENT_STATUS, 0);
     }
     buffer_free(&ending.text);
     return err;

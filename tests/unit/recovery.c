@@ -147,6 +147,7 @@ static void begin(struct json_object *map, const char *id, struct json_object *e
         json_object_object_add(item, "text", json_object_new_string(""));
         json_object_object_add(item, "thought", json_object_new_boolean(thought));
         json_object_object_add(item, "turnId", json_object_get(json_get(event, "turnId")));
+        json_object_object_add(item, "began", json_object_get(json_get(event, "seq")));
         json_object_object_add(item, "name", json_object_get(json_get(event, "toolName")));
         json_object_object_add(map, id, item);
     }
@@ -279,6 +280,7 @@ static void check_end(struct open *open, struct json_object *event)
         CU_ASSERT_TRUE(same_text(json_get(event, "text"), json_get(item, "text")));
         CU_ASSERT_EQUAL(json_get_bool(item, "thought", false), !strcmp(type, "thought_complete"));
         CU_ASSERT_FALSE(json_get_bool(event, "isIntermediate", true));
+        CU_ASSERT_TRUE(json_object_equal(json_get(event, "began"), json_get(item, "began")));
         break;
     case 1:
         item = json_get(open->tools, json_get_string(event, "toolUseId"));
