@@ -176,9 +176,12 @@ test('pages that are ahead of what is pushed: shown when that has come', async (
   await letGo(played);
   assert.notEqual(played.view.earlier, null);
   assert.deepEqual(played.texts, ['text 9', 'text 10']);
+  const { length } = played.pages;
   played.push(played.log.slice(before));
+  played.another(); // and goes on
   await played.world.pass(0);
   played.assertWhole();
+  assert.equal(played.pages.length, length, 'nothing was fetched for that');
 });
 
 test('a short session comes as a whole; where the list says how short, at once', async () => {
