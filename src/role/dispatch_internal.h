@@ -172,6 +172,8 @@ void dispatch_list_permissions(struct dispatch *dispatch, struct dispatch_comman
 bool dispatch_permissions_settled(const struct dispatch *dispatch);
 /* From where a command came. */
 struct caller dispatch_caller(const struct dispatch_command *command);
+/* The same, for the audit; NULL: no command was behind it. */
+void dispatch_audit_from(struct audit_entry *entry, const struct caller *caller);
 
 /* dispatch_rules.c */
 /* Answers what waits in all sessions and is covered by a rule that this step made. */

@@ -225,6 +225,9 @@ static struct command *make(struct http_request *request, struct http_response *
     struct command *command = NULL;
     struct command_error error = {0};
     const char *key = http_header(request, "Idempotency-Key", NULL);
+    if (!http_key_allowed(request, response)) {
+        return NULL;
+    }
     enum err err = command_parse_body(type, body, &command, &error);
     if (err == ERR_SYNTAX) {
         http_problem(response, error.code, error.message, error.field, NULL);

@@ -48,6 +48,8 @@ test('REST: a session is made, listed, prompted, aborted and closed; problems ha
     assert.equal(typeof answer.json.error, 'string');
     assert.equal(typeof answer.json.code, 'string');
   }
+  const keyed = await server.rest('POST', '/api/sessions', { body: {}, headers: { 'Idempotency-Key': 'k'.repeat(257) } });
+  assert.equal(keyed.status, 400, 'a key has the same bounds on every path');
 });
 
 test('its subprotocol is the native protocol, live only; what waits is said once more', async () => {

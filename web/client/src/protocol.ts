@@ -1646,7 +1646,7 @@ export interface AuditEntry {
   /** Unix milliseconds. */
   at: number;
   /** What was done. There may be others. */
-  action: "decision" | "rule_made" | "rule_removed" | "policy_changed" | "service_refused" | (string & {});
+  action: "decision" | "rule_made" | "rule_removed" | "policy_changed" | "service_refused" | "session_erased" | (string & {});
   /** The session. */
   sessionId?: string;
   /** The session's. */
