@@ -4,7 +4,7 @@ import { scripted } from './lib/agents.mjs';
 import { openApp, recorded, send, sessionAddress, shown, words } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
-import { say, script, stream, think, tool } from './lib/script.mjs';
+import { say, script, stream, think, tool, waitCancel } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 
 const server = await startServer({ agents: { scripted: scripted() } });
@@ -125,10 +125,17 @@ for (const phone of [false, true]) {
         await frames(page, 20);
       }
       const height = await page.evaluate((name) => document.querySelector(name).scrollHeight, SCROLL);
+      await page.evaluate((name) => document.querySelectorAll(`${name} [data-key]`).forEach((node) => (node.isTheSame = true)), SCROLL);
       await watchPlaces(page);
       page.go();
       await isWhole(page);
       await assertStill(page, where);
+      const redrawn = await page.evaluate((name) => {
+        const { top, bottom } = document.querySelector(name).getBoundingClientRect();
+        return [...document.querySelectorAll(`${name} [data-key]`)].filter((node) => node.getBoundingClientRect().bottom > top && node.getBoundingClientRect().top < bottom && !node.isTheSame)
+          .map(({ dataset }) => dataset.key);
+      }, SCROLL);
+      assert.deepEqual(redrawn, [], 'nor is anything taken away and drawn anew');
       assert.ok((await page.evaluate((name) => document.querySelector(name).scrollHeight, SCROLL)) > 2 * height, 'much is above it');
       assert.equal(await page.locator(SCROLL).getAttribute('aria-label'), 'What was said');
       assert.equal(await page.getByTestId('earlier-note').count(), 0);
@@ -245,6 +252,27 @@ test('what cannot be had says so, and offers to load it', async () => {
   await page.getByTestId('load-earlier').click({ timeout: 5_000 }).catch(() => {}); // it may have been tried by itself
   await isWhole(page);
   await page.locator(`[data-key="${items[0].key}"]`).waitFor();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('one turn that is thousands of events long opens at its end, and can be stopped there', async () => {
+  const one = await (await server.connect()).create('scripted', { title: 'One turn' });
+  await one.prompt(script(say('It begins.'), ...Array.from({ length: 900 }, (_, at) => look(0, at)), say('It goes on.'), ...Array.from({ length: 100 }, (_, at) => look(1, at)), say('And waits.'), waitCancel()));
+  await one.event('text_delta', ({ delta }) => delta === 'And waits.');
+  const page = await heldUp({ at: sessionAddress(one) });
+  await isPartial(page);
+  await isAtEnd(page);
+  await page.getByTestId('agent-text').filter({ hasText: 'And waits.' }).waitFor();
+  await page.getByTestId('cancel-turn').click();
+  await page.locator('[data-testid="turn-end"][data-stop-reason="cancelled"]').waitFor();
+  await page.getByTestId('cancel-turn').waitFor({ state: 'detached' });
+  page.go();
+  await isWhole(page);
+  await isAtEnd(page);
+  await page.locator(SCROLL).focus();
+  await page.keyboard.press('Home');
+  await page.getByTestId('agent-text').filter({ hasText: 'It begins.' }).waitFor();
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });

@@ -37,7 +37,7 @@ function OneConversation({ session, view }: { session: WatchedSession; view: Ses
   const isWhole = view.sync === "live" && earlier === null;
   const rows = useRows(view, sessionId, isWhole);
   const sending = useSending(sessionId, view.state);
-  const scroll = useScroll(context, rows, sending.length, { isCurrent: view.sync === "live", isWhole, loadEarlier: () => session.loadEarlier() });
+  const scroll = useScroll(context, rows, sending.length, { isCurrent: view.sync === "live", hasBeginning: earlier === null, loadEarlier: () => session.loadEarlier() });
   const isEmpty = rows.rows.length === 0 && sending.length === 0;
   return (
     <Context.Provider value={context}>

@@ -48,13 +48,14 @@ interface Aim {
 interface There {
   /** Nothing is missing at the end. */
   isCurrent: boolean;
-  /** All that was said so far is there. */
-  isWhole: boolean;
+  /** Nothing is missing at the beginning. */
+  hasBeginning: boolean;
   /** Asks for what is missing at the beginning. */
   loadEarlier(): void;
 }
 
-export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows, sending: number, { isCurrent, isWhole, loadEarlier }: There): Scroll {
+export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows, sending: number, { isCurrent, hasBeginning, loadEarlier }: There): Scroll {
+  const isWhole = isCurrent && hasBeginning; // all that was said so far is there
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
@@ -69,8 +70,8 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
   const keepTimer = useRef<ReturnType<typeof setTimeout>>();
   const current = useRef(rows);
   current.current = rows;
-  const whole = useRef(isWhole);
-  whole.current = isWhole;
+  const isBegun = useRef(hasBeginning);
+  isBegun.current = hasBeginning;
   const load = useRef(loadEarlier);
   load.current = loadEarlier;
   const wasCurrent = useRef(false);
@@ -180,7 +181,7 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     } else if (event.key === "Home") {
       event.preventDefault();
       leaveEnd();
-      toTop.current = !whole.current;
+      toTop.current = !isBegun.current;
       list.current?.scrollToIndex(0, { align: "start" });
       load.current();
     }
@@ -188,10 +189,10 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
 
   // Whoever comes near to what is missing gets it at once, where it is not on its way already.
   useEffect(() => {
-    if (isNearTop && !isWhole) {
+    if (isNearTop && !hasBeginning) {
       load.current();
     }
-  }, [isNearTop, isWhole]);
+  }, [isNearTop, hasBeginning]);
 
   useEffect(() => {
     const sizes = new ResizeObserver(settle);
@@ -219,7 +220,7 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     const box = scroller.current!;
     const hand = (event: Event) => {
       handAt.current = performance.now();
-      toTop.current &&= event.type === "keydown";
+      toTop.current &&= (event as KeyboardEvent).key === "Home";
       if (event.type !== "keydown" && event.type !== "pointerdown" && aim.current && !aim.current.isLinked) {
         aim.current = null; // he goes elsewhere
       }
@@ -240,11 +241,11 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
   }, [keepNow]);
 
   useLayoutEffect(() => {
-    if (isWhole && toTop.current) {
+    if (hasBeginning && toTop.current) {
       toTop.current = false;
       list.current?.scrollToIndex(0, { align: "start" });
     }
-  }, [isWhole]);
+  }, [hasBeginning]);
 
   // Where a link points, or where he was before a reload. What is not here yet may still come.
   useLayoutEffect(() => {
