@@ -203,7 +203,6 @@ static void agent_ended(struct guard *g, int status)
     } else {
         say(g, "killed %d", WTERMSIG(status));
     }
-    enter(g, PHASE_TERM, TERM_MS);
 }
 
 // Returns false when no child is left.
@@ -214,10 +213,17 @@ static bool reap(struct guard *g)
     }
     int status;
     int pid;
+    bool ended = false;
     while ((pid = process_tree_reap(&status)) > 0) {
         if (pid == g->agent) {
             agent_ended(g, status);
+            ended = !g->failed;
         }
+    }
+    // Most leave nothing behind, and who is below us is found by looking at every process of the machine: where many
+    // agents end at once, nobody should do that for nothing.
+    if (ended && pid == 0) {
+        enter(g, PHASE_TERM, TERM_MS);
     }
     return pid == 0;
 }

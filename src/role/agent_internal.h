@@ -169,6 +169,7 @@ struct agent {
     bool gone;         /* the guard is: nothing of the agent runs any more */
     bool reaped;
     bool guard_killed; /* by us: it hung */
+    unsigned guard_rounds; /* of agent_guard_kill */
 
     /* what it has us run */
     struct agent_terminal *terminals;
@@ -229,6 +230,11 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms);
 void agent_process_kill(struct agent *agent);
 /* The `end` node is due. */
 void agent_process_overdue(struct agent *agent);
+/* Ends a guard that hangs: first what lives below it, since nobody could find that any more once the guard is gone, then
+ * the guard. False: something lived there, and it is to be called again, a bounded number of times that *rounds counts (0 at
+ * first). One that was only slow may meanwhile end by itself. Looks at every process of the machine, so it is for what
+ * hangs only. `guard` is not reaped yet. */
+must_check bool agent_guard_kill(const struct agent *agent, pid_t guard, unsigned *rounds);
 /* The sentence of the last notice; the caller frees it. NULL when out of memory. */
 char *agent_last_words(const struct agent *agent);
 

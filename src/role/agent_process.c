@@ -19,11 +19,14 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/fd.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/process_tree.h"
 
 enum {
     GUARD_TERM_MS = 1000,    /* a guard's own time between SIGTERM and SIGKILL */
     GUARD_SLACK_MS = 3000,   /* then it should be gone */
     GUARD_RETRY_MS = 20,     /* where there are no pidfds */
+    GUARD_ROUND_MS = 200,    /* between two looks at what lives below one that hangs */
+    GUARD_ROUNDS = 8,        /* so many, also when something goes on living there */
     GUARD_LIFELINE = 3,      /* its number in the guard */
     GUARD_ARGUMENTS = 5,     /* before those of its limits, "--", and the agent's own */
 };
@@ -270,6 +273,24 @@ void agent_process_kill(struct agent *agent)
     agent->stop_told = true;
 }
 
+bool agent_guard_kill(const struct agent *agent, pid_t guard, unsigned *rounds)
+{
+    if (*rounds == 0) {
+        log_error("a guard did not end in time: what runs below it is killed, and then the guard", "session", "%s",
+                  agent->topic->session_id, "pid", "%d", (int)guard, NULL);
+    }
+    int living = process_tree_signal(guard, SIGKILL);
+    if (living > 0 && ++*rounds < GUARD_ROUNDS) {
+        return false;
+    }
+    if (living != 0) {
+        log_error("what ran below a guard that is killed may be left", "session", "%s", agent->topic->session_id, "pid",
+                  "%d", (int)guard, NULL);
+    }
+    kill(guard, SIGKILL); /* not reaped yet, so the number is still its own */
+    return true;
+}
+
 void agent_process_overdue(struct agent *agent)
 {
     heap_remove(&agent->stream->ends, &agent->end);
@@ -284,12 +305,9 @@ void agent_process_overdue(struct agent *agent)
         return;
     }
     if (!agent->guard_killed) {
-        log_error("a guard did not end in time and is killed; what ran below it may be left", "session", "%s",
-                  agent->topic->session_id, "pid", "%d", (int)agent->guard_pid, NULL);
+        agent->guard_killed = agent_guard_kill(agent, agent->guard_pid, &agent->guard_rounds);
     }
-    agent->guard_killed = true;
-    kill(agent->guard_pid, SIGKILL); /* not reaped yet, so the number is still its own */
-    end_by(agent, GUARD_SLACK_MS);
+    end_by(agent, agent->guard_killed ? GUARD_SLACK_MS : GUARD_ROUND_MS);
 }
 
 static void guard_gone(struct agent *agent)

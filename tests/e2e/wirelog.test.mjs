@@ -8,7 +8,7 @@ import { test } from './lib/harness.mjs';
 import { parseMetrics } from './lib/prometheus.mjs';
 import { ask, die, fail, noise, raw, say, script, stream, think, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
-import { until } from './lib/wait.mjs';
+import { scaled, until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
 const on = { 'wire-log': true, 'permission-timeout-ms': 0, 'agent-start-timeout-ms': 120_000 };
@@ -229,7 +229,7 @@ test('SIGKILL leaves what can be read', async () => {
   await played.event('text_delta');
 });
 
-test('OpenCode, recorded and played again', { timeout: 300_000 }, async () => {
+test('OpenCode, recorded and played again', { timeout: scaled(300_000) }, async () => {
   const model = await startFakeModel();
   const server = await startServer({ settings: on, agents: { opencode: openCodeAgent(model) } });
   const patient = { ms: 120_000 };

@@ -270,6 +270,34 @@ static void nothing_outlives_the_thread(void)
     CU_ASSERT(is_gone(pid));
 }
 
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], *text;
+    size_t length;
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    CU_ASSERT_EQUAL_FATAL(file_read(path, 4096, &text, &length), ERR_OK);
+    const char *end = strrchr(text, ')');
+    pid_t parent = end ? (pid_t)strtol(end + 4, NULL, 10) : 0;
+    free(text);
+    return parent;
+}
+
+/* A guard that hangs ends nobody: then we do. */
+static void nothing_outlives_a_guard_that_hangs(void)
+{
+    begin();
+    clear_said();
+    prompt("{\"steps\":[" GRANDCHILD ",{\"waitCancel\":true}]}");
+    hear_output();
+    pid_t pid = said_pid();
+    pid_t guard = parent_of(parent_of(pid)); /* the shell is between them */
+    CU_ASSERT_EQUAL_FATAL(parent_of(guard), getpid());
+    CU_ASSERT_EQUAL(kill(guard, SIGSTOP), 0);
+    end();
+    CU_ASSERT_EQUAL(metric_read(METRIC_TERMINALS_RUNNING), 0);
+    until(is_gone, pid);
+}
+
 static void what_a_command_leaves_behind_is_ended(void)
 {
     begin();
@@ -348,5 +376,5 @@ static void too_many(void)
 
 TEST_MAIN("agent services", TEST(files_are_read_and_written), TEST(many_files_at_once), TEST(a_command_runs),
           TEST(what_cannot_run_is_an_error), TEST(killed_and_released), TEST(nothing_outlives_the_agent),
-          TEST(nothing_outlives_the_thread), TEST(what_a_command_leaves_behind_is_ended),
+          TEST(nothing_outlives_the_thread), TEST(nothing_outlives_a_guard_that_hangs), TEST(what_a_command_leaves_behind_is_ended),
           TEST(a_flood_is_shown_up_to_a_bound), TEST(no_credit_no_output), TEST(too_many))
