@@ -225,7 +225,8 @@ char *session_state_text(const struct session *session)
 
 void session_state_restore(struct session *session, const char *text)
 {
-    struct json_object *state = text ? json_tokener_parse(text) : NULL;
+    struct json_object *state = NULL;
+    need_ok(text && json_parse_own(text, &state) == ERR_NOMEM ? ERR_NOMEM : ERR_OK);
     int64_t can;
     session->titled = json_get_bool(state, "titled", false);
     session->had_turns = json_get_bool(state, "hadTurns", true);

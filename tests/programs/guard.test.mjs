@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -88,6 +88,12 @@ test('tells why a program cannot be started', async () => {
   const folder = new Guard(['/']);
   await folder.line(folder.told, /^failed 13 Permission denied/);
   await folder.ended;
+
+  const script = path.join(mkdtempSync(path.join(os.tmpdir(), 'signalbox-guard-')), 'script');
+  writeFileSync(script, '#!/no/such/interpreter\n', { mode: 0o755 });
+  const orphan = new Guard([script]);
+  await orphan.line(orphan.told, new RegExp(`^failed 2 What runs it was not found .*: ${script}$`));
+  await orphan.ended;
 
   const cwd = new Guard(['true'], ['--cwd', '/no/such/folder']);
   await cwd.line(cwd.told, /^failed 2 No such file or directory: \/no\/such\/folder$/);

@@ -92,14 +92,11 @@ function keysInWords(isRunning: boolean, isAsked: boolean): string {
 }
 
 function SendButton({ desk, isQueueing }: { desk: Desk; isQueueing: boolean }) {
-  const { attachments } = useStore(desk);
+  useStore(desk);
   const connection = useConnection();
-  const isUploading = attachments.some(({ block, problem }) => block === null && problem === null);
-  const isBad = attachments.some(({ problem }) => problem !== null);
-  const reason = isUploading ? "A file is still being sent" : isBad ? "A file cannot be sent: take it away first" : null;
   const what = isQueueing ? "Queue" : connection.name === "live" ? "Send" : "Send when connected";
   return (
-    <button type="submit" class="composer__send" data-testid="send-prompt" aria-label={what} title={reason ?? what} disabled={!desk.canSend}>
+    <button type="submit" class="composer__send" data-testid="send-prompt" aria-label={what} title={desk.obstacle ?? what} disabled={!desk.canSend}>
       <SendIcon />
     </button>
   );

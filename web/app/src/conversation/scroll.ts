@@ -259,7 +259,7 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
       if (isWhole && to) {
         aim.current = null;
         if (to.isLinked) {
-          toast("What the link points to is not in this session.");
+          toast("What the link points to is not in this session.", { kind: "note" });
         }
       }
       return;
