@@ -211,6 +211,19 @@ static enum err parse_fields(const struct field *fields, const char *prefix, boo
     return ERR_OK;
 }
 
+/* An empty text says nothing to an agent. */
+static bool say_something(struct json_object *blocks)
+{
+    for (size_t i = 0; blocks && i < json_object_array_length(blocks); i++) {
+        struct json_object *block = json_object_array_get_idx(blocks, i);
+        const char *text = json_get_string(block, "text");
+        if (strcmp(json_get_string(block, "type"), "text") || *text) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `content` is what the agent gets: `text` becomes its first block. `text` is what people see: all
  * its text blocks. */
 static enum err finish_prompt(struct json_object *object, struct command *command,
@@ -220,6 +233,9 @@ static enum err finish_prompt(struct json_object *object, struct command *comman
     size_t count = blocks ? json_object_array_length(blocks) : 0;
     if (!command->text && !count) {
         return refuse(error, "text", "a prompt needs a `text` or `content`");
+    }
+    if (!command->text && !say_something(blocks)) {
+        return refuse(error, "content", "`content` has only empty texts");
     }
     struct buffer content = {0}, text = {0};
     buffer_byte(&content, '[');

@@ -191,6 +191,8 @@ static void refusals_say_what_and_why(void)
          "`value` is missing", NULL},
         {"{\"type\":\"prompt\",\"sessionId\":\"s\"}", ANSWER_BAD_MESSAGE, "text",
          "a prompt needs a `text` or `content`", NULL},
+        {"{\"type\":\"prompt\",\"sessionId\":\"s\",\"text\":\"\",\"content\":[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":\"\"}]}",
+         ANSWER_BAD_MESSAGE, "content", "`content` has only empty texts", NULL},
         {"{\"type\":\"prompt\",\"sessionId\":\"s\",\"text\":\"\",\"content\":[]}", ANSWER_BAD_MESSAGE, "text",
          "a prompt needs a `text` or `content`", NULL},
         {"{\"type\":\"prompt\",\"sessionId\":\"s\",\"content\":{}}", ANSWER_BAD_MESSAGE, "content",
