@@ -229,6 +229,8 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms);
 void agent_process_kill(struct agent *agent);
 /* The `end` node is due. */
 void agent_process_overdue(struct agent *agent);
+/* SIGKILL to a guard, which is not reaped yet, and to all that runs below it. */
+void agent_guard_kill(pid_t guard);
 /* The sentence of the last notice; the caller frees it. NULL when out of memory. */
 char *agent_last_words(const struct agent *agent);
 

@@ -19,11 +19,13 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/fd.h"
 #include "signalbox/base/metrics.h"
+#include "signalbox/base/process_tree.h"
 
 enum {
     GUARD_TERM_MS = 1000,    /* a guard's own time between SIGTERM and SIGKILL */
     GUARD_SLACK_MS = 3000,   /* then it should be gone */
     GUARD_RETRY_MS = 20,     /* where there are no pidfds */
+    KILL_WALKS_MAX = 4,      /* over what runs below a guard that is killed */
     GUARD_LIFELINE = 3,      /* its number in the guard */
     GUARD_ARGUMENTS = 5,     /* before those of its limits, "--", and the agent's own */
 };
@@ -270,6 +272,18 @@ void agent_process_kill(struct agent *agent)
     agent->stop_told = true;
 }
 
+/*
+ * One that hangs, or that gets no time on a machine where nobody does. What runs below it goes first: nobody else knows of
+ * that when the guard is gone. What was forked during a walk becomes the guard's own child when its parent dies, and so the
+ * next walk meets it.
+ */
+void agent_guard_kill(pid_t guard)
+{
+    for (int walks = 0; walks < KILL_WALKS_MAX && process_tree_signal(guard, SIGKILL) > 0; walks++) {
+    }
+    kill(guard, SIGKILL); /* not reaped yet, so the number is still its own */
+}
+
 void agent_process_overdue(struct agent *agent)
 {
     heap_remove(&agent->stream->ends, &agent->end);
@@ -284,11 +298,11 @@ void agent_process_overdue(struct agent *agent)
         return;
     }
     if (!agent->guard_killed) {
-        log_error("a guard did not end in time and is killed; what ran below it may be left", "session", "%s",
+        log_error("a guard did not end in time and is killed, with what runs below it", "session", "%s",
                   agent->topic->session_id, "pid", "%d", (int)agent->guard_pid, NULL);
     }
     agent->guard_killed = true;
-    kill(agent->guard_pid, SIGKILL); /* not reaped yet, so the number is still its own */
+    agent_guard_kill(agent->guard_pid);
     end_by(agent, GUARD_SLACK_MS);
 }
 

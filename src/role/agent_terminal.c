@@ -441,11 +441,11 @@ void agent_terminal_overdue(struct heap_node *node)
     heap_remove(&agent->stream->terminal_ends, &terminal->end);
     bool hangs = !terminal->gone || terminal->guard.fd >= 0;
     if (hangs && !terminal->killed) {
-        log_error("a terminal's guard did not end in time and is killed; what ran below it may be left", "session", "%s",
+        log_error("a terminal's guard did not end in time and is killed, with what runs below it", "session", "%s",
                   agent->topic->session_id, "pid", "%d", (int)terminal->pid, NULL);
     }
     if (hangs) {
-        kill(terminal->pid, SIGKILL); /* not reaped yet, so the number is still its own */
+        agent_guard_kill(terminal->pid);
         terminal->killed = true;
     }
     end_by(terminal, terminal->guard.fd >= 0 ? GUARD_MS : RETRY_MS);

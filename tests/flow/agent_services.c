@@ -272,6 +272,20 @@ static void nothing_outlives_the_thread(void)
     until(is_gone, pid);
 }
 
+static void nothing_outlives_a_guard_that_hangs(void)
+{
+    begin();
+    clear_said();
+    prompt("{\"steps\":[" REQUEST("terminal/create", "\"command\":\"sleep 1000 & echo $! $PPID; wait\"") "," SHOW("") ",{\"waitCancel\":true}]}");
+    hear_output();
+    pid_t pid = said_pid();
+    pid_t guard = (pid_t)strtol(strchr(said.output.data, ' '), NULL, 10);
+    CU_ASSERT_FATAL(guard > 1);
+    CU_ASSERT_EQUAL_FATAL(kill(guard, SIGSTOP), 0);
+    end();
+    until(is_gone, pid);
+}
+
 static void what_a_command_leaves_behind_is_ended(void)
 {
     begin();
@@ -350,5 +364,5 @@ static void too_many(void)
 
 TEST_MAIN("agent services", TEST(files_are_read_and_written), TEST(many_files_at_once), TEST(a_command_runs),
           TEST(what_cannot_run_is_an_error), TEST(killed_and_released), TEST(nothing_outlives_the_agent),
-          TEST(nothing_outlives_the_thread), TEST(what_a_command_leaves_behind_is_ended),
+          TEST(nothing_outlives_the_thread), TEST(nothing_outlives_a_guard_that_hangs), TEST(what_a_command_leaves_behind_is_ended),
           TEST(a_flood_is_shown_up_to_a_bound), TEST(no_credit_no_output), TEST(too_many))
