@@ -453,7 +453,7 @@ static void agent_stream_run(void *context)
         struct epoll_event events[EVENTS_AT_ONCE];
         keep_pace(stream);
         int count = epoll_wait(stream->epoll, events, EVENTS_AT_ONCE, wait_ms(stream));
-        pace_round(&stream->pace, (size_t)(count > 0 ? count : 0), clock_now());
+        pace_round(&stream->pace, (size_t)(count > 0 ? count : 0), EVENTS_AT_ONCE, clock_now());
         stream->config = config_current_get(stream->wiring.config);
         stream->round_ms = stream->config->round_ms;
         mailbox_cork();

@@ -27,7 +27,7 @@ static size_t rounds_that_waited(int64_t every_ns, size_t things, size_t *rounds
             now = next;
         }
         size_t here = (size_t)((now.ns - SECOND_NS) / every_ns) - taken;
-        pace_round(&pace, here, now);
+        pace_round(&pace, here, SIZE_MAX, now);
         taken += here;
         (*rounds)++;
     }
@@ -54,7 +54,7 @@ static void without_rounds_each_is_taken_at_once(void)
 {
     struct pace pace = {0};
     struct instant now = {.ns = SECOND_NS};
-    pace_round(&pace, SIZE_MAX, now);
+    pace_round(&pace, SIZE_MAX - 1, SIZE_MAX, now);
     CU_ASSERT_TRUE(has_to_wait(&pace, now));
     CU_ASSERT_TRUE(instant_reached(pace_next(&pace, 0), now));
 }
@@ -66,14 +66,27 @@ static void a_burst_after_a_quiet_time_passes(void)
     for (int burst = 0; burst < 3; burst++) {
         for (int i = 0; i < PACE_BURST; i++) {
             CU_ASSERT_FALSE(has_to_wait(&pace, now));
-            pace_round(&pace, 1, now);
+            pace_round(&pace, 1, SIZE_MAX, now);
         }
         CU_ASSERT_FALSE(has_to_wait(&pace, now));
-        pace_round(&pace, 1, now);
+        pace_round(&pace, 1, SIZE_MAX, now);
         CU_ASSERT_TRUE(has_to_wait(&pace, now));
         CU_ASSERT_EQUAL(pace_next(&pace, ROUND_MS).ns, now.ns + ROUND_NS);
         now.ns += SECOND_NS;
     }
+}
+
+/* Else a round's length would be a bound on how much can be taken in a second. */
+static void what_a_round_left_is_taken_at_once(void)
+{
+    struct pace pace = {0};
+    struct instant now = {.ns = SECOND_NS};
+    for (int i = 0; i < 3; i++) {
+        pace_round(&pace, PACE_BURST, PACE_BURST, now);
+        CU_ASSERT_FALSE(has_to_wait(&pace, now));
+    }
+    pace_round(&pace, PACE_BURST - 1, PACE_BURST, now);
+    CU_ASSERT_TRUE(has_to_wait(&pace, now));
 }
 
 /* However much came at once, it is soon forgotten. */
@@ -82,14 +95,14 @@ static void what_is_owed_has_a_bound(void)
     struct pace pace = {0};
     struct instant now = {.ns = SECOND_NS};
     for (int i = 0; i < 1000; i++) {
-        pace_round(&pace, SIZE_MAX, now);
+        pace_round(&pace, SIZE_MAX - 1, SIZE_MAX, now);
     }
     CU_ASSERT_TRUE(has_to_wait(&pace, now));
     now.ns += 11 * ROUND_NS; /* 20 ms and what one round adds */
-    pace_round(&pace, 0, now);
+    pace_round(&pace, 0, SIZE_MAX, now);
     CU_ASSERT_FALSE(has_to_wait(&pace, now));
 }
 
 TEST_MAIN("pace", TEST(little_is_taken_at_once), TEST(much_is_taken_in_rounds),
           TEST(without_rounds_each_is_taken_at_once), TEST(a_burst_after_a_quiet_time_passes),
-          TEST(what_is_owed_has_a_bound))
+          TEST(what_a_round_left_is_taken_at_once), TEST(what_is_owed_has_a_bound))

@@ -79,8 +79,10 @@
       "for all who watch a session. Who is connected keeps what was agreed on.")                   \
     X(BYTES, compression_min_bytes, "compression-min-bytes", "512", 128, 1048576, RESTART,         \
       "Shorter messages are sent as they are.")                                                    \
-    X(MS, round_ms, "round-ms", "2", 0, 100, RELOAD,                                               \
-      "While agents say more than 4,000 things a second, all together, they are listened to in rounds of this length, and what came in a round is recorded and sent on together: a fraction of the work of as many one by one. 0 takes each thing when it comes, however many there are.") \
+    X(MS, round_ms, "round-ms", "4", 0, 100, RELOAD,                                               \
+      "While agents say more than 2,500 things a second, all together, they are listened to in rounds of "\
+      "this length, and what came in a round is recorded and sent on together: a fraction of the work of as "\
+      "many one by one. 0 takes each thing when it comes, however many there are.")                  \
     X(MS, delta_window_ms, "delta-window-ms", "50", 0, 10000, RELOAD,                              \
       "Text of an agent that arrives within this time is sent as one event; the first after a "    \
       "quiet time goes out at once. 0 sends each chunk by itself.")                                \
