@@ -163,6 +163,8 @@ static void put_what(struct printer *printer, const struct audit_entry *entry)
         put_shown(out, entry->policy_before);
         buffer_text(out, entry->policy_before != NULL ? " -> " : "");
         put_shown(out, entry->policy);
+    } else {
+        put_shown(out, entry->workspace); /* of a session that was erased */
     }
     if (entry->made_rule_id != NULL) {
         buffer_text(out, " [made rule ");

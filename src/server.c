@@ -162,7 +162,6 @@ static void config_changed(void *context, enum watch_change what)
     struct server *server = context;
     mailbox_poke(wirelog_mailbox(server->wirelog)); /* it looks at its limits */
     bool theme = what == WATCH_THEME;
-    metric_add(METRIC_CONFIG_RELOADS, 1);
     broadcast(context, theme ? BROADCAST_THEME : BROADCAST_CONFIG,
               theme ? "{\"type\":\"config_changed\",\"changeType\":\"theme\"}"
                     : "{\"type\":\"config_changed\",\"changeType\":\"config\"}",

@@ -122,13 +122,11 @@ static int ring_open(struct writer *writer)
     }
     writer->has_ring = true;
     metric_add(METRIC_SOCKET_URINGS, 1);
+    /* Where it cannot be lifted it is closed all the same, and -1 keeps liburing from closing a number once more that may be
+     * somebody else's by then. */
     int lifted = fd_lift(writer->ring.ring_fd);
-    if (lifted < 0) {
-        error = -errno;
-    } else {
-        writer->ring.ring_fd = writer->ring.enter_ring_fd = lifted;
-        error = try_out(writer);
-    }
+    writer->ring.ring_fd = writer->ring.enter_ring_fd = lifted < 0 ? -1 : lifted;
+    error = lifted < 0 ? lifted : try_out(writer);
     if (error) {
         ring_close(writer);
     }

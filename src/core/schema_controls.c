@@ -226,7 +226,7 @@ const struct schema_shape schema_bodies[] = {
      ROWS(F("number", COUNT, "1, 2, 3 ... without holes, in the order in which they were recorded.", .minimum = 1),
           F("at", COUNT, "Unix milliseconds."),
           F("action", STRING, "What was done. There may be others.",
-            .words = "decision rule_made rule_removed policy_changed service_refused"),
+            .words = "decision rule_made rule_removed policy_changed service_refused session_erased"),
           O("sessionId", STRING, "The session."), O("workspace", STRING, "The session's."),
           O("agent", STRING, "The session's."), O("requestId", STRING, "The permission request."),
           O("outcome", STRING, "Of a decision.", .words = "allowed rejected timeout cancelled"),

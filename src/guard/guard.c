@@ -168,9 +168,16 @@ static void say_failure(struct guard *g, const struct spawn_failure *failure)
     } else if (failure->stage == SPAWN_STAGE_OOM_SCORE) {
         what = "oom_score_adj";
     }
+    const char *why = strerror(failure->error);
+    if (failure->stage == SPAWN_STAGE_PROGRAM && failure->error == ENOENT && access(what, F_OK) == 0) {
+        why = "What runs it was not found (the interpreter in its first line, or its loader)";
+    }
+    if (failure->stage == SPAWN_STAGE_DIRECTORY && failure->error == EXDEV) {
+        why = "It leads out of the workspace (absolute links do)"; // spawn.h: inside
+    }
     g->failed = true;
-    say(g, "failed %d %s: %s", failure->error, strerror(failure->error), what);
-    dprintf(2, "signalbox-guard: %s: %s\n", what, strerror(failure->error));
+    say(g, "failed %d %s: %s", failure->error, why, what);
+    dprintf(2, "signalbox-guard: %s: %s\n", what, why);
 }
 
 static void read_report(struct guard *g)
@@ -203,7 +210,6 @@ static void agent_ended(struct guard *g, int status)
     } else {
         say(g, "killed %d", WTERMSIG(status));
     }
-    enter(g, PHASE_TERM, TERM_MS);
 }
 
 // Returns false when no child is left.
@@ -214,10 +220,17 @@ static bool reap(struct guard *g)
     }
     int status;
     int pid;
+    bool ended = false;
     while ((pid = process_tree_reap(&status)) > 0) {
         if (pid == g->agent) {
             agent_ended(g, status);
+            ended = !g->failed;
         }
+    }
+    // Most leave nothing behind, and who is below us is found by looking at every process of the machine: where many
+    // agents end at once, nobody should do that for nothing.
+    if (ended && pid == 0) {
+        enter(g, PHASE_TERM, TERM_MS);
     }
     return pid == 0;
 }

@@ -165,10 +165,12 @@ struct agent {
     size_t line_length;
     enum agent_fate fate;
     int fate_code;     /* errno, exit status or signal */
+    bool fate_own;     /* nobody had told it to end */
     char *fate_text;   /* FATE_NOT_STARTED: the guard's words */
     bool gone;         /* the guard is: nothing of the agent runs any more */
     bool reaped;
     bool guard_killed; /* by us: it hung */
+    unsigned guard_rounds; /* of agent_guard_kill */
 
     /* what it has us run */
     struct agent_terminal *terminals;
@@ -179,7 +181,9 @@ struct agent {
     char *cancelled_turn; /* the last one that an ORDER_CANCEL named; NULL for none */
     bool doomed;         /* it is to be killed and not to be heard any more */
     bool given_up;       /* it is to be stopped: it cannot be talked to */
-    bool stop_told;      /* the guard knows */
+    bool stop_told;      /* the guard knows, */
+    bool quit;           /* but only after the agent's own end of a pipe was gone, */
+    struct instant kills_at; /* and kills from then on */
     bool out_of_memory;
     bool peer_ended;
     bool buried;
@@ -229,8 +233,11 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms);
 void agent_process_kill(struct agent *agent);
 /* The `end` node is due. */
 void agent_process_overdue(struct agent *agent);
-/* SIGKILL to a guard, which is not reaped yet, and to all that runs below it. */
-void agent_guard_kill(pid_t guard);
+/* Ends a guard that hangs: first what lives below it, since nobody could find that any more once the guard is gone, then
+ * the guard. False: something lived there, and it is to be called again, a bounded number of times that *rounds counts (0 at
+ * first). One that was only slow may meanwhile end by itself. Looks at every process of the machine, so it is for what
+ * hangs only. `guard` is not reaped yet. */
+must_check bool agent_guard_kill(const struct agent *agent, pid_t guard, unsigned *rounds);
 /* The sentence of the last notice; the caller frees it. NULL when out of memory. */
 char *agent_last_words(const struct agent *agent);
 

@@ -25,7 +25,8 @@ enum {
     GUARD_TERM_MS = 1000,    /* a guard's own time between SIGTERM and SIGKILL */
     GUARD_SLACK_MS = 3000,   /* then it should be gone */
     GUARD_RETRY_MS = 20,     /* where there are no pidfds */
-    KILL_WALKS_MAX = 4,      /* over what runs below a guard that is killed */
+    GUARD_ROUND_MS = 200,    /* between two looks at what lives below one that hangs */
+    GUARD_ROUNDS = 8,        /* so many, also when something goes on living there */
     GUARD_LIFELINE = 3,      /* its number in the guard */
     GUARD_ARGUMENTS = 5,     /* before those of its limits, "--", and the agent's own */
 };
@@ -261,6 +262,7 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms)
     char line[40];
     snprintf(line, sizeof(line), "stop %lld\n", (long long)grace_ms);
     tell_guard(agent, line);
+    agent->kills_at = instant_after_ms(agent->stream->now, grace_ms + GUARD_TERM_MS);
     end_by(agent, grace_ms + GUARD_TERM_MS + GUARD_SLACK_MS);
     agent->stop_told = true;
 }
@@ -268,20 +270,27 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms)
 void agent_process_kill(struct agent *agent)
 {
     tell_guard(agent, "kill\n");
+    agent->kills_at = agent->stream->now;
     end_by(agent, agent->stream->stopping ? GUARD_SLACK_MS / 2 : GUARD_SLACK_MS);
     agent->stop_told = true;
 }
 
-/*
- * One that hangs, or that gets no time on a machine where nobody does. What runs below it goes first: nobody else knows of
- * that when the guard is gone. What was forked during a walk becomes the guard's own child when its parent dies, and so the
- * next walk meets it.
- */
-void agent_guard_kill(pid_t guard)
+bool agent_guard_kill(const struct agent *agent, pid_t guard, unsigned *rounds)
 {
-    for (int walks = 0; walks < KILL_WALKS_MAX && process_tree_signal(guard, SIGKILL) > 0; walks++) {
+    if (*rounds == 0) {
+        log_error("a guard did not end in time: what runs below it is killed, and then the guard", "session", "%s",
+                  agent->topic->session_id, "pid", "%d", (int)guard, NULL);
+    }
+    int living = process_tree_signal(guard, SIGKILL);
+    if (living > 0 && ++*rounds < GUARD_ROUNDS) {
+        return false;
+    }
+    if (living != 0) {
+        log_error("what ran below a guard that is killed may be left", "session", "%s", agent->topic->session_id, "pid",
+                  "%d", (int)guard, NULL);
     }
     kill(guard, SIGKILL); /* not reaped yet, so the number is still its own */
+    return true;
 }
 
 void agent_process_overdue(struct agent *agent)
@@ -298,12 +307,9 @@ void agent_process_overdue(struct agent *agent)
         return;
     }
     if (!agent->guard_killed) {
-        log_error("a guard did not end in time and is killed, with what runs below it", "session", "%s",
-                  agent->topic->session_id, "pid", "%d", (int)agent->guard_pid, NULL);
+        agent->guard_killed = agent_guard_kill(agent, agent->guard_pid, &agent->guard_rounds);
     }
-    agent->guard_killed = true;
-    agent_guard_kill(agent->guard_pid);
-    end_by(agent, GUARD_SLACK_MS);
+    end_by(agent, agent->guard_killed ? GUARD_SLACK_MS : GUARD_ROUND_MS);
 }
 
 static void guard_gone(struct agent *agent)
@@ -331,6 +337,17 @@ void agent_reap(struct agent *agent)
 
 /* ---- The lifeline ---- */
 
+/* Whether it ended without having been told: then also its stdout, or its stdin, may have been seen to end first. */
+static bool is_own(const struct agent *agent, enum agent_fate fate)
+{
+    if (agent->why[0] != '\0' || (agent->stop_told && !agent->quit)) {
+        return false;
+    }
+    bool guards = agent->stop_told && (agent->fate_code == SIGTERM ||
+                                       instant_reached(agent->kills_at, agent->stream->now));
+    return fate == FATE_EXITED || !guards;
+}
+
 static void set_fate(struct agent *agent, enum agent_fate fate, const char *number)
 {
     if (agent->fate != FATE_RUNNING) {
@@ -339,6 +356,7 @@ static void set_fate(struct agent *agent, enum agent_fate fate, const char *numb
     char *rest;
     agent->fate = fate;
     agent->fate_code = (int)strtol(number, &rest, 10);
+    agent->fate_own = is_own(agent, fate);
     if (fate == FATE_NOT_STARTED) {
         agent->fate_text = strdup(*rest == ' ' ? rest + 1 : rest);
     }

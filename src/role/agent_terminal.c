@@ -25,6 +25,7 @@ enum {
     GUARD_MS = 4000,      /* in which a guard ends the tree and itself: its second between two signals, and slack */
     GUARD_STOP_MS = 1500, /* the same while the server stops: it kills at once */
     RETRY_MS = 20,        /* where there are no pidfds */
+    ROUND_MS = 200,       /* between two looks at what lives below a guard that hangs */
     LIFELINE = 3,         /* its number in the guard */
     GUARD_WORDS = 7,      /* before its limits and the command */
 };
@@ -42,6 +43,7 @@ struct agent_terminal {
     bool over;            /* the agent knows how it ended, or that it never ran */
     bool gone;            /* the guard's lifeline has ended */
     bool killed;          /* the guard, by us: it hung */
+    unsigned rounds;      /* of agent_guard_kill */
 };
 
 /* ---- Starting ---- */
@@ -441,14 +443,10 @@ void agent_terminal_overdue(struct heap_node *node)
     heap_remove(&agent->stream->terminal_ends, &terminal->end);
     bool hangs = !terminal->gone || terminal->guard.fd >= 0;
     if (hangs && !terminal->killed) {
-        log_error("a terminal's guard did not end in time and is killed, with what runs below it", "session", "%s",
-                  agent->topic->session_id, "pid", "%d", (int)terminal->pid, NULL);
+        terminal->killed = agent_guard_kill(agent, terminal->pid, &terminal->rounds);
     }
-    if (hangs) {
-        agent_guard_kill(terminal->pid);
-        terminal->killed = true;
-    }
-    end_by(terminal, terminal->guard.fd >= 0 ? GUARD_MS : RETRY_MS);
+    bool again = hangs && !terminal->killed;
+    end_by(terminal, again ? ROUND_MS : terminal->guard.fd >= 0 ? GUARD_MS : RETRY_MS);
     reap(terminal);
     agent_settle(agent);
 }

@@ -232,7 +232,7 @@ static void take_fold(struct dispatch *dispatch, struct fold_note *note)
 {
     struct held *held = dispatch_find(dispatch, note->session_id);
     if (held) {
-        topic_whole_from(held->topic, note->whole_from);
+        topic_folded_to(held->topic, note->whole_from);
     }
     note->mail.kind = JOURNAL_FOLD;
     mailbox_push(dispatch->wiring.journal, &note->mail);

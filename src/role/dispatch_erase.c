@@ -29,6 +29,24 @@ static void note_refuse(struct mail *mail, struct mailbox *to, uint32_t kind)
     erased_note_free(container_of(mail, struct erased_note, mail));
 }
 
+/* Who did it, and to what: the one trace that is left, in the transaction that erases. */
+static void record(struct dispatch *dispatch, const struct session *session, const struct dispatch_command *command)
+{
+    const struct caller caller = dispatch_caller(command);
+    struct audit_entry *entry = &dispatch_out(dispatch, JOURNAL_AUDIT, NULL)->audit;
+    *entry = (struct audit_entry){
+        .at = dispatch->now.wall_ms,
+        .action = need_copy("session_erased"),
+        .session_id = need_copy(session->id),
+        .workspace = need_copy(session->workspace),
+        .agent = need_copy(session->agent),
+        .by = need_copy("user"),
+        .user = need_copy(caller.user),
+    };
+    dispatch_audit_from(entry, &caller);
+    log_info("session erased", "session", "%s", session->id, "user", "%s", caller.user, NULL);
+}
+
 /* Behind the commit, for who sees to it that nothing is left. */
 static void tell(struct dispatch *dispatch, const struct held *held)
 {
@@ -49,13 +67,13 @@ void dispatch_erase(struct dispatch *dispatch, struct held *held, struct dispatc
         dispatch_answer(dispatch, command, ANSWER_BUSY, "the session is not closed, or is not at rest yet", NULL);
         return;
     }
-    log_info("session erased", "session", "%s", session->id, "user", "%s", command->identity.user, NULL);
     if (held->feed_deadline) {
         dispatch->sink.disarm(dispatch->sink.context, held->feed_deadline);
         held->feed_deadline = NULL;
     }
     held->feed_due = false;
     held->erased = true;
+    record(dispatch, session, command);
     dispatch_out(dispatch, JOURNAL_PURGE, held->topic)->purge_key = session->key;
     dispatch_feed_removed(dispatch, held);
     dispatch_answer(dispatch, command, ANSWER_OK, NULL, NULL);

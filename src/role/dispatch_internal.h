@@ -30,6 +30,7 @@ struct held {
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
     struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
     bool feed_due;            /* the next one has something to tell */
+    uint64_t head_told;       /* the head of the last session_changed */
     bool checking;            /* history looks whether the blobs of a prompt are there; later prompts wait in `parked` */
     struct dispatch_command *parked, **parked_last;
 };
@@ -172,6 +173,8 @@ void dispatch_list_permissions(struct dispatch *dispatch, struct dispatch_comman
 bool dispatch_permissions_settled(const struct dispatch *dispatch);
 /* From where a command came. */
 struct caller dispatch_caller(const struct dispatch_command *command);
+/* The same, for the audit; NULL: no command was behind it. */
+void dispatch_audit_from(struct audit_entry *entry, const struct caller *caller);
 
 /* dispatch_rules.c */
 /* Answers what waits in all sessions and is covered by a rule that this step made. */

@@ -19,6 +19,16 @@ struct caller dispatch_caller(const struct dispatch_command *command)
                            .reply = command};
 }
 
+void dispatch_audit_from(struct audit_entry *entry, const struct caller *caller)
+{
+    if (caller) {
+        entry->address = need_copy(caller->address);
+        entry->client_id = caller->client_id && *caller->client_id ? need_copy(caller->client_id) : NULL;
+        entry->transport = need_copy(caller->transport);
+        entry->command_id = need_copy(caller->id);
+    }
+}
+
 /* ---- Where the paths of a request lead: the dispatcher does not look at the disk ---- */
 
 static void sink_look(void *context, struct session *session, const struct permission_ask *ask)
@@ -71,7 +81,6 @@ static void sink_decided(void *context, struct session *session, const struct se
 {
     struct dispatch *dispatch = context;
     const struct permission *permission = decision->permission;
-    const struct caller *caller = decision->caller;
     struct audit_entry *entry = &dispatch_out(dispatch, JOURNAL_AUDIT, NULL)->audit;
     *entry = (struct audit_entry){
         .at = dispatch->now.wall_ms,
@@ -98,12 +107,7 @@ static void sink_decided(void *context, struct session *session, const struct se
     if (decision->service) {
         entry->outcome = need_copy(outcome_name(OUTCOME_REJECTED));
     }
-    if (caller) {
-        entry->address = need_copy(caller->address);
-        entry->client_id = caller->client_id && *caller->client_id ? need_copy(caller->client_id) : NULL;
-        entry->transport = need_copy(caller->transport);
-        entry->command_id = need_copy(caller->id);
-    }
+    dispatch_audit_from(entry, decision->caller);
     const char *user = decision->user ? decision->user : "";
     if (permission) {
         log_info("permission decided", "session", "%s", session->id, "request", "%s", entry->request_id, "outcome", "%s",

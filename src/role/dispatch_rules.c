@@ -99,7 +99,8 @@ void dispatch_rule_removed(struct dispatch *dispatch, const struct rule *rule, c
     char *text = buffer_take(&json);
     need_ok(text ? ERR_OK : ERR_NOMEM);
     dispatch_out(dispatch, JOURNAL_RULE_REMOVE, NULL)->rule_id = need_copy(rule->id);
-    dispatch_out(dispatch, JOURNAL_AUDIT, NULL)->audit = (struct audit_entry){
+    struct audit_entry *entry = &dispatch_out(dispatch, JOURNAL_AUDIT, NULL)->audit;
+    *entry = (struct audit_entry){
         .at = dispatch->now.wall_ms,
         .action = need_copy("rule_removed"),
         .session_id = need_copy(rule->session_id),
@@ -109,11 +110,8 @@ void dispatch_rule_removed(struct dispatch *dispatch, const struct rule *rule, c
         .rule_id = need_copy(rule->id),
         .rule = text,
         .reason = need_copy(reason),
-        .address = need_copy(caller ? caller->address : NULL),
-        .client_id = need_copy(caller && caller->client_id && *caller->client_id ? caller->client_id : NULL),
-        .transport = need_copy(caller ? caller->transport : NULL),
-        .command_id = need_copy(caller ? caller->id : NULL),
     };
+    dispatch_audit_from(entry, caller);
     metric_add(METRIC_RULES, -1);
     log_info("rule removed", "rule", "%s", rule->id, "label", "%s", rule->label, "by", "%s", by, "user", "%s",
              caller ? caller->user : "", NULL);

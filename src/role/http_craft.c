@@ -225,6 +225,9 @@ static struct command *make(struct http_request *request, struct http_response *
     struct command *command = NULL;
     struct command_error error = {0};
     const char *key = http_header(request, "Idempotency-Key", NULL);
+    if (!http_key_allowed(request, response)) {
+        return NULL;
+    }
     enum err err = command_parse_body(type, body, &command, &error);
     if (err == ERR_SYNTAX) {
         http_problem(response, error.code, error.message, error.field, NULL);
@@ -273,6 +276,12 @@ static void create(struct http_request *request, struct http_response *response)
     struct json_object *body = NULL, *session = NULL, *native = json_object_new_object();
     char *fields = NULL;
     if (!http_json_body(request, response, false, &body)) {
+        json_object_put(native);
+        return;
+    }
+    if (body && !json_object_is_type(body, json_type_object)) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "the body must be a JSON object", NULL, NULL);
+        json_object_put(body);
         json_object_put(native);
         return;
     }
@@ -352,6 +361,9 @@ static void say_error(struct http_request *request, struct http_response *respon
 
 void http_craft(struct http_request *request, struct http_response *response)
 {
+    if (!http_key_allowed(request, response)) {
+        return;
+    }
     switch (request->match.route->id) {
     case ROUTE_CRAFT_SESSIONS:
         sessions(request, response);
@@ -375,8 +387,7 @@ void http_craft(struct http_request *request, struct http_response *response)
 
 void http_craft_problem(struct http_request *request, struct http_response *response)
 {
-    if (request->match.route && !strncmp(request->match.route->path, "/api/", 5) && response->status >= 400 &&
-        response->body.length) {
+    if (!strncmp(request->path, "/api/", 5) && response->status >= 400 && response->body.length) {
         response->next_part = NULL;
         say_error(request, response);
     }

@@ -22,6 +22,8 @@ enum {
     HELD_MS = 1000,         /* so long credit is held back at most, while the store is behind */
     HELD_LOOK_MS = 20,
     RETRY_MS = 500,
+    TIDY_REST = 3, /* times as long as a piece of what is erased has taken, nothing of it is done */
+    TIDY_REST_MIN_MS = 2,
 };
 
 struct journal {
@@ -42,6 +44,9 @@ struct journal {
     struct topic *unpublished;
     struct tails tails;
     struct fold_note *fold; /* to be written after the next group */
+    bool untidy;            /* something that was erased may be left in the store, */
+    struct instant tidy_at; /* whose next piece may go then */
+    bool tidy_fails;        /* said once */
     bool stopping, failing;
     /* Shared: */
     _Atomic(uint64_t) released;
@@ -92,6 +97,7 @@ static void release_event(struct journal *journal, struct journal_item *item)
 /* Who watches is told by a subscription's turn in its socket thread, which each gets by this. */
 static void release_purge(struct journal *journal, struct journal_item *item)
 {
+    journal->untidy = true;
     if (item->topic) {
         publish(journal);
         tails_forget(&journal->tails, item->topic);
@@ -386,6 +392,29 @@ static void write_fold(struct journal *journal)
 }
 
 /*
+ * A long log is erased piece by piece, so that others' commits go on; and seldom enough that they notice little of it. No
+ * part of a group either: where it cannot be written it is tried again later, and in the next run.
+ */
+static void tidy(struct journal *journal)
+{
+    struct store *store = journal->wiring.store;
+    struct instant begin = clock_now();
+    bool more = false;
+    enum err err = store->operations->tidy ? store->operations->tidy(store, &more) : ERR_OK;
+    int64_t rest_ms = instant_diff_ms(clock_now(), begin) * TIDY_REST;
+    if (err && !journal->tidy_fails) {
+        log_error("what was erased cannot be removed from the store yet: it is tried again", "reason", "%s", err_text(err),
+                  NULL);
+    } else if (!err && journal->tidy_fails) {
+        log_info("what was erased is removed from the store again", NULL);
+    }
+    journal->tidy_fails = err != ERR_OK;
+    journal->untidy = err || more;
+    rest_ms = err ? RETRY_MS : is_behind(journal) ? HELD_LOOK_MS : rest_ms;
+    journal->tidy_at = instant_after_ms(clock_now(), rest_ms > TIDY_REST_MIN_MS ? rest_ms : TIDY_REST_MIN_MS);
+}
+
+/*
  * Each commit writes the pages again that it adds a row to: one of events, one of the index for each session. So under a
  * flood many small groups make the log many times longer than a few large ones do, and all of it is moved by checkpoints.
  */
@@ -416,8 +445,11 @@ static void take_mail(struct journal *journal)
 
 static struct instant wake_at(const struct journal *journal)
 {
-    struct instant retry = journal->waiting ? journal->retry_at : INSTANT_NEVER;
-    return journal->held ? instant_earlier(retry, instant_after_ms(clock_now(), HELD_LOOK_MS)) : retry;
+    struct instant at = journal->waiting ? journal->retry_at : INSTANT_NEVER;
+    if (journal->untidy) {
+        at = instant_earlier(at, journal->tidy_at);
+    }
+    return journal->held ? instant_earlier(at, instant_after_ms(clock_now(), HELD_LOOK_MS)) : at;
 }
 
 static void journal_run(void *context)
@@ -433,6 +465,9 @@ static void journal_run(void *context)
             if (!commit_group(journal) && journal->stopping) {
                 break;
             }
+        }
+        if (journal->untidy && !journal->stopping && instant_reached(journal->tidy_at, clock_now())) {
+            tidy(journal);
         }
         if (journal->fold && !journal->stopping) {
             write_fold(journal);
@@ -460,6 +495,7 @@ enum err journal_start(struct journal **out, const struct journal_wiring *wiring
     journal->wiring = *wiring;
     journal->waiting_last = &journal->waiting;
     journal->stop.kind = JOURNAL_STOP;
+    journal->untidy = true; /* an earlier run may have left something */
     enum err err = mailbox_new(&journal->box, "journal", 0);
     if (!err) {
         metric_set(METRIC_STORE_OK, 1);

@@ -85,9 +85,10 @@ void catch_up_sent(struct subscription *subscription)
     /* A turn that was open when this began may have been folded in the store since, and the head
      * that this went to lie in the midst of it: then what it lacks comes with the rest of the turn,
      * folded. */
-    uint64_t head = atomic_load(&subscription->watched->topic->head);
+    const struct topic *topic = subscription->watched->topic;
+    uint64_t head = atomic_load(&topic->head);
     subscription->fold_to = 0;
-    if (subscription->cursor <= head && !is_whole(subscription)) {
+    if (subscription->cursor <= head && subscription->cursor <= atomic_load(&topic->folded_to)) {
         fold(subscription, head, false);
     }
 }

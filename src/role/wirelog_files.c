@@ -208,7 +208,7 @@ static enum err list_session(int wire, const char *session, struct list *list)
 
 static enum err list_all(int wire, struct list *list)
 {
-    int fd = dup(wire);
+    int fd = fcntl(wire, F_DUPFD_CLOEXEC, 0);
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     if (!folder) {
         enum err err = err_from_errno(errno);

@@ -125,6 +125,7 @@ enum err topic_new(struct topic **out, const char *session_id, const char *epoch
     atomic_init(&topic->head, head);
     atomic_init(&topic->first, head + 1);
     atomic_init(&topic->whole_from, head);
+    atomic_init(&topic->folded_to, head);
     topic->squeeze.mail.kind = TOPIC_SQUEEZE_MAIL;
     atomic_init(&topic->squeeze.from, UINT64_MAX);
     topic->poke_count = limits->socket_threads;
@@ -468,11 +469,22 @@ bool topic_measure(struct topic *topic, uint64_t from, uint64_t to, size_t *byte
     return false;
 }
 
+static void lift(_Atomic(uint64_t) *known_to, uint64_t position)
+{
+    uint64_t known = atomic_load(known_to);
+    while (known < position && !atomic_compare_exchange_weak(known_to, &known, position)) {
+    }
+}
+
 void topic_whole_from(struct topic *topic, uint64_t position)
 {
-    uint64_t known = atomic_load(&topic->whole_from);
-    while (known < position && !atomic_compare_exchange_weak(&topic->whole_from, &known, position)) {
-    }
+    lift(&topic->whole_from, position);
+}
+
+void topic_folded_to(struct topic *topic, uint64_t position)
+{
+    lift(&topic->folded_to, position);
+    lift(&topic->whole_from, position);
 }
 
 /* ---- The map ---- */

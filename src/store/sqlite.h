@@ -13,7 +13,7 @@
 
 enum {
     SQLITE_APPLICATION = 0x53676278, /* "Sgbx": application_id of our files */
-    SQLITE_SCHEMA_VERSION = 5,       /* user_version */
+    SQLITE_SCHEMA_VERSION = 6,       /* user_version */
     SQLITE_BLOB_PART = 32 << 10,     /* bytes of a blob in a row; the last one of each may have fewer */
     SQLITE_BUSY_MS = 1000,
     SQLITE_RESTART_BUSY_MS = 50, /* so long commits may wait for readers of the log */
@@ -27,9 +27,13 @@ enum sqlite_statement {
     STATEMENT_INSERT_SESSION,
     STATEMENT_INSERT_BLOB,
     STATEMENT_INSERT_PART,
-    STATEMENT_DELETE_PARTS,
-    STATEMENT_DELETE_BLOBS,
-    STATEMENT_DELETE_EVENTS,
+    STATEMENT_PURGE,
+    STATEMENT_NEXT_PURGE,
+    STATEMENT_PURGE_EVENTS,
+    STATEMENT_PURGE_BLOBS,
+    STATEMENT_PURGE_PARTS,
+    STATEMENT_PURGE_BLOB,
+    STATEMENT_PURGED,
     STATEMENT_DELETE_SESSION,
     STATEMENT_INSERT_ANSWER,
     STATEMENT_EXPIRE_ANSWERS,
@@ -103,6 +107,30 @@ struct sqlite_reader {
 
 extern const struct store_operations sqlite_operations;
 
+/* The first code that is not SQLITE_OK, so that a row of bindings reads as one. */
+static inline void sqlite_also(int *code, int next)
+{
+    if (*code == SQLITE_OK) {
+        *code = next;
+    }
+}
+
+/* Borrows the text until the statement is bound anew; NULL is SQL's. */
+static inline int sqlite_bind(sqlite3_stmt *statement, int at, const char *text)
+{
+    return text != NULL ? sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC)
+                        : sqlite3_bind_null(statement, at);
+}
+
+/* Runs a bound statement that returns no rows. What was bound is the caller's and ends with its call; the next use binds
+ * all of it again. */
+static inline int sqlite_finish(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 /* sqlite_error.c: SQLite's result code, with the cause from `db` (NULL: unknown), in our words. */
 enum err sqlite_err(sqlite3 *db, int code);
 /* The message of the last failure, for logs; borrowed from `db`. */
@@ -155,6 +183,13 @@ void sqlite_append_finish(struct sqlite_store *store);
 enum err sqlite_append(struct store *store, const struct store_write *writes);
 bool sqlite_is_behind(struct store *store);
 enum err sqlite_fold(struct store *store, const struct store_fold *fold);
+/* Ends what was begun by STATEMENT_BEGIN; `code` is what came of it so far. */
+must_check enum err sqlite_commit(struct sqlite_store *store, int code);
+
+/* sqlite_purge.c */
+/* SQLite's code. */
+int sqlite_purge(struct sqlite_store *store, int64_t session_key);
+enum err sqlite_tidy(struct store *store, bool *more);
 
 /* sqlite_blob.c */
 /* SQLite's code. */

@@ -33,10 +33,14 @@ static const char *const sql[STATEMENT_COUNT] = {
     [STATEMENT_INSERT_BLOB] = "INSERT OR IGNORE INTO blobs (session, name, type, bytes, at) VALUES"
                               " (?1, ?2, ?3, ?4, ?5)",
     [STATEMENT_INSERT_PART] = "INSERT INTO blob_parts (blob, part, data) VALUES (?1, ?2, ?3)",
-    [STATEMENT_DELETE_PARTS] =
-        "DELETE FROM blob_parts WHERE blob IN (SELECT key FROM blobs WHERE session = ?1)",
-    [STATEMENT_DELETE_BLOBS] = "DELETE FROM blobs WHERE session = ?1",
-    [STATEMENT_DELETE_EVENTS] = "DELETE FROM events WHERE session = ?1",
+    [STATEMENT_PURGE] = "INSERT OR IGNORE INTO purges (session) VALUES (?1)",
+    [STATEMENT_NEXT_PURGE] = "SELECT session FROM purges ORDER BY session LIMIT 1",
+    [STATEMENT_PURGE_EVENTS] = "SELECT seq, body FROM events WHERE session = ?1 ORDER BY seq",
+    [STATEMENT_PURGE_BLOBS] = "SELECT key FROM blobs WHERE session = ?1 LIMIT 1",
+    [STATEMENT_PURGE_PARTS] = "DELETE FROM blob_parts WHERE rowid IN"
+                              " (SELECT rowid FROM blob_parts WHERE blob = ?1 LIMIT ?2)",
+    [STATEMENT_PURGE_BLOB] = "DELETE FROM blobs WHERE key = ?1",
+    [STATEMENT_PURGED] = "DELETE FROM purges WHERE session = ?1",
     [STATEMENT_DELETE_SESSION] = "DELETE FROM sessions WHERE key = ?1",
     [STATEMENT_INSERT_ANSWER] = "INSERT OR REPLACE INTO answers (name, body, at, code, message,"
                                 " fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -86,43 +90,21 @@ void sqlite_append_finish(struct sqlite_store *store)
     }
 }
 
-static int run(sqlite3_stmt *statement)
-{
-    int code = sqlite3_step(statement);
-    /* What was bound is the caller's and ends with the call; the next use binds all of it again. */
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* The first code that is not SQLITE_OK, so that a row of bindings reads as one. */
-static void also(int *code, int next)
-{
-    if (*code == SQLITE_OK) {
-        *code = next;
-    }
-}
-
-static int bind_text(sqlite3_stmt *statement, int at, const char *text)
-{
-    return text != NULL ? sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC)
-                        : sqlite3_bind_null(statement, at);
-}
-
 static int write_event(struct sqlite_store *store, const struct store_write *write)
 {
     sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_EVENT];
     int code = sqlite3_bind_int64(statement, 1, write->session_key);
-    also(&code, sqlite3_bind_int64(statement, 2, (int64_t)write->seq));
-    also(&code, bind_text(statement, 3, write->event_kind));
-    also(&code, sqlite3_bind_int64(statement, 4, write->ts));
-    also(&code, sqlite3_bind_text64(statement, 5, write->json, write->json_length, SQLITE_STATIC,
+    sqlite_also(&code, sqlite3_bind_int64(statement, 2, (int64_t)write->seq));
+    sqlite_also(&code, sqlite_bind(statement, 3, write->event_kind));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 4, write->ts));
+    sqlite_also(&code, sqlite3_bind_text64(statement, 5, write->json, write->json_length, SQLITE_STATIC,
                                     SQLITE_UTF8));
-    also(&code, code == SQLITE_OK ? run(statement) : code);
+    sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(statement) : code);
     if (code == SQLITE_OK && strcmp(write->event_kind, "complete") == 0) {
         statement = store->statements[STATEMENT_TURN_ENDED];
         code = sqlite3_bind_int64(statement, 1, write->session_key);
-        also(&code, sqlite3_bind_int64(statement, 2, write->ts));
-        also(&code, code == SQLITE_OK ? run(statement) : code);
+        sqlite_also(&code, sqlite3_bind_int64(statement, 2, write->ts));
+        sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(statement) : code);
     }
     return code;
 }
@@ -130,26 +112,26 @@ static int write_event(struct sqlite_store *store, const struct store_write *wri
 static int write_row(sqlite3_stmt *statement, const struct session_row *row)
 {
     int code = sqlite3_bind_int64(statement, 1, row->key);
-    also(&code, bind_text(statement, 2, row->id));
-    also(&code, bind_text(statement, 3, row->agent));
-    also(&code, bind_text(statement, 4, row->workspace));
-    also(&code, bind_text(statement, 5, row->title));
-    also(&code, bind_text(statement, 6, row->policy));
-    also(&code, bind_text(statement, 7, row->phase));
-    also(&code, bind_text(statement, 8, row->epoch));
-    also(&code, bind_text(statement, 9, row->created_by));
-    also(&code, sqlite3_bind_int64(statement, 10, row->created_at));
-    also(&code, sqlite3_bind_int64(statement, 11, row->updated_at));
-    also(&code, sqlite3_bind_int64(statement, 12, (int64_t)row->head));
-    also(&code, sqlite3_bind_int64(statement, 13, (int64_t)row->open_from));
-    also(&code, sqlite3_bind_int64(statement, 14, (int64_t)row->run));
-    also(&code, sqlite3_bind_int64(statement, 15, row->pending));
-    also(&code, sqlite3_bind_int64(statement, 16, row->oldest_pending_at));
-    also(&code, sqlite3_bind_int(statement, 17, row->closed));
-    also(&code, sqlite3_bind_int(statement, 18, session_row_live(row)));
-    also(&code, bind_text(statement, 19, row->queue));
-    also(&code, bind_text(statement, 20, row->agent_state));
-    return code == SQLITE_OK ? run(statement) : code;
+    sqlite_also(&code, sqlite_bind(statement, 2, row->id));
+    sqlite_also(&code, sqlite_bind(statement, 3, row->agent));
+    sqlite_also(&code, sqlite_bind(statement, 4, row->workspace));
+    sqlite_also(&code, sqlite_bind(statement, 5, row->title));
+    sqlite_also(&code, sqlite_bind(statement, 6, row->policy));
+    sqlite_also(&code, sqlite_bind(statement, 7, row->phase));
+    sqlite_also(&code, sqlite_bind(statement, 8, row->epoch));
+    sqlite_also(&code, sqlite_bind(statement, 9, row->created_by));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 10, row->created_at));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 11, row->updated_at));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 12, (int64_t)row->head));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 13, (int64_t)row->open_from));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 14, (int64_t)row->run));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 15, row->pending));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 16, row->oldest_pending_at));
+    sqlite_also(&code, sqlite3_bind_int(statement, 17, row->closed));
+    sqlite_also(&code, sqlite3_bind_int(statement, 18, session_row_live(row)));
+    sqlite_also(&code, sqlite_bind(statement, 19, row->queue));
+    sqlite_also(&code, sqlite_bind(statement, 20, row->agent_state));
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 static int write_session(struct sqlite_store *store, const struct session_row *row)
@@ -161,52 +143,33 @@ static int write_session(struct sqlite_store *store, const struct session_row *r
     return code;
 }
 
-static int purge(struct sqlite_store *store, int64_t session_key)
-{
-    static const enum sqlite_statement all[] = {STATEMENT_DELETE_PARTS, STATEMENT_DELETE_BLOBS,
-                                                STATEMENT_DELETE_EVENTS, STATEMENT_DELETE_SESSION,
-                                                STATEMENT_DELETE_FOLD,
-                                                STATEMENT_DELETE_SESSION_RULES};
-    /* What is erased is overwritten, too; what is only folded need not be. */
-    int code = sqlite3_exec(store->db, "PRAGMA secure_delete = ON", NULL, NULL, NULL);
-    for (size_t i = 0; i < array_size(all) && code == SQLITE_OK; i++) {
-        sqlite3_stmt *statement = store->statements[all[i]];
-        code = sqlite3_bind_int64(statement, 1, session_key);
-        if (code == SQLITE_OK) {
-            code = run(statement);
-        }
-    }
-    also(&code, sqlite3_exec(store->db, "PRAGMA secure_delete = OFF", NULL, NULL, NULL));
-    return code;
-}
-
 static int write_answer(struct sqlite_store *store, const struct stored_answer *answer)
 {
     sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_ANSWER];
     int code =
         sqlite3_bind_blob(statement, 1, answer->name.bytes, sizeof(answer->name), SQLITE_STATIC);
-    also(&code,
+    sqlite_also(&code,
          sqlite3_bind_blob(statement, 2, answer->body.bytes, sizeof(answer->body), SQLITE_STATIC));
-    also(&code, sqlite3_bind_int64(statement, 3, answer->at));
-    also(&code, bind_text(statement, 4, answer->code));
-    also(&code, bind_text(statement, 5, answer->message));
-    also(&code, bind_text(statement, 6, answer->fields));
-    return code == SQLITE_OK ? run(statement) : code;
+    sqlite_also(&code, sqlite3_bind_int64(statement, 3, answer->at));
+    sqlite_also(&code, sqlite_bind(statement, 4, answer->code));
+    sqlite_also(&code, sqlite_bind(statement, 5, answer->message));
+    sqlite_also(&code, sqlite_bind(statement, 6, answer->fields));
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 static int expire_answers(struct sqlite_store *store, int64_t before, uint32_t limit)
 {
     sqlite3_stmt *statement = store->statements[STATEMENT_EXPIRE_ANSWERS];
     int code = sqlite3_bind_int64(statement, 1, before);
-    also(&code, sqlite3_bind_int64(statement, 2, limit));
-    return code == SQLITE_OK ? run(statement) : code;
+    sqlite_also(&code, sqlite3_bind_int64(statement, 2, limit));
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 static int bind_texts(sqlite3_stmt *statement, int at, const char *const *texts, size_t count)
 {
     int code = SQLITE_OK;
     for (size_t i = 0; i < count; i++) {
-        also(&code, bind_text(statement, at + (int)i, texts[i]));
+        sqlite_also(&code, sqlite_bind(statement, at + (int)i, texts[i]));
     }
     return code;
 }
@@ -219,17 +182,17 @@ static int write_rule(struct sqlite_store *store, const struct stored_rule *rule
         rule->command, rule->tool_kind, rule->path,  rule->label,      rule->request_id,
     };
     int code = sqlite3_bind_int64(statement, 1, rule->session_key);
-    also(&code, sqlite3_bind_int64(statement, 2, rule->created_at));
-    also(&code, sqlite3_bind_int64(statement, 3, rule->expires_at));
-    also(&code, bind_texts(statement, 4, texts, array_size(texts)));
-    return code == SQLITE_OK ? run(statement) : code;
+    sqlite_also(&code, sqlite3_bind_int64(statement, 2, rule->created_at));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 3, rule->expires_at));
+    sqlite_also(&code, bind_texts(statement, 4, texts, array_size(texts)));
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 static int remove_rule(struct sqlite_store *store, const char *id)
 {
     sqlite3_stmt *statement = store->statements[STATEMENT_DELETE_RULE];
-    int code = bind_text(statement, 1, id);
-    return code == SQLITE_OK ? run(statement) : code;
+    int code = sqlite_bind(statement, 1, id);
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 static int write_audit(struct sqlite_store *store, const struct audit_entry *entry)
@@ -244,9 +207,9 @@ static int write_audit(struct sqlite_store *store, const struct audit_entry *ent
         entry->request,
     };
     int code = sqlite3_bind_int64(statement, 1, entry->at);
-    also(&code, sqlite3_bind_int(statement, 2, entry->always_allow));
-    also(&code, bind_texts(statement, 3, texts, array_size(texts)));
-    return code == SQLITE_OK ? run(statement) : code;
+    sqlite_also(&code, sqlite3_bind_int(statement, 2, entry->always_allow));
+    sqlite_also(&code, bind_texts(statement, 3, texts, array_size(texts)));
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 static int write_one(struct sqlite_store *store, const struct store_write *write)
@@ -259,7 +222,7 @@ static int write_one(struct sqlite_store *store, const struct store_write *write
     case STORE_BLOB:
         return sqlite_write_blob(store, write->session_key, &write->blob);
     case STORE_PURGE:
-        return purge(store, write->session_key);
+        return sqlite_purge(store, write->session_key);
     case STORE_ANSWER:
         return write_answer(store, write->answer);
     case STORE_EXPIRE:
@@ -336,10 +299,9 @@ static int write_all(struct sqlite_store *store, const struct store_write *write
     return code;
 }
 
-/* Between BEGIN and COMMIT; `code` is what came of it. */
-static enum err commit(struct sqlite_store *store, int code)
+enum err sqlite_commit(struct sqlite_store *store, int code)
 {
-    also(&code, code == SQLITE_OK ? run(store->statements[STATEMENT_COMMIT]) : code);
+    sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(store->statements[STATEMENT_COMMIT]) : code);
     if (code != SQLITE_OK) {
         enum err err = sqlite_err(store->db, code);
         /* A full disk may have rolled it back already. */
@@ -356,11 +318,11 @@ static enum err commit(struct sqlite_store *store, int code)
 enum err sqlite_append(struct store *base, const struct store_write *writes)
 {
     struct sqlite_store *store = container_of(base, struct sqlite_store, store);
-    int code = run(store->statements[STATEMENT_BEGIN]);
+    int code = sqlite_finish(store->statements[STATEMENT_BEGIN]);
     if (code != SQLITE_OK) {
         return sqlite_err(store->db, code);
     }
-    return commit(store, write_all(store, writes));
+    return sqlite_commit(store, write_all(store, writes));
 }
 
 bool sqlite_is_behind(struct store *base)
@@ -375,24 +337,24 @@ static int fold_rows(struct sqlite_store *store, const struct store_fold *fold)
     for (size_t i = 0; i < fold->gone_count && code == SQLITE_OK; i++) {
         sqlite3_stmt *statement = store->statements[STATEMENT_FOLD_RANGE];
         code = sqlite3_bind_int64(statement, 1, fold->session_key);
-        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->gone[i].from));
-        also(&code, sqlite3_bind_int64(statement, 3, (int64_t)fold->gone[i].to));
-        also(&code, code == SQLITE_OK ? run(statement) : code);
+        sqlite_also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->gone[i].from));
+        sqlite_also(&code, sqlite3_bind_int64(statement, 3, (int64_t)fold->gone[i].to));
+        sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(statement) : code);
     }
     for (size_t i = 0; i < fold->event_count && code == SQLITE_OK; i++) {
         const struct store_fold_event *event = &fold->events[i];
         sqlite3_stmt *statement = store->statements[STATEMENT_FOLD_EVENT];
         code = sqlite3_bind_int64(statement, 1, fold->session_key);
-        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)event->seq));
-        also(&code, sqlite3_bind_text64(statement, 3, event->json, event->json_length,
+        sqlite_also(&code, sqlite3_bind_int64(statement, 2, (int64_t)event->seq));
+        sqlite_also(&code, sqlite3_bind_text64(statement, 3, event->json, event->json_length,
                                         SQLITE_STATIC, SQLITE_UTF8));
-        also(&code, code == SQLITE_OK ? run(statement) : code);
+        sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(statement) : code);
     }
     if (fold->done_to > 0 && code == SQLITE_OK) {
         sqlite3_stmt *statement = store->statements[STATEMENT_FOLDED];
         code = sqlite3_bind_int64(statement, 1, fold->session_key);
-        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->done_to));
-        also(&code, code == SQLITE_OK ? run(statement) : code);
+        sqlite_also(&code, sqlite3_bind_int64(statement, 2, (int64_t)fold->done_to));
+        sqlite_also(&code, code == SQLITE_OK ? sqlite_finish(statement) : code);
     }
     return code;
 }
@@ -400,9 +362,9 @@ static int fold_rows(struct sqlite_store *store, const struct store_fold *fold)
 enum err sqlite_fold(struct store *base, const struct store_fold *fold)
 {
     struct sqlite_store *store = container_of(base, struct sqlite_store, store);
-    int code = run(store->statements[STATEMENT_BEGIN]);
+    int code = sqlite_finish(store->statements[STATEMENT_BEGIN]);
     if (code != SQLITE_OK) {
         return sqlite_err(store->db, code);
     }
-    return commit(store, fold_rows(store, fold));
+    return sqlite_commit(store, fold_rows(store, fold));
 }

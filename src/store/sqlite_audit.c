@@ -61,19 +61,6 @@ void sqlite_audit_finish(struct sqlite_reader *reader)
     }
 }
 
-static int bind(sqlite3_stmt *statement, int at, const char *text)
-{
-    return text != NULL ? sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC)
-                        : sqlite3_bind_null(statement, at);
-}
-
-static void also(int *code, int next)
-{
-    if (*code == SQLITE_OK) {
-        *code = next;
-    }
-}
-
 /* Texts of a row, from column `at` on; they are the statement's, until the next step. */
 static bool text_columns(sqlite3_stmt *statement, int at, char **const *texts, size_t count)
 {
@@ -112,10 +99,10 @@ enum err sqlite_list_rules(struct store_reader *base, int64_t after_key, size_t 
     while (wanted && limit > 0 && code == SQLITE_ROW) {
         size_t step = limit < STEP_RULES ? limit : STEP_RULES;
         code = sqlite3_bind_int64(statement, 1, after_key);
-        also(&code, sqlite3_bind_int64(statement, 2, (int64_t)step));
-        also(&code, bind(statement, 3, filter->user));
-        also(&code, bind(statement, 4, filter->session_id));
-        also(&code, bind(statement, 5, filter->workspace));
+        sqlite_also(&code, sqlite3_bind_int64(statement, 2, (int64_t)step));
+        sqlite_also(&code, sqlite_bind(statement, 3, filter->user));
+        sqlite_also(&code, sqlite_bind(statement, 4, filter->session_id));
+        sqlite_also(&code, sqlite_bind(statement, 5, filter->workspace));
         for (size_t rows = 0; wanted && rows < step && (code == SQLITE_OK || code == SQLITE_ROW); rows++) {
             code = sqlite3_step(statement);
             if (code != SQLITE_ROW) {
@@ -172,8 +159,8 @@ static enum err narrow(struct sqlite_reader *reader, const struct audit_filter *
     }
     sqlite3_stmt *statement = reader->audit[AUDIT_SPAN];
     int code = sqlite3_bind_int64(statement, 1, filter->since != 0 ? filter->since : INT64_MIN);
-    also(&code, sqlite3_bind_int64(statement, 2, filter->until != 0 ? filter->until : INT64_MAX));
-    also(&code, code == SQLITE_OK ? sqlite3_step(statement) : code);
+    sqlite_also(&code, sqlite3_bind_int64(statement, 2, filter->until != 0 ? filter->until : INT64_MAX));
+    sqlite_also(&code, code == SQLITE_OK ? sqlite3_step(statement) : code);
     enum err err = sqlite_err(reader->db, code);
     if (code == SQLITE_ROW) {
         int64_t first = sqlite3_column_int64(statement, 0); /* 0 and 0: there is none */
@@ -280,12 +267,12 @@ enum err sqlite_list_audit(struct store_reader *base, int64_t after, bool newest
             now.last = now.first + STEP_NUMBERS - 1;
         }
         int code = sqlite3_bind_int64(statement, 1, now.first);
-        also(&code, sqlite3_bind_int64(statement, 2, now.last));
-        also(&code, bind(statement, 3, filter->session_id));
-        also(&code, bind(statement, 4, filter->user));
-        also(&code, bind(statement, 5, filter->outcome));
-        also(&code, sqlite3_bind_int64(statement, 6, filter->since != 0 ? filter->since : INT64_MIN));
-        also(&code, sqlite3_bind_int64(statement, 7, filter->until != 0 ? filter->until : INT64_MAX));
+        sqlite_also(&code, sqlite3_bind_int64(statement, 2, now.last));
+        sqlite_also(&code, sqlite_bind(statement, 3, filter->session_id));
+        sqlite_also(&code, sqlite_bind(statement, 4, filter->user));
+        sqlite_also(&code, sqlite_bind(statement, 5, filter->outcome));
+        sqlite_also(&code, sqlite3_bind_int64(statement, 6, filter->since != 0 ? filter->since : INT64_MIN));
+        sqlite_also(&code, sqlite3_bind_int64(statement, 7, filter->until != 0 ? filter->until : INT64_MAX));
         if (code == SQLITE_OK) {
             code = step(statement, &walk, newest_first ? now.first : now.last);
         }

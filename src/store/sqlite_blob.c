@@ -5,45 +5,23 @@
 #include "signalbox/base/check.h"
 #include "sqlite.h"
 
-static int step_once(sqlite3_stmt *statement)
-{
-    int code = sqlite3_step(statement);
-    /* What was bound is the caller's and ends with the call. */
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
 static int write_part(sqlite3_stmt *statement, int64_t blob, size_t part, const char *data, size_t length)
 {
     int code = sqlite3_bind_int64(statement, 1, blob);
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_int64(statement, 2, (int64_t)part);
-    }
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_blob64(statement, 3, data, length, SQLITE_STATIC);
-    }
-    return code == SQLITE_OK ? step_once(statement) : code;
+    sqlite_also(&code, sqlite3_bind_int64(statement, 2, (int64_t)part));
+    sqlite_also(&code, sqlite3_bind_blob64(statement, 3, data, length, SQLITE_STATIC));
+    return code == SQLITE_OK ? sqlite_finish(statement) : code;
 }
 
 int sqlite_write_blob(struct sqlite_store *store, int64_t session_key, const struct stored_blob *blob)
 {
     sqlite3_stmt *statement = store->statements[STATEMENT_INSERT_BLOB];
     int code = sqlite3_bind_int64(statement, 1, session_key);
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_blob(statement, 2, blob->name.bytes, DIGEST_SIZE, SQLITE_STATIC);
-    }
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_text(statement, 3, blob->type, -1, SQLITE_STATIC);
-    }
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_int64(statement, 4, (int64_t)blob->length);
-    }
-    if (code == SQLITE_OK) {
-        code = sqlite3_bind_int64(statement, 5, blob->at);
-    }
-    if (code == SQLITE_OK) {
-        code = step_once(statement);
-    }
+    sqlite_also(&code, sqlite3_bind_blob(statement, 2, blob->name.bytes, DIGEST_SIZE, SQLITE_STATIC));
+    sqlite_also(&code, sqlite_bind(statement, 3, blob->type));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 4, (int64_t)blob->length));
+    sqlite_also(&code, sqlite3_bind_int64(statement, 5, blob->at));
+    code = code == SQLITE_OK ? sqlite_finish(statement) : code;
     if (code != SQLITE_OK || sqlite3_changes(store->db) == 0) {
         return code; /* it is there already */
     }

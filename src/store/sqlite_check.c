@@ -100,6 +100,7 @@ static enum err measure(const struct held *held, struct store_sizes *sizes)
 
 struct look {
     sqlite3 *db;
+    sqlite3_stmt *purged; /* whether a session is being erased; NULL: an older store knows of none */
     void (*tell)(void *context, const char *problem);
     void *context;
     size_t problems;
@@ -146,6 +147,18 @@ static enum err each(struct look *look, const char *sql,
     }
     sqlite3_finalize(statement);
     return err;
+}
+
+/* Of one that is being erased some of the log and the blobs is still there, and the rest is not. */
+static bool is_purged(const struct look *look, int64_t session)
+{
+    if (look->purged == NULL) {
+        return false;
+    }
+    sqlite3_bind_int64(look->purged, 1, session);
+    bool purged = sqlite3_step(look->purged) == SQLITE_ROW;
+    sqlite3_reset(look->purged);
+    return purged;
 }
 
 static void page_row(struct look *look, sqlite3_stmt *statement, void *context)
@@ -237,6 +250,7 @@ static const char events_in_order[] =
 
 struct numbering {
     int64_t session, last;
+    bool purged;
 };
 
 static void event_row(struct look *look, sqlite3_stmt *statement, void *context)
@@ -248,10 +262,13 @@ static void event_row(struct look *look, sqlite3_stmt *statement, void *context)
     bool valid = sqlite3_column_type(statement, 3) != SQLITE_NULL;
     int64_t from = valid ? sqlite3_column_int64(statement, 3) : seq;
     if (session != numbering->session) {
-        *numbering = (struct numbering){.session = session};
-        if (sqlite3_column_int(statement, 5) != 0) {
+        *numbering = (struct numbering){.session = session, .purged = is_purged(look, session)};
+        if (sqlite3_column_int(statement, 5) != 0 && !numbering->purged) {
             found(look, "there are events of a session %s, which is not there", name);
         }
+    }
+    if (numbering->purged) {
+        return;
     }
     if (!valid) {
         found(look, "session %s: event %lld is no JSON", name, (long long)seq);
@@ -290,7 +307,7 @@ static void head_row(struct look *look, sqlite3_stmt *statement, void *context)
 /* The parts of a blob are without holes, all but the last of one length, and as long together as it says. */
 static const char blobs_in_parts[] =
     "SELECT coalesce(s.id, 'with the key ' || b.session), hex(b.name), b.bytes, s.key IS NULL,"
-    " coalesce(sum(length(p.data)), 0), count(p.part), coalesce(max(p.part), -1) FROM blobs b"
+    " coalesce(sum(length(p.data)), 0), count(p.part), coalesce(max(p.part), -1), b.session FROM blobs b"
     " LEFT JOIN sessions s ON s.key = b.session LEFT JOIN blob_parts p ON p.blob = b.key"
     " GROUP BY b.key";
 
@@ -302,6 +319,9 @@ static void blob_row(struct look *look, sqlite3_stmt *statement, void *context)
     long long there = sqlite3_column_int64(statement, 4);
     long long parts = sqlite3_column_int64(statement, 5);
     long long wanted = (bytes + SQLITE_BLOB_PART - 1) / SQLITE_BLOB_PART;
+    if (is_purged(look, sqlite3_column_int64(statement, 7))) {
+        return;
+    }
     if (sqlite3_column_int(statement, 3) != 0) {
         found(look, "there is a blob of a session %s, which is not there", session);
     }
@@ -415,11 +435,25 @@ static enum err look_at_audit(struct look *look)
     return err;
 }
 
+static enum err prepare_purged(struct look *look)
+{
+    int64_t tables = 0;
+    enum err err = sqlite_number(look->db, "SELECT count(*) FROM sqlite_schema WHERE name = 'purges'", &tables);
+    if (err == ERR_OK && tables > 0) {
+        int code = sqlite3_prepare_v2(look->db, "SELECT 1 FROM purges WHERE session = ?1", -1, &look->purged, NULL);
+        err = sqlite_err(look->db, code);
+    }
+    return err;
+}
+
 static enum err look_at_all(struct look *look)
 {
     bool whole = false;
     struct numbering numbering = {0};
     enum err err = sqlite_run(look->db, "PRAGMA query_only = 1");
+    if (err == ERR_OK) {
+        err = prepare_purged(look);
+    }
     if (err == ERR_OK) {
         err = each(look, "PRAGMA integrity_check(100)", page_row, NULL);
     }
@@ -455,6 +489,7 @@ enum err store_sqlite_check(const char *data_directory,
     struct look look = {.db = held.db, .tell = tell, .context = context};
     if (!held.is_new) {
         err = look_at_all(&look);
+        sqlite3_finalize(look.purged);
     }
     if (err == ERR_OK) {
         err = measure(&held, sizes);

@@ -288,8 +288,9 @@ static enum err begin(struct sqlite_store *store, off_t bytes, char *cause, size
     }
     free(mode);
     if (err == ERR_OK) {
+        /* Who erases a session must find nothing of it in the file, also not what was folded away or written anew before. */
         err = sqlite_run(db, "PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;"
-                             "PRAGMA journal_size_limit = 134217728;");
+                             "PRAGMA journal_size_limit = 134217728; PRAGMA secure_delete = ON;");
     }
     if (err == ERR_OK && is_new) {
         err = sqlite_schema_create(db);
@@ -436,6 +437,7 @@ const struct store_operations sqlite_operations = {
     .append = sqlite_append,
     .fold = sqlite_fold,
     .is_behind = sqlite_is_behind,
+    .tidy = sqlite_tidy,
     .reader_open = sqlite_reader_open,
     .close = sqlite_close,
     .reader_close = sqlite_reader_close,

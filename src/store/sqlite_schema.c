@@ -72,6 +72,8 @@ static const char schema[] =
  *
  * 4: Of a session whose turns end, how far its log is folded, and when the first turn behind that
  * ended (NULL: there is none).
+ *
+ * 5: Sessions that are erased, of whose log or blobs something is left.
  */
 static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
     [1] = "BEGIN IMMEDIATE;"
@@ -168,9 +170,13 @@ static const char *const upgrades[SQLITE_SCHEMA_VERSION] = {
           " GROUP BY session;"
           "PRAGMA user_version = 5;"
           "COMMIT;",
+    [5] = "BEGIN IMMEDIATE;"
+          "CREATE TABLE purges (session INTEGER PRIMARY KEY);"
+          "PRAGMA user_version = 6;"
+          "COMMIT;",
 };
 
-_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 5,
+_Static_assert(SQLITE_APPLICATION == 0x53676278 && SQLITE_SCHEMA_VERSION == 6,
                "the numbers in the texts above");
 
 enum err sqlite_schema_identify(sqlite3 *db, bool *is_new, char *why, size_t why_size)

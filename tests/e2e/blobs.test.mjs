@@ -8,6 +8,7 @@ import { test } from './lib/harness.mjs';
 import { request } from './lib/http.mjs';
 import { ask, script, sleep, tool, waitCancel } from './lib/script.mjs';
 import { runSignalbox, startServer } from './lib/server.mjs';
+import { scaled } from './lib/wait.mjs';
 
 const MAX_EVENT = 64 * 1024;
 const server = await startServer({ agents: { scripted: scripted() } });
@@ -35,7 +36,7 @@ async function whole(session, ref) {
   return answer;
 }
 
-test('a hundred outputs of 1 MB each open in kilobytes', { timeout: 400_000 }, async () => {
+test('a hundred outputs of 1 MB each open in kilobytes', { timeout: scaled(400_000) }, async () => {
   const times = 100;
   const bytes = 1_000_000;
   const maker = await (await server.connect()).create('scripted');

@@ -6,6 +6,7 @@ import { inline, openCodeAgent, scripted, startFakeModel } from './lib/agents.mj
 import { test } from './lib/harness.mjs';
 import { die, say, script, think, tool } from './lib/script.mjs';
 import { startServer, temporaryFolder } from './lib/server.mjs';
+import { scaled } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
 const remembering = (...more) => ({
@@ -180,7 +181,7 @@ test('an agent that wants a login is logged in as configured, or says which ways
   assert.match(detail, /needs a login[^]*- token/);
 });
 
-test('OpenCode comes back with its memory', { timeout: 300_000 }, async () => {
+test('OpenCode comes back with its memory', { timeout: scaled(300_000) }, async () => {
   const server = await startServer({ settings: { 'agent-start-timeout-ms': 120_000 }, agents: { opencode: openCodeAgent(await startFakeModel()) } });
   const session = await (await server.connect()).create('opencode');
   await session.status('idle', { ms: 120_000 }); // its first start unpacks itself

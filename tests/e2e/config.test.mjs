@@ -37,6 +37,8 @@ test('config change to every client once', async () => {
   server.writeConfig();
   await everybodyHearsOnce(clients, 'config');
   assert.match(await agentNames(server), /another/);
+  const metrics = (await server.rest('GET', '/metrics')).text;
+  assert.match(metrics, /^signalbox_config_reloads_total 1$/m);
 });
 
 test('a file that an editor replaces by rename is noticed, again and again', async () => {

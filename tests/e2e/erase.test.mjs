@@ -18,8 +18,9 @@ const wireOf = (server, id) => path.join(server.data, 'wire', id);
 const erase = (server, id, query = '?purge=1') => server.rest('DELETE', `/v1/sessions/${id}${query}`);
 const rows = (server, sql) => execFileSync('sqlite3', ['-readonly', path.join(server.data, 'signalbox.db'), sql], { encoding: 'utf8' }).trim();
 
-/** Rows of sessions that are not there, as the file itself says: none. */
-function expectNoOrphans(server) {
+/** Rows of sessions that are not there, as the file itself says: none, when what is long has gone piece by piece. */
+async function expectNoOrphans(server) {
+  await until(() => rows(server, 'SELECT count(*) FROM purges') === '0', 'all that was erased to be gone');
   for (const table of ['events', 'blobs', 'folds']) {
     assert.equal(rows(server, `SELECT count(*) FROM ${table} WHERE session NOT IN (SELECT key FROM sessions)`), '0', table);
   }
@@ -61,10 +62,14 @@ test('an erased session is gone for everybody, and its decisions stay', async ()
   await watcher.refusal('subscribe', { sessionId: id }, 'not_found');
   const { items } = (await server.rest('GET', '/v1/sessions')).json;
   assert.deepEqual(items.map((item) => item.sessionId), [other.id]);
-  expectNoOrphans(server);
+  await expectNoOrphans(server);
   assert.equal(isWithin(server, 'a-secret-word'), false);
   await until(() => !existsSync(wireOf(server, id)), 'the wire log to be gone');
-  assert.equal((await readAudit(server, { session: id })).length, 1);
+  const audit = await readAudit(server, { session: id });
+  assert.deepEqual(audit.map(({ action, by }) => [action, by]), [['decision', 'user'], ['session_erased', 'user']]);
+  const { sessionId, workspace, agent, user, from, request } = audit.at(-1);
+  assert.deepEqual([sessionId, workspace, agent, user, from.transport, request],
+    [id, audit[0].workspace, 'scripted', audit[0].user, 'http', undefined]);
   assert.equal(textOf(await other.run(script(say('Still here.')))), 'Still here.');
 
   await server.restart();
@@ -100,7 +105,7 @@ test('one that runs is closed first, one that is not in memory is read back, and
   assert.equal((await erase(server, resting.id)).status, 200);
   assert.equal((await erase(server, resting.id)).status, 404);
   assert.equal((await erase(server, 'never-was')).status, 404);
-  expectNoOrphans(server);
+  await expectNoOrphans(server);
 });
 
 test('SIGKILL at any moment: it is there whole, or gone whole, and can be erased', async () => {
@@ -129,7 +134,7 @@ test('SIGKILL at any moment: it is there whole, or gone whole, and can be erased
       assert.equal(status, 404);
     }
     assert.equal((await server.rest('GET', `/v1/sessions/${id}/events`)).status, 404);
-    expectNoOrphans(server);
+    await expectNoOrphans(server);
     await until(() => !existsSync(wireOf(server, id)), 'the wire log to be gone');
   }
 });

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import path from 'node:path';
-import { scripted } from './lib/agents.mjs';
+import { gated, scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { parseMetrics } from './lib/prometheus.mjs';
-import { ask, say, script, stream, think, tool } from './lib/script.mjs';
+import { ask, gate, say, script, stream, think, tool } from './lib/script.mjs';
 import { runSignalbox, startServer } from './lib/server.mjs';
 import { until, within } from './lib/wait.mjs';
 import { Watch } from './lib/watch.mjs';
@@ -224,6 +224,34 @@ test('a live client that falls behind is told, gets what it missed folded, and i
   const late = await server.connect();
   await late.follow(live.id);
   assert.ok(!late.inbox.items.some((message) => message.type === 'lagging'), 'who asked for a replay does not lag');
+});
+
+test('who came to the head of a replay goes on with events as they are, whatever is folded for others', async () => {
+  const { agent, open } = gated();
+  const own = await startServer({ agents: { gated: agent }, settings });
+  const live = await (await own.connect()).create('gated');
+  for (let turn = 0; turn < 6; turn++) { // more than a socket takes that nobody reads
+    await live.run(script(stream(1000, 1000)));
+  }
+  const turn = await live.prompt(script(say('a'), gate(), { usage: { used: 1, size: 100 } }, say('b'), gate(), say('c')));
+  await turn.event('text_delta');
+  const slow = await own.connect();
+  slow.socket.pause();
+  const coming = slow.follow(live.id);
+  await until(async () => (await metric(own, 'signalbox_subscriptions')) === 2, 'the subscription');
+  open(1);
+  await turn.event('text_delta', ({ delta }) => delta === 'b');
+  // To this one `usage` comes before the text that it interrupts: no position up to there is whole, for who has it from a fold.
+  const other = await (await own.connect()).follow(live.id);
+  assert.ok(other.events.some(({ type, from, delta }) => type === 'text_delta' && from === undefined && delta === 'ab'));
+  slow.socket.resume();
+  const { events, answer } = await coming;
+  assert.equal(answer.head, live.events.find(({ delta }) => delta === 'a').seq);
+  open(2);
+  await turn.end();
+  await until(() => events.some(({ type, turnId }) => type === 'complete' && turnId === turn.id), 'the end');
+  const later = events.filter(({ seq, type }) => seq > answer.head && type === 'text_delta');
+  assert.deepEqual(later.map(({ offset, delta }) => [offset, delta]), [[1, 'b'], [2, 'c']]);
 });
 
 // ---- The store folds turns that are over ----

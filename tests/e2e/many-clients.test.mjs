@@ -5,12 +5,13 @@ import { test } from './lib/harness.mjs';
 import { isLong, isSanitized } from './lib/paths.mjs';
 import { script, stream, streamed } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
+import { scaled } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
 const server = await startServer({ agents: { scripted: scripted() } });
 const COUNT = isLong ? 2000 : 200;
 
-test(`${COUNT} concurrent clients each get everything`, { timeout: 180_000 }, async () => {
+test(`${COUNT} concurrent clients each get everything`, { timeout: scaled(180_000) }, async () => {
   const sessions = [];
   for (let i = 0; i < 4; i++) {
     sessions.push(await (await server.connect()).create('scripted'));

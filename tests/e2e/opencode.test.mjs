@@ -6,6 +6,7 @@ import { test } from './lib/harness.mjs';
 import { answer, openApp, recorded, send, sessionAddress, shown, turnsEnd, words } from './lib/app.mjs';
 import { openBrowser, screenshot } from './lib/page.mjs';
 import { startServer } from './lib/server.mjs';
+import { scaled } from './lib/wait.mjs';
 import { textOf, toolsOf } from './lib/watch.mjs';
 
 const model = await startFakeModel();
@@ -17,7 +18,7 @@ const patient = { ms: 120_000 }; // its first start unpacks itself
 const lines = (...all) => all.join('\n');
 const kindOf = (request, kind) => request.acpOptions.find((option) => option.kind === kind).optionId;
 
-test('OpenCode: streamed text, a tool that is allowed is carried out, the turn ends', { timeout: 300_000 }, async () => {
+test('OpenCode: streamed text, a tool that is allowed is carried out, the turn ends', { timeout: scaled(300_000) }, async () => {
   const client = await server.connect();
   const session = await client.create('opencode');
   const file = path.join(session.workspace, 'made.txt');
@@ -37,7 +38,7 @@ test('OpenCode: streamed text, a tool that is allowed is carried out, the turn e
   assert.equal(toolsOf(end)[0].result.isError, false);
 });
 
-test('OpenCode: a tool that is rejected is not carried out', { timeout: 300_000 }, async () => {
+test('OpenCode: a tool that is rejected is not carried out', { timeout: scaled(300_000) }, async () => {
   const client = await server.connect();
   const session = await client.create('opencode');
   const file = path.join(session.workspace, 'unmade.txt');
@@ -51,7 +52,7 @@ test('OpenCode: a tool that is rejected is not carried out', { timeout: 300_000 
   assert.match(textOf(await next.end(patient)), /Another turn/);
 });
 
-test('OpenCode from the page, reloaded', { timeout: 300_000 }, async () => {
+test('OpenCode from the page, reloaded', { timeout: scaled(300_000) }, async () => {
   const browser = await openBrowser();
   const client = await server.connect();
   const session = await client.create('opencode', { title: 'With a page' });

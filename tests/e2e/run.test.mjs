@@ -9,7 +9,7 @@ import { test } from './lib/harness.mjs';
 import { request } from './lib/http.mjs';
 import { bin, root } from './lib/paths.mjs';
 import { freePort, temporaryFolder } from './lib/server.mjs';
-import { until, within } from './lib/wait.mjs';
+import { scaled, until, within } from './lib/wait.mjs';
 
 const skip = bin === path.join(root, 'build/release') ? false : 'another build is tested';
 
@@ -27,7 +27,7 @@ function run(args, environment = {}) {
   return started;
 }
 
-test('scripts/run starts the server, prints the address to open, and ends in order', { skip, timeout: 180_000 }, async () => {
+test('scripts/run starts the server, prints the address to open, and ends in order', { skip, timeout: scaled(180_000) }, async () => {
   const port = await freePort();
   const one = run(['--listen', `127.0.0.1:${port}`]);
   await until(() => one.output.includes(`Open http://127.0.0.1:${port}/`), () => `the address\n${one.output}`, 120_000);
@@ -41,7 +41,7 @@ test('scripts/run starts the server, prints the address to open, and ends in ord
   assert.deepEqual(await within(one.ended, 30_000, () => `the end\n${one.output}`), { code: 0, signal: null });
 });
 
-test('scripts/run says when the port is taken', { skip, timeout: 180_000 }, async () => {
+test('scripts/run says when the port is taken', { skip, timeout: scaled(180_000) }, async () => {
   const taken = net.createServer();
   await new Promise((done) => taken.listen(0, '127.0.0.1', done));
   after(() => taken.close());
@@ -51,7 +51,7 @@ test('scripts/run says when the port is taken', { skip, timeout: 180_000 }, asyn
   assert.match(two.output, /in use/);
 });
 
-test('scripts/run --build-only starts nothing', { skip, timeout: 180_000 }, async () => {
+test('scripts/run --build-only starts nothing', { skip, timeout: scaled(180_000) }, async () => {
   const three = run(['--build-only']);
   assert.equal((await within(three.ended, 120_000, () => three.output)).code, 0, three.output);
   assert.ok(!three.output.includes('Open http'));

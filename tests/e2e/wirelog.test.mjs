@@ -6,9 +6,9 @@ import path from 'node:path';
 import { openCodeAgent, replaying, scripted, startFakeModel } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { parseMetrics } from './lib/prometheus.mjs';
-import { ask, die, fail, noise, raw, say, script, stream, think, tool } from './lib/script.mjs';
+import { ask, die, exit, fail, noise, raw, say, script, stream, think, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
-import { until } from './lib/wait.mjs';
+import { scaled, until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
 
 const on = { 'wire-log': true, 'permission-timeout-ms': 0, 'agent-start-timeout-ms': 120_000 };
@@ -140,6 +140,29 @@ test('a session that is played again shows the same', async () => {
   await playAgain(pathsOf(server, session), turns, session);
 });
 
+const lastOf = (server, session) => linesOf(server, session).at(-1);
+
+test('an agent that dies in a turn does so again', async () => {
+  const server = await startServer({ settings: on, agents: { scripted: scripted() } });
+  const ends = [[script(say('dying'), exit(3)), { exitStatus: 3 }], [script(say('killed'), die('SIGKILL')), { signal: 9 }]];
+  for (const [text, ended] of ends) {
+    const session = await begin(server, 'scripted');
+    const turns = [(one) => one.run(script(say('before'))), (one) => one.run(text)];
+    for (const play of turns) {
+      await play(session);
+    }
+    await until(() => lastOf(server, session)?.ended, () => `the note of its end: ${textOfFiles(server, session)}`);
+    assert.deepEqual(lastOf(server, session).ended, ended);
+    await playAgain(pathsOf(server, session), turns, session);
+  }
+  const client = await server.connect();
+  const session = await client.create('scripted');
+  await session.status('idle');
+  await client.command('close_session', { sessionId: session.id });
+  await until(() => lastOf(server, session)?.ended, () => `the note of its end: ${textOfFiles(server, session)}`);
+  assert.deepEqual(lastOf(server, session).ended, { byServer: true });
+});
+
 test('files are rotated, and play as one; the oldest go', async () => {
   const server = await startServer({ settings: { ...on, 'wire-log-file-bytes': 65536 }, agents: { scripted: scripted() } });
   const session = await begin(server, 'scripted');
@@ -234,7 +257,7 @@ test('SIGKILL leaves what can be read', async () => {
   await played.event('text_delta');
 });
 
-test('OpenCode, recorded and played again', { timeout: 300_000 }, async () => {
+test('OpenCode, recorded and played again', { timeout: scaled(300_000) }, async () => {
   const model = await startFakeModel();
   const server = await startServer({ settings: on, agents: { opencode: openCodeAgent(model) } });
   const patient = { ms: 120_000 };

@@ -221,6 +221,13 @@ static void whole_positions_only_move_up(void)
     topic_whole_from(topic, 60);
     topic_whole_from(topic, 55);
     CU_ASSERT_EQUAL(atomic_load(&topic->whole_from), 60);
+    CU_ASSERT_EQUAL(atomic_load(&topic->folded_to), 50); /* a replay takes nothing away from others */
+    topic_folded_to(topic, 58);
+    CU_ASSERT_EQUAL(atomic_load(&topic->folded_to), 58);
+    CU_ASSERT_EQUAL(atomic_load(&topic->whole_from), 60);
+    topic_folded_to(topic, 70);
+    CU_ASSERT_EQUAL(atomic_load(&topic->folded_to), 70);
+    CU_ASSERT_EQUAL(atomic_load(&topic->whole_from), 70);
     topic_put(topic);
 }
 

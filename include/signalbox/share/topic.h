@@ -67,6 +67,9 @@ struct topic {
      * folded replay that broke off, and gets folded events again. It only grows. Of a session that was not in memory
      * it is the head: all that was sent before was read from the store, and nothing below is in the tail. */
     _Atomic(uint64_t) whole_from;
+    /* The end of the last turn that the store folded. Only that takes away what a client that came to the head of its own
+     * replay has: others' replays, which whole_from knows as well, are nothing to it. It only grows. */
+    _Atomic(uint64_t) folded_to;
     _Atomic(struct topic_chunk *) oldest;
     struct topic_chunk *newest;    /* the journal's */
     size_t tail_bytes, tail_events; /* the journal's */
@@ -156,6 +159,8 @@ size_t topic_memory(const struct topic *topic);
 must_check bool topic_measure(struct topic *topic, uint64_t from, uint64_t to, size_t *bytes);
 /* Raises whole_from. Any thread, before what makes lower positions unsafe is sent. */
 void topic_whole_from(struct topic *topic, uint64_t position);
+/* Raises folded_to, and whole_from. Any thread, before the store folds. */
+void topic_folded_to(struct topic *topic, uint64_t position);
 
 /* The map. Writes by the dispatcher only; finding takes a reference, any registered thread. */
 struct topic_map;

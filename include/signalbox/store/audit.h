@@ -49,6 +49,7 @@ void stored_rule_json(struct buffer *out, const struct stored_rule *rule);
  *   "rule_removed"    a rule was revoked, or has expired: `rule`, `rule_id`, `by` ("user", or "timeout")
  *   "policy_changed"  of a session: `policy` is the new one, `policy_before` the old one
  *   "service_refused" what an agent wanted done for it was not done: `policy` is why, `reason` says what
+ *   "session_erased"  all of a session but this was erased, by `user`
  *
  * New actions may be added: whoever reads takes an unknown one for what it says.
  */

@@ -76,7 +76,8 @@ struct store_write {
         STORE_EVENT,
         STORE_SESSION, /* the row, inserted or replaced, by its key */
         STORE_BLOB,    /* the blob of session_key; nothing if there is one of its name */
-        STORE_PURGE,   /* removes the row, all events, the blobs and the rules of session_key; its audit stays */
+        STORE_PURGE,   /* removes the row and the rules of session_key, and its events and blobs as far as they are few;
+                          `tidy` removes the rest. Its audit stays */
         STORE_ANSWER,  /* the answer, inserted, or in the place of an older one with its name */
         STORE_EXPIRE,  /* removes at most `limit` answers from before `before`, the oldest first */
         STORE_RULE,        /* a new rule; its key is the store's to give */
@@ -162,6 +163,10 @@ struct store_operations {
     /* By the thread that appends, between two appends; brief. Whether more is appended than can be kept up with, so that
      * who floods should be slowed down. May be NULL. */
     bool (*is_behind)(struct store *store);
+    /* By the thread that appends, between two appends. Removes a piece of what STORE_PURGE has left, also in an earlier run,
+     * as one transaction of some milliseconds. *more: it is to be called again. On any error nothing was removed, and it may
+     * be called again. May be NULL: nothing is ever left. */
+    enum err (*tidy)(struct store *store, bool *more);
     /* Any thread. */
     enum err (*reader_open)(struct store *store, struct store_reader **out);
     /* A clean stop: marks it and frees the store. All readers are closed before. */

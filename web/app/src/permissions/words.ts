@@ -194,7 +194,7 @@ export function whyAsked(policy: string | null, request: Pick<PermissionRequest,
 // ---- the audit ----
 
 const ACTIONS: { [action: string]: string } = {
-  rule_made: "Rule made", rule_removed: "Rule removed", policy_changed: "Policy changed", service_refused: "Refused by the server",
+  rule_made: "Rule made", rule_removed: "Rule removed", policy_changed: "Policy changed", service_refused: "Refused by the server", session_erased: "Session erased",
 };
 const OUTCOMES: { [outcome: string]: string } = {
   allowed: "Allowed", rejected: "Rejected", timeout: "Ran out", cancelled: "Unanswered",
