@@ -45,11 +45,11 @@ test('two people watch; one answers, and the other’s prompt closes and says wh
   const bob = await openApp(browser, guarded, { at: sessionAddress(id), token: BOB });
   const waiting = await openApp(browser, guarded, { at: '/#/waiting', token: BOB });
   await Promise.all([ada, bob, waiting].map((page) => pendingCard(page).waitFor()));
-  await answer(bob);
-  await Promise.all([ada, waiting].map(async (page) => { // at once: it is shown for some seconds only
+  const told = Promise.all([ada, waiting].map(async (page) => { // looked for before it is there: it is shown for some seconds only
     await cardIn(page, 'resolved').getByTestId('permission-by').filter({ hasText: 'bob' }).waitFor();
     assert.equal(await pendingCard(page).count(), 0);
   }));
+  await Promise.all([answer(bob), told]);
   await screenshot(ada, 'page-answered-by-bob');
   for (const page of [ada, bob]) {
     await turnsEnd(page);
@@ -88,10 +88,12 @@ test('a request that has run out says so by itself', async () => {
   const page = await openApp(browser, hasty);
   const id = await createSession(page, { agent: 'scripted', workspace: hasty.newWorkspace() });
   await page.locator('[data-testid="session-phase"][data-phase="idle"]').waitFor();
+  const expired = cardIn(page, 'expired').first().waitFor(); // for some seconds only
+  expired.catch(() => {}); // it is waited for below
   await send(page, script(ask({ tool: { title: 'too slow', kind: 'execute' } })));
   await pendingCard(page).waitFor();
   assert.match(await pendingCard(page).getByTestId('permission-left').innerText(), /\d/);
-  await cardIn(page, 'expired').first().waitFor();
+  await expired;
   await turnsEnd(page);
   await note(page, 'timeout').waitFor();
   assert.equal(await pendingCard(page).count(), 0);
