@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "json_check.h"
 #include "signalbox/base/check.h"
@@ -85,6 +86,18 @@ enum err json_parse(struct json_parser *parser, const char *text, size_t length,
         return err;
     }
     return build(parser, text + check.start, (int)(check.end - check.start), out);
+}
+
+enum err json_parse_own(const char *text, struct json_object **out)
+{
+    struct json_parser *parser;
+    enum err err = json_parser_new(&parser, JSON_OWN_DEPTH);
+    if (err) {
+        return err;
+    }
+    err = json_parse(parser, text, strlen(text), out);
+    json_parser_free(parser);
+    return err;
 }
 
 const char *json_parser_message(const struct json_parser *parser)

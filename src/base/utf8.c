@@ -130,6 +130,34 @@ size_t utf8_utf16_length(const char *text, size_t length)
     return units;
 }
 
+bool utf8_blank(const char *text, size_t length)
+{
+    static const char *const blanks[] = {
+        "\t",           "\n",           "\v",
+        "\f",           "\r",           " ",
+        "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\xa8",
+        "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f",
+        "\xe3\x80\x80", "\xef\xbb\xbf",
+    };
+    for (size_t at = 0; at < length;) {
+        size_t taken = 0;
+        for (size_t i = 0; i < sizeof(blanks) / sizeof(blanks[0]) && !taken; i++) {
+            size_t size = strlen(blanks[i]);
+            taken = size <= length - at && !memcmp(text + at, blanks[i], size) ? size : 0;
+        }
+        /* U+2000 to U+200A: blanks by their widths. */
+        if (!taken && length - at >= 3 && !memcmp(text + at, "\xe2\x80", 2) &&
+            (uint8_t)text[at + 2] >= 0x80 && (uint8_t)text[at + 2] <= 0x8a) {
+            taken = 3;
+        }
+        if (!taken) {
+            return false;
+        }
+        at += taken;
+    }
+    return true;
+}
+
 size_t utf8_cut(const char *text, size_t length, size_t limit)
 {
     const uint8_t *bytes = (const uint8_t *)text;

@@ -241,7 +241,11 @@ static const char *cannot_take(struct acp_peer *peer, const char *content)
     if ((peer->can & ALL) == ALL) {
         return NULL;
     }
-    struct json_object *blocks = json_tokener_parse(content); /* checked when it came in */
+    struct json_object *blocks = NULL;
+    if (json_parse_own(content, &blocks) != ERR_OK) { /* checked when it came in */
+        peer->error = ERR_NOMEM;
+        return NULL;
+    }
     unsigned needs = content_needs(blocks);
     json_object_put(blocks);
     return content_refusal(needs, peer->can);

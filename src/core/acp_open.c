@@ -223,8 +223,8 @@ static const char *method_of(enum acp_call call)
 
 static void refused(struct acp_peer *peer, enum acp_call call, struct json_object *error)
 {
-    if (wants_login(error) && peer->login != NULL && !peer->logged_in &&
-        call != ACP_CALL_INITIALIZE) {
+    if (wants_login(error) && call != ACP_CALL_INITIALIZE && acp_trouble_may_log_in(peer) &&
+        !peer->logged_in) {
         peer->logged_in = true;
         struct buffer *out = acp_rpc_call(peer, ACP_CALL_AUTHENTICATE, "authenticate");
         json_field_string(out, "methodId", peer->login);

@@ -16,3 +16,7 @@ void acp_shape_put_locations(struct buffer *out, struct json_object *locations);
 bool acp_shape_plan(struct json_object *entries);
 /* Whether its `used`, `size` and `cost`, where they are there, are what they should be. */
 bool acp_shape_usage(struct json_object *usage);
+/* Whether the content of a tool call is nothing but what acp_shape_join_text makes of it. */
+bool acp_shape_only_text(struct json_object *content);
+/* Appends its text blocks, joined by line ends; false if there is none. NULL has none. */
+bool acp_shape_join_text(struct buffer *out, struct json_object *content);

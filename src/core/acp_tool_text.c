@@ -3,55 +3,11 @@
 
 #include "core/acp_out.h"
 #include "core/acp_peer.h"
+#include "core/acp_shape.h"
 #include "core/acp_tool.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/utf8.h"
-
-/* The text of a block {type:"content", content:{type:"text", text}}; NULL if it is another. */
-static const char *block_text(struct json_object *block, size_t *length)
-{
-    const char *type = json_get_string(block, "type");
-    struct json_object *content = json_get(block, "content");
-    const char *inner = json_get_string(content, "type");
-    if (type == NULL || inner == NULL || strcmp(type, "content") != 0 ||
-        strcmp(inner, "text") != 0) {
-        return NULL;
-    }
-    return json_get_text(content, "text", length);
-}
-
-/* Annotations say whom a text is for: a text that has them is more than its text. */
-static bool only_text(struct json_object *content)
-{
-    size_t length;
-    for (size_t i = 0; i < json_object_array_length(content); i++) {
-        struct json_object *block = json_object_array_get_idx(content, i);
-        if (block_text(block, &length) == NULL ||
-            json_get(json_get(block, "content"), "annotations") != NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The text blocks, joined by line ends; false if there is none. */
-static bool join_text(struct buffer *out, struct json_object *content)
-{
-    bool any = false;
-    for (size_t i = 0; content != NULL && i < json_object_array_length(content); i++) {
-        size_t length;
-        const char *text = block_text(json_object_array_get_idx(content, i), &length);
-        if (text != NULL) {
-            if (any) {
-                buffer_byte(out, '\n');
-            }
-            buffer_append(out, text, length);
-            any = true;
-        }
-    }
-    return any;
-}
 
 /* After all of it went out, or was passed over. */
 static void trim_output(struct acp_tool *tool)
@@ -150,11 +106,11 @@ void acp_tool_content(struct acp_peer *peer, struct acp_tool *tool, bool content
 static bool extends_output(struct acp_peer *peer, struct acp_tool *tool)
 {
     struct delta_text *old = &tool->output;
-    if (tool->terminal || tool->content_whole || !only_text(tool->content)) {
+    if (tool->terminal || tool->content_whole || !acp_shape_only_text(tool->content)) {
         return false;
     }
     buffer_reset(&peer->text);
-    join_text(&peer->text, tool->content);
+    acp_shape_join_text(&peer->text, tool->content);
     struct delta_text grown = {.sent = old->sent, .sent_units = old->sent_units};
     if (peer->text.length > 0) {
         delta_text_add(&grown, peer->text.data, peer->text.length, SIZE_MAX);
@@ -273,7 +229,7 @@ static void find_text(struct buffer *out, const struct acp_tool *tool)
                                          "aggregated_output"};
     static const char *const words[] = {"content", "error", "message"};
     struct json_object *raw = tool->raw_output;
-    if (join_text(out, tool->content)) {
+    if (acp_shape_join_text(out, tool->content)) {
         return;
     }
     if (json_object_is_type(raw, json_type_string)) {
@@ -361,7 +317,7 @@ void acp_tool_result(struct acp_peer *peer, struct acp_tool *tool, bool is_error
     json_field_string(out, "toolUseId", tool->use_id);
     json_field_string(out, "toolName", tool->name);
     json_field_text(out, "result", peer->text.length > 0 ? peer->text.data : "", peer->text.length);
-    if (tool->content != NULL && !only_text(tool->content)) {
+    if (tool->content != NULL && !acp_shape_only_text(tool->content)) {
         acp_field_clean(out, "content", tool->content);
     }
     if (is_more(tool->raw_output, &peer->text)) {

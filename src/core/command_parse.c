@@ -7,6 +7,7 @@
 #include "core/field.h"
 #include "signalbox/base/check.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/utf8.h"
 #include "signalbox/core/prompt.h"
 
 static void *place(struct command *command, size_t offset)
@@ -235,14 +236,22 @@ static enum err finish_prompt(struct json_object *object, struct command *comman
         buffer_free(&text);
         return err;
     }
+    bool says = false;
     for (size_t i = 0; i < count; i++) {
         struct json_object *block = json_object_array_get_idx(blocks, i);
-        if (!strcmp(json_get_string(block, "type"), "text")) {
-            if (text.length) {
-                buffer_byte(&text, '\n');
-            }
-            buffer_text(&text, json_get_string(block, "text"));
+        if (strcmp(json_get_string(block, "type"), "text")) {
+            says = true;
+            continue;
         }
+        if (text.length) {
+            buffer_byte(&text, '\n');
+        }
+        buffer_text(&text, json_get_string(block, "text"));
+    }
+    if (!says && buffer_ok(&text) && utf8_blank(text.data, text.length)) {
+        buffer_free(&content);
+        buffer_free(&text);
+        return refuse(error, command->text ? "text" : "content", "there is nothing in this prompt but blanks");
     }
     buffer_byte(&content, ']');
     char *whole = buffer_take(&content);

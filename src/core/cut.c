@@ -8,6 +8,7 @@
 #include "signalbox/base/frame.h"
 #include "signalbox/base/json.h"
 #include "signalbox/base/utf8.h"
+#include "signalbox/core/event.h"
 
 enum {
     PATH_MAX_BYTES = 512,
@@ -493,8 +494,8 @@ enum err cut_text(const char *whole, size_t length, size_t room, struct cut_know
 
 enum err cut_event(struct buffer *event, size_t max_bytes, struct cut_known *known, struct blob **blobs)
 {
-    /* The number and the time are written in front of it later: at most what a frame has room for. */
-    size_t room = FRAME_ROOM - FRAME_HEADER_MAX;
+    /* The number and the time are written in front of it later. */
+    size_t room = EVENT_STAMPS_MAX;
     *blobs = NULL;
     if (!buffer_ok(event) || event->length + 1 + room <= max_bytes) {
         return buffer_ok(event) ? ERR_OK : ERR_NOMEM;

@@ -13,13 +13,14 @@ enum { LOAD_ID_MAX = 256, MESSAGE_ID_MAX = 160, REQUEST_MAX = 256, OPTION_MAX = 
 struct state {
     uint64_t commands; /* so many so far, for ids of their own */
     uint64_t load;     /* the command of the last `load_session` */
+    int64_t pending;   /* requests that wait, as far as the client was told */
     bool names_load;
     char load_id[LOAD_ID_MAX + 1]; /* what the client calls it */
 };
 
 /* Ids of commands: a letter, a number, a colon; but a prompt's is made of the client's own id for it, so that everybody
  * can be told of the prompt by that, and the client may send it once more. */
-enum purpose { FOR_LOAD = 'l', FOR_WATCH = 'w', FOR_ANSWER = 'r', FOR_OTHER = 'o' };
+enum purpose { FOR_LOAD = 'l', FOR_WATCH = 'w', FOR_ANSWER = 'r', FOR_PENDING = 'p', FOR_OTHER = 'o' };
 
 static struct buffer *command_open(struct dialect_out *out, const struct dialect_client *client,
                                    const char *type, enum purpose purpose)
@@ -28,7 +29,9 @@ static struct buffer *command_open(struct dialect_out *out, const struct dialect
     char id[32];
     snprintf(id, sizeof(id), "%c%" PRIu64 ":", purpose, ++state->commands);
     struct buffer *text = dialect_command_open(out, type, id);
-    json_field_string(text, "sessionId", client->session_id);
+    if (purpose != FOR_PENDING) {
+        json_field_string(text, "sessionId", client->session_id);
+    }
     return text;
 }
 
@@ -47,10 +50,11 @@ static const char *own_id(const char *session_id, const char *id)
 
 /* ---- Events ---- */
 
-/* Order is the number of the event: of two messages that which began later has the higher one, whoever sees them. */
+/* Order is the number of the event that began the message: it names a text for their client, which joins what has the
+ * same one, and of two messages that which began later has the higher one, whoever sees them. */
 static void put_order(struct buffer *text, struct json_object *event)
 {
-    json_field_i64(text, "order", dialect_number(event, "seq", 0));
+    json_field_i64(text, "order", dialect_number(event, "began", dialect_number(event, "seq", 0)));
 }
 
 static struct buffer *message_open(struct dialect_out *out, struct json_object *event, const char *id,
@@ -288,19 +292,8 @@ static void put_prompt_id(struct buffer *text, struct json_object *event)
     json_field_string(text, "id", own ? own : dialect_text(event, "messageId"));
 }
 
-static void user_message(struct dialect_out *out, struct json_object *event)
+static void put_state(struct dialect_out *out, struct json_object *event, const char *state)
 {
-    static const char *const states[][2] = {{"accepted", "ACCEPTED"},
-                                            {"queued", "ACCEPTED"},
-                                            {"processing", "DISPATCHED"},
-                                            {"withdrawn", "CANCELLED"}};
-    const char *state = NULL;
-    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        state = strcmp(states[i][0], dialect_text(event, "status")) ? state : states[i][1];
-    }
-    if (!state) {
-        return;
-    }
     struct buffer *text = dialect_part_open(out, "message_state_changed");
     put_prompt_id(text, event);
     json_field_string(text, "newState", state);
@@ -312,6 +305,27 @@ static void user_message(struct dialect_out *out, struct json_object *event)
     json_field_object(text, "content", json_get(event, "content"));
     dialect_object_close(text);
     dialect_part_close(out);
+}
+
+static void user_message(struct dialect_out *out, struct json_object *event)
+{
+    static const char accepted[] = "ACCEPTED";
+    static const char *const states[][2] = {{"accepted", accepted},
+                                            {"queued", accepted},
+                                            {"processing", "DISPATCHED"},
+                                            {"withdrawn", "CANCELLED"}};
+    const char *state = NULL;
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        state = strcmp(states[i][0], dialect_text(event, "status")) ? state : states[i][1];
+    }
+    if (!state) {
+        return;
+    }
+    /* A replay has only the last state, and who waits for the message's acceptance still waits for that. */
+    if (out->replay && state != accepted) {
+        put_state(out, event, accepted);
+    }
+    put_state(out, event, state);
 }
 
 static void turn_started(struct dialect_out *out, struct json_object *event)
@@ -421,7 +435,7 @@ static void refused_command(struct dialect_out *out, const struct dialect_client
     const char *why = dialect_text(nack, "message"), *code = dialect_text(nack, "code");
     if (own) {
         put_rejected(out, own, why, code);
-    } else if (*id != FOR_WATCH) { /* the prompt behind it says what is wrong */
+    } else if (*id != FOR_WATCH && *id != FOR_PENDING) { /* the prompt behind a watch says what is wrong */
         put_error(out, why, code);
     }
 }
@@ -437,30 +451,22 @@ static void loaded(struct dialect_out *out, const struct dialect_client *client,
     if (strcmp(id, dialect_text(subscribed, "id"))) {
         return; /* a later one counts */
     }
+    bool waits = json_object_is_type(pending, json_type_array);
+    state->pending = waits ? (int64_t)json_object_array_length(pending) : 0;
     struct buffer *text = dialect_frame_open(out, "session_snapshot");
     buffer_text(text, ",\"messages\":[],\"queuedMessages\":[]");
     put_runtime(text, subscribed, client->now_ms);
-    if (json_object_is_type(pending, json_type_array) && json_object_array_length(pending)) {
+    if (state->pending) {
+        struct json_object *request = json_object_array_get_idx(pending, 0);
         dialect_object_open(text, "pendingInteractiveRequest");
-        put_request(text, json_object_array_get_idx(pending, 0));
+        put_request(text, request);
+        json_field_object(text, "input", json_get(request, "toolInput")); /* as it is called here */
+        dialect_put_date(text, "timestamp", dialect_number(request, "createdAt", 0));
         dialect_object_close(text);
     }
     json_field_string(text, "loadRequestId", state->names_load ? state->load_id : NULL);
     dialect_frame_close(out);
 }
-
-static void control(struct dialect_out *out, const struct dialect_client *client,
-                    struct json_object *control)
-{
-    const char *type = dialect_text(control, "type");
-    if (!strcmp(type, "nack")) {
-        refused_command(out, client, control);
-    } else if (!strcmp(type, "subscribed")) {
-        loaded(out, client, control);
-    }
-}
-
-/* ---- Messages ---- */
 
 static void watch(struct dialect_out *out, const struct dialect_client *client, enum purpose purpose,
                   const char *history)
@@ -470,14 +476,78 @@ static void watch(struct dialect_out *out, const struct dialect_client *client, 
     dialect_command_close(out, false);
 }
 
+/* `id`: what the client calls it; NULL: it did not ask. */
+static void load(struct dialect_out *out, const struct dialect_client *client, const char *id)
+{
+    struct state *state = client->state;
+    state->names_load = id;
+    snprintf(state->load_id, sizeof(state->load_id), "%s", id ? id : "");
+    watch(out, client, FOR_LOAD, "full");
+    state->load = state->commands;
+}
+
+/*
+ * Their page has a place for one request: the last one that came hides those before it, and when that is over it shows none, though
+ * others wait. So it is told again of these, the oldest last.
+ */
+static void ask_pending(struct dialect_out *out, const struct dialect_client *client)
+{
+    command_open(out, client, "list_permissions", FOR_PENDING);
+    dialect_command_close(out, false);
+}
+
+static void put_pending(struct dialect_out *out, const struct dialect_client *client,
+                        struct json_object *requests)
+{
+    size_t count = json_object_is_type(requests, json_type_array) ? json_object_array_length(requests) : 0;
+    for (size_t i = count; i-- > 0;) {
+        struct json_object *request = json_object_array_get_idx(requests, i);
+        if (!strcmp(dialect_text(request, "sessionId"), client->session_id)) {
+            put_request(dialect_part_open(out, "permission_request"), request);
+            dialect_part_close(out);
+        }
+    }
+}
+
+static void pending_changed(struct dialect_out *out, const struct dialect_client *client, int64_t pending)
+{
+    struct state *state = client->state;
+    if (pending > 0 && pending < state->pending) {
+        ask_pending(out, client);
+    }
+    state->pending = pending;
+}
+
+static void control(struct dialect_out *out, const struct dialect_client *client,
+                    struct json_object *control)
+{
+    const char *type = dialect_text(control, "type");
+    if (!strcmp(type, "permission_queue_status")) {
+        pending_changed(out, client, dialect_number(control, "pending", 0));
+    } else if (!strcmp(type, "replay_complete")) {
+        if (((struct state *)client->state)->pending) {
+            ask_pending(out, client); /* the past had others, which are over */
+        }
+    } else if (!strcmp(type, "ack") && *dialect_text(control, "id") == FOR_PENDING) {
+        put_pending(out, client, json_get(control, "permissions"));
+    } else if (!strcmp(type, "nack")) {
+        refused_command(out, client, control);
+    } else if (!strcmp(type, "subscribed")) {
+        loaded(out, client, control);
+    } else if (!strcmp(type, "ack") && json_get_bool(control, "again", false) &&
+               own_id(client->session_id, dialect_text(control, "id"))) {
+        /* Who sends a prompt again does not know what became of it. By now that may be anything, and it was said once
+         * already, to whoever was there; so all is told anew. */
+        load(out, client, NULL);
+    }
+}
+
+/* ---- Messages ---- */
+
 static void load_session(struct dialect_out *out, const struct dialect_client *client,
                          struct json_object *message)
 {
-    struct state *state = client->state;
-    state->names_load = json_get(message, "loadRequestId");
-    snprintf(state->load_id, sizeof(state->load_id), "%s", dialect_text(message, "loadRequestId"));
-    watch(out, client, FOR_LOAD, "full");
-    state->load = state->commands;
+    load(out, client, json_get_string(message, "loadRequestId"));
 }
 
 /* Who says something without having loaded the session hears what comes of it. */

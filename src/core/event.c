@@ -63,12 +63,31 @@ void event_discard(struct event *event)
     event->frame = NULL;
 }
 
+enum event_block event_block(enum event_kind kind)
+{
+    switch (kind) {
+    case EVENT_TEXT_DELTA:
+    case EVENT_THOUGHT_DELTA:
+        return EVENT_BLOCK_PIECE;
+    case EVENT_TEXT_COMPLETE:
+    case EVENT_THOUGHT_COMPLETE:
+        return EVENT_BLOCK_END;
+    default:
+        return EVENT_NO_BLOCK;
+    }
+}
+
+_Static_assert((int)EVENT_STAMPS_MAX <= (int)FRAME_ROOM - (int)FRAME_HEADER_MAX, "a frame has room for the stamps");
+
 void event_number(struct event *event, uint64_t seq, int64_t ts_wall_ms)
 {
-    /* Two 64-bit numbers of 20 characters at most: 53 bytes. */
-    char prefix[FRAME_ROOM - FRAME_HEADER_MAX + 1];
+    /* Three 64-bit numbers of 20 characters at most. */
+    char prefix[EVENT_STAMPS_MAX + 1], began[32] = "";
+    if (event->began) {
+        snprintf(began, sizeof began, ",\"began\":%" PRIu64, event->began);
+    }
     int length =
-        snprintf(prefix, sizeof prefix, "{\"seq\":%" PRIu64 ",\"ts\":%" PRId64, seq, ts_wall_ms);
+        snprintf(prefix, sizeof prefix, "{\"seq\":%" PRIu64 ",\"ts\":%" PRId64 "%s", seq, ts_wall_ms, began);
     CHECK(length > 0 && (size_t)length < sizeof prefix);
     frame_seal(event->frame, prefix, (size_t)length);
 }

@@ -21,6 +21,10 @@ static void put_content(struct buffer *out, const char *media_type, const char *
         buffer_format(out, "\"application/x-ndjson\":{\"schema\":{\"type\":\"string\",\"description\":"
                            "\"Each line is one %s.\"}},", lines);
     }
+    if (schema && !strcmp(schema, "eventPage")) {
+        buffer_text(out, "\"text/event-stream\":{\"schema\":{\"type\":\"string\",\"description\":"
+                         "\"The same events, live; `data` is an event or a control message.\"}},");
+    }
     buffer_format(out, "\"%s\":{\"schema\":", media_type);
     if (schema) {
         buffer_format(out, array ? "{\"type\":\"array\",\"items\":{\"$ref\":\"%s%s\"}}" : "{\"$ref\":\"%s%s\"}", prefix, schema);
@@ -59,6 +63,18 @@ static void put_parameters(struct buffer *out, const struct route *route)
     for (const struct route_query *query = route->query; query && query->name; query++) {
         put_parameter(out, &comma, query->name, strlen(query->name), "query", query->schema,
                       query->help);
+    }
+    if (!strcmp(route->method, "POST") && (route->request || route->any_body || route->command >= 0) && !route->open) {
+        put_parameter(out, &comma, "Idempotency-Key", strlen("Idempotency-Key"), "header",
+                      "{\"type\":\"string\",\"minLength\":1,\"maxLength\":256}",
+                      "With the same key, it is done once, and answered as the first time.");
+    }
+    if (route->id == ROUTE_BLOB) {
+        put_parameter(out, &comma, "Range", strlen("Range"), "header", "{\"type\":\"string\"}", "One range of bytes.");
+    }
+    if (route->id == ROUTE_EVENTS) {
+        put_parameter(out, &comma, "Last-Event-ID", strlen("Last-Event-ID"), "header", "{\"type\":\"string\"}",
+                      "Of a stream: EPOCH:SEQ, as `after`, over which it wins.");
     }
     buffer_text(out, "],");
 }
@@ -135,7 +151,13 @@ static void put_operation(struct buffer *out, const struct route *route)
         put_content(out, route->media_type ? route->media_type : "application/json",
                     route->response, route->response_array, route->lines);
     }
-    buffer_text(out, "},\"default\":{\"$ref\":\"#/components/responses/problem\"}}}");
+    if (route->id == ROUTE_BLOB) {
+        buffer_text(out, "},\"206\":{\"description\":\"The range.\",");
+        put_content(out, route->media_type, NULL, false, NULL);
+        buffer_text(out, "},\"304\":{\"description\":\"It is what `If-None-Match` names.\"");
+    }
+    buffer_format(out, "},\"default\":{\"$ref\":\"#/components/responses/%s\"}}}",
+                  strncmp(route->path, "/api/", 5) ? "problem" : "craftProblem");
 }
 
 static bool first_of_path(size_t index)
@@ -180,6 +202,9 @@ void openapi_write(struct buffer *out, const char *version)
                 "\"login\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"signalbox_login\"}},"
                 "\"responses\":{\"problem\":{\"description\":\"Refused (RFC 9457).\",");
     put_content(out, "application/problem+json", "problem", false, NULL);
+    buffer_format(out, "},\"craftProblem\":{\"description\":\"Refused, in craft's form: a problem with `error`.\",\"content\":{"
+                       "\"application/json\":{\"schema\":{\"allOf\":[{\"$ref\":\"%sproblem\"}],\"type\":\"object\",\"required\":["
+                       "\"error\"],\"properties\":{\"error\":{\"type\":\"string\",\"description\":\"What went wrong.\"}}}}}", prefix);
     buffer_text(out, "}},\"schemas\":{");
     struct buffer definitions = {0};
     schema_definitions(&definitions, prefix);

@@ -78,7 +78,8 @@ static const char *denied_path(const struct session *session, const struct permi
     *unknown = folders->count && ask->paths_left_out;
     for (size_t i = 0; folders->count && i < ask->path_count; i++) {
         const char *real = ask->real_paths ? ask->real_paths[i] : NULL;
-        *unknown = *unknown || !real;
+        char normal[RULE_PATH_MAX];
+        *unknown = *unknown || !real || !rule_path_normal(real, normal);
         for (size_t j = 0; j < folders->count; j++) {
             const char *folder = folders->items[j];
             char below[RULE_PATH_MAX], whole[RULE_PATH_MAX * 2];

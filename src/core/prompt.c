@@ -10,7 +10,7 @@
 
 /* ---- Blocks ---- */
 
-enum block_kind { BLOCK_OTHER, BLOCK_TEXT, BLOCK_MEDIA, BLOCK_RESOURCE };
+enum block_kind { BLOCK_OTHER, BLOCK_TEXT, BLOCK_MEDIA, BLOCK_RESOURCE, BLOCK_LINK };
 
 static enum block_kind kind_of(struct json_object *block)
 {
@@ -20,6 +20,9 @@ static enum block_kind kind_of(struct json_object *block)
     }
     if (type && (!strcmp(type, "image") || !strcmp(type, "audio"))) {
         return BLOCK_MEDIA;
+    }
+    if (type && !strcmp(type, "resource_link")) {
+        return BLOCK_LINK;
     }
     return type && !strcmp(type, "resource") ? BLOCK_RESOURCE : BLOCK_OTHER;
 }
@@ -165,6 +168,56 @@ static enum err take_data(const char *text, size_t length, const char *type, str
     return taken ? add_blob(command, type && blob_type_valid(type) ? type : BLOB_BYTES, taken, bytes, id) : ERR_NOMEM;
 }
 
+/* Data that stays in its block is not decoded for a blob, so it is looked at here. */
+static enum err check_base64(const char *text, size_t length, size_t index, const char *member,
+                             struct command_error *error)
+{
+    struct buffer data = {0};
+    bool fine = base64_decode(&data, text, length);
+    bool memory = buffer_ok(&data);
+    buffer_free(&data);
+    if (!memory) {
+        return ERR_NOMEM;
+    }
+    return fine ? ERR_OK : refuse(error, ANSWER_BAD_MESSAGE, index, member, "the data is not base64");
+}
+
+/* What ACP demands of a block that has its data itself: an agent that gets less refuses the whole prompt, or fails. */
+static enum err check_form(struct json_object *block, enum block_kind kind, size_t index, struct command_error *error)
+{
+    struct json_object *resource = json_get(block, "resource");
+    switch (kind) {
+    case BLOCK_TEXT:  /* checked with the command's form */
+    case BLOCK_OTHER: /* of a later version: the agent may know what it must have */
+        break;
+    case BLOCK_MEDIA: {
+        size_t length = 0;
+        if (!json_get_text(block, "data", &length) || length == 0) {
+            return refuse(error, ANSWER_BAD_MESSAGE, index, ".data", "it has neither `data` in base64 nor a `blob`");
+        }
+        return json_get_string(block, "mimeType") ? ERR_OK
+                                                  : refuse(error, ANSWER_BAD_MESSAGE, index, ".mimeType",
+                                                           "data needs its `mimeType`");
+    }
+    case BLOCK_RESOURCE:
+        if (!json_get_string(resource, "uri")) {
+            return refuse(error, ANSWER_BAD_MESSAGE, index, ".resource", "a resource needs a `resource` with a `uri`");
+        }
+        return !json_get_string(resource, "text") != !json_get_string(resource, "blob")
+                   ? ERR_OK
+                   : refuse(error, ANSWER_BAD_MESSAGE, index, ".resource",
+                            "a resource has either a `text` or a `blob` in base64");
+    case BLOCK_LINK: {
+        const char *uri = json_get_string(block, "uri");
+        const char *name = json_get_string(block, "name");
+        return uri && *uri && name && *name ? ERR_OK
+                                            : refuse(error, ANSWER_BAD_MESSAGE, index, "",
+                                                     "a resource_link needs a `uri` and a `name`");
+    }
+    }
+    return ERR_OK;
+}
+
 static enum err take_media(struct json_object *block, size_t room, struct buffer *out, struct command *command,
                            size_t index, struct command_error *error)
 {
@@ -173,7 +226,7 @@ static enum err take_media(struct json_object *block, size_t room, struct buffer
     char id[BLOB_ID_SIZE];
     if (!data || length <= room) {
         json_put_object(out, block);
-        return ERR_OK;
+        return check_base64(data ? data : "", length, index, ".data", error);
     }
     enum err err =
         take_data(data, length, json_get_string(block, "mimeType"), command, index, ".data", id, error);
@@ -216,7 +269,7 @@ static enum err take_resource(struct json_object *block, size_t room, struct buf
                         ".resource.blob", id, error);
     } else {
         json_put_object(out, block);
-        return ERR_OK;
+        return data ? check_base64(data, data_length, index, ".resource.blob", error) : ERR_OK;
     }
     if (err) {
         return err;
@@ -249,6 +302,11 @@ static enum err take_name(struct json_object *block, enum block_kind kind, struc
     if (kind == BLOCK_RESOURCE && !json_get_string(resource, "uri")) {
         return refuse(error, ANSWER_BAD_MESSAGE, index, ".resource", "a resource needs a `resource` with a `uri`");
     }
+    struct json_object *type = json_get(kind == BLOCK_MEDIA ? block : resource, "mimeType");
+    if (type && !json_object_is_type(type, json_type_string)) {
+        return refuse(error, ANSWER_BAD_MESSAGE, index, kind == BLOCK_MEDIA ? ".mimeType" : ".resource.mimeType",
+                      "a `mimeType` is a string");
+    }
     if (!id || !blob_id_parse(id, &name)) {
         return refuse(error, id ? ANSWER_NOT_FOUND : ANSWER_BAD_MESSAGE, index, ".blob",
                       id ? "there is no such blob in this session" : "a `blob` is named by a string");
@@ -276,6 +334,10 @@ static enum err take_block(struct json_object *block, enum block_kind kind, size
     bool has_data = kind == BLOCK_MEDIA || kind == BLOCK_RESOURCE;
     if (has_data && json_get(block, "blob")) {
         return take_name(block, kind, out, command, index, error);
+    }
+    enum err err = check_form(block, kind, index, error);
+    if (err) {
+        return err;
     }
     if (has_data) {
         return kind == BLOCK_MEDIA ? take_media(block, room, out, command, index, error)

@@ -23,13 +23,17 @@ const struct field schema_event_common[] = {
 
 #define PARENT O("parentToolUseId", STRING, "The tool call that this is part of: a sub-agent's.")
 
+#define BEGAN                                                                                      \
+    O("began", COUNT, "The number of the event that began the message; missing where it is this one.", \
+      .minimum = 1)
+
 #define DELTA_ROWS                                                                                 \
     ROWS(MESSAGE_ID, F("offset", COUNT, "Where it begins in the message, in UTF-16 units."),       \
-         F("delta", STRING, "What is appended."), PARENT)
+         F("delta", STRING, "What is appended."), BEGAN, PARENT)
 #define WHOLE_ROWS                                                                                 \
     ROWS(MESSAGE_ID, F("text", STRING, "The whole message."),                                      \
          F("isIntermediate", BOOL, "False only where the end of the turn ended the message."),     \
-         PARENT)
+         BEGAN, PARENT)
 
 #define EVENT(symbol, text, rows)                                                                  \
     [EVENT_##symbol] = {                                                                           \

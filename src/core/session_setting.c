@@ -184,6 +184,7 @@ void session_setting_expired(struct session *session, const struct session_sink 
     struct setting_waiter **at = find_waiter(session, token);
     if (*at) {
         (*at)->deadline = NULL; /* it has fired */
+        sink->order(sink->context, session, ORDER_SETTING_LATE, NULL, NULL, token, NULL);
         finish(&step, at, ANSWER_AGENT_FAILED, "the agent did not answer in time", NULL);
     }
     step_end(&step);
@@ -225,7 +226,8 @@ char *session_state_text(const struct session *session)
 
 void session_state_restore(struct session *session, const char *text)
 {
-    struct json_object *state = text ? json_tokener_parse(text) : NULL;
+    struct json_object *state = NULL;
+    need_ok(text && json_parse_own(text, &state) == ERR_NOMEM ? ERR_NOMEM : ERR_OK);
     int64_t can;
     session->titled = json_get_bool(state, "titled", false);
     session->had_turns = json_get_bool(state, "hadTurns", true);

@@ -9,6 +9,8 @@
 #include "signalbox/base/check.h"
 #include "signalbox/base/need.h"
 
+enum { QUEUE_BYTES_MAX = 8 << 20 };
+
 /* A prompt that is one text has that in `text` already, and may be a megabyte of it. */
 static bool says_more(const struct prompt *prompt)
 {
@@ -67,6 +69,21 @@ void step_withdraw_queue(struct step *step)
         withdrawn(step, prompt, NULL, NULL);
     }
     session->queue_last = &session->queue;
+}
+
+static size_t length_of(const char *text, const char *content)
+{
+    return (text ? strlen(text) : 0) + (content ? strlen(content) : 0);
+}
+
+/* The session's row has the queue, and is written with each change of its state. One prompt may be of any length. */
+static bool queue_is_long(const struct session *session, const struct command *command)
+{
+    size_t bytes = length_of(command->text, command->content);
+    for (const struct prompt *prompt = session->queue; prompt; prompt = prompt->next) {
+        bytes += length_of(prompt->text, prompt->content);
+    }
+    return session->queue && bytes > QUEUE_BYTES_MAX;
 }
 
 static bool agent_is_free(const struct session *session)
@@ -129,6 +146,10 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
     bool at_once = agent_is_free(session) && !session->queue;
     if (!at_once && session->queued >= now->limits->max_queued) {
         answer_refuse(&step, caller, ANSWER_QUEUE_FULL, "too many prompts of this session wait already");
+        return;
+    }
+    if (!at_once && queue_is_long(session, command)) {
+        answer_refuse(&step, caller, ANSWER_QUEUE_FULL, "the prompts of this session that wait are too long together (8 MiB)");
         return;
     }
     const struct place_answer place = step_ask_place(&step, caller->user);
@@ -388,7 +409,10 @@ char *session_queue_text(const struct session *session)
 
 void session_queue_restore(struct session *session, const char *text)
 {
-    struct json_object *list = text ? json_tokener_parse(text) : NULL;
+    struct json_object *list = NULL;
+    if (text && json_parse_own(text, &list) == ERR_NOMEM) {
+        need_ok(ERR_NOMEM); /* the next change would write a row without its prompts */
+    }
     size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
     for (size_t i = 0; i < count; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);

@@ -168,9 +168,16 @@ static void say_failure(struct guard *g, const struct spawn_failure *failure)
     } else if (failure->stage == SPAWN_STAGE_OOM_SCORE) {
         what = "oom_score_adj";
     }
+    const char *why = strerror(failure->error);
+    if (failure->stage == SPAWN_STAGE_PROGRAM && failure->error == ENOENT && access(what, F_OK) == 0) {
+        why = "What runs it was not found (the interpreter in its first line, or its loader)";
+    }
+    if (failure->stage == SPAWN_STAGE_DIRECTORY && failure->error == EXDEV) {
+        why = "It leads out of the workspace (absolute links do)"; // spawn.h: inside
+    }
     g->failed = true;
-    say(g, "failed %d %s: %s", failure->error, strerror(failure->error), what);
-    dprintf(2, "signalbox-guard: %s: %s\n", what, strerror(failure->error));
+    say(g, "failed %d %s: %s", failure->error, why, what);
+    dprintf(2, "signalbox-guard: %s: %s\n", what, why);
 }
 
 static void read_report(struct guard *g)

@@ -30,12 +30,20 @@ static void send_line(struct player *p, json_object *message)
 
 static void send_answer(struct player *p, struct play *play, json_object *message)
 {
+    json_object *result = NULL;
+    if (play->opened != NULL && json_object_object_get_ex(message, "result", &result)) {
+        if (!json_object_is_type(result, json_type_object)) { // ACP's examples answer null
+            result = json_object_new_object();
+            json_object_object_add(message, "result", result);
+        }
+        json_object_object_add(result, "sessionId", json_object_new_string(play->opened));
+    }
     json_object_object_add(message, "id", json_object_get(play->id));
     send_line(p, message);
     play->answered = true;
 }
 
-static bool begin(struct player *p, struct segment *s, json_object *id)
+static bool begin(struct player *p, struct segment *s, json_object *id, const char *opened)
 {
     if (p->count == p->room) {
         size_t room = p->room == 0 ? 16 : p->room * 2;
@@ -48,13 +56,13 @@ static bool begin(struct player *p, struct segment *s, json_object *id)
     }
     s->used = true;
     p->plays[p->count++] = (struct play){
-        .segment = s, .id = json_object_get(id), .tape_base = s->t, .real_base = player_now()};
+        .segment = s, .id = json_object_get(id), .tape_base = s->t, .real_base = player_now(), .opened = opened};
     return true;
 }
 
 void player_begin(struct player *p)
 {
-    begin(p, &p->tape->segments[0], NULL);
+    begin(p, &p->tape->segments[0], NULL, NULL);
 }
 
 // What follows an answer comes at its time, but at the latest before the next request is played.
@@ -67,6 +75,9 @@ static void hurry(struct player *p)
             const struct item *item = &s->items[play->next++];
             if (item->kind == ITEM_SEND) {
                 send_line(p, item->message);
+            } else if (item->kind == ITEM_END) {
+                p->ended = item->message;
+                return;
             }
         }
     }
@@ -92,8 +103,18 @@ static void on_request(void *owner, const char *method, json_object *id, json_ob
 {
     struct player *p = owner;
     struct segment *s = find(p, method, rpc_text(params, "sessionId", NULL));
+    const char *opened = NULL;
+    if (s == NULL && strcmp(method, "session/new") == 0) {
+        // A recording of a process that went on with an earlier session: the client has none, so it begins one.
+        s = find(p, "session/load", NULL);
+        s = s != NULL ? s : find(p, "session/resume", NULL);
+        opened = s != NULL ? s->session : NULL;
+    }
     hurry(p);
-    if (s == NULL || !begin(p, s, id)) {
+    if (p->ended != NULL) {
+        return;
+    }
+    if (s == NULL || !begin(p, s, id, opened)) {
         char text[160];
         snprintf(text, sizeof text, "The transcript has no further %.100s", method);
         rpc_error(p->rpc, json_object_get(id), RPC_METHOD_NOT_FOUND, text);
@@ -184,9 +205,13 @@ static int64_t run(struct player *p, struct play *play, int64_t now)
             }
         }
         play->next++;
+        if (item->kind == ITEM_END) {
+            p->ended = item->message;
+            return INT64_MAX;
+        }
         if (item->kind == ITEM_ANSWER) {
             send_answer(p, play, item->message);
-        } else {
+        } else if (play->opened == NULL || play->answered) { // what a load says again is not of a new session
             send_line(p, item->message);
         }
     }
@@ -196,7 +221,7 @@ static int64_t run(struct player *p, struct play *play, int64_t now)
 int64_t player_run(struct player *p, int64_t now)
 {
     int64_t wake = INT64_MAX;
-    for (size_t i = 0; i < p->count; i++) {
+    for (size_t i = 0; i < p->count && p->ended == NULL; i++) {
         struct play *play = &p->plays[i];
         if (play->cancelled && !play->cancel_played && !play->answered && !cancel_is_ahead(play)) {
             answer_cancelled(p, play);

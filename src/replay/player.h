@@ -16,6 +16,7 @@ struct play {
     bool cancelled;
     bool cancel_played; // the recorded cancel is past; a second one changes nothing
     bool answered;
+    const char *opened; // session/new is played from how this session was loaded or resumed; else NULL
 };
 
 struct player {
@@ -26,6 +27,7 @@ struct player {
     struct play *plays;
     size_t count;
     size_t room;
+    json_object *ended; // the agent's end was played: how it was; else NULL
 };
 
 extern const struct rpc_handler player_handler; // its owner is the struct player

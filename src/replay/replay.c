@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
@@ -17,8 +18,9 @@ static int usage(FILE *to)
 {
     fputs("Usage: signalbox replay-agent FILE... [--speed FACTOR | --no-wait]\n"
           "\n"
-          "Plays the agent of a recorded session over the Agent Client Protocol on stdin and stdout, until stdin ends:\n"
-          "a wire log of Signalbox (docs/operation.md), its parts in order, or any file of lines with dir, t and msg.\n"
+          "Plays the agent of a recorded session over the Agent Client Protocol on stdin and stdout, until stdin ends\n"
+          "or, where the recorded agent ended by itself, it has come to that. FILE is a wire log of Signalbox\n"
+          "(docs/operation.md), the parts of one run in order, or any file of lines with dir, t and msg.\n"
           "\n"
           "  --speed FACTOR  FACTOR times as fast as it was recorded\n"
           "  --no-wait       without waiting for anything but the client\n"
@@ -31,11 +33,11 @@ static void serve(struct player *p)
 {
     int64_t wake = player_run(p, player_now());
     for (;;) {
-        if (wire_flush(p->wire) < 0) {
+        if (wire_flush(p->wire) < 0 || (p->ended != NULL && wire_pending(p->wire) == 0)) {
             return;
         }
         struct pollfd fds[2] = {
-            {.fd = STDIN_FILENO, .events = POLLIN},
+            {.fd = p->ended != NULL ? -1 : STDIN_FILENO, .events = POLLIN},
             {.fd = wire_pending(p->wire) > 0 ? STDOUT_FILENO : -1, .events = POLLOUT},
         };
         struct timespec limit;
@@ -86,6 +88,20 @@ static int read_arguments(int argc, char **argv, struct player *p, char **files,
     return 1;
 }
 
+// Returns the status to exit with, if it returns.
+static int end_as(json_object *ended)
+{
+    json_object *signal_number = rpc_member(ended, "signal", json_type_int);
+    if (signal_number == NULL) {
+        return json_object_get_int(rpc_member(ended, "exitStatus", json_type_int));
+    }
+    int number = json_object_get_int(signal_number);
+    setrlimit(RLIMIT_CORE, &(const struct rlimit){0}); // it is no failure of this program
+    signal(number, SIG_DFL);
+    raise(number);
+    return EXIT_FAILURE; // one that ends nobody
+}
+
 static int play(struct player *p, char **files, int count)
 {
     struct tape tape;
@@ -100,7 +116,7 @@ static int play(struct player *p, char **files, int count)
     if (p->rpc != NULL) {
         player_begin(p);
         serve(p);
-        status = EXIT_SUCCESS;
+        status = p->ended != NULL ? end_as(p->ended) : EXIT_SUCCESS;
     }
     player_release(p);
     rpc_free(p->rpc);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINE_DEPTH_MAX = 4096 };
+
 static struct segment *add_segment(struct tape *tape)
 {
     if (tape->count == tape->room) {
@@ -139,6 +141,22 @@ static bool take_text(struct tape *tape, int64_t t, json_object *text)
     return add_item(place(tape, NULL), ITEM_SEND, t, text);
 }
 
+// The end of a process of the agent that nobody had asked for. One that died in a turn did so before its answer.
+static bool take_note(struct tape *tape, int64_t t, json_object *line)
+{
+    json_object *ended = rpc_member(line, "ended", json_type_object);
+    bool by_itself = rpc_member(ended, "exitStatus", json_type_int) != NULL ||
+                     rpc_member(ended, "signal", json_type_int) != NULL;
+    if (!by_itself) {
+        return true;
+    }
+    struct segment *s = NULL;
+    for (size_t i = 1; i < tape->count && s == NULL; i++) {
+        s = is_prompt(&tape->segments[i]) && !tape->segments[i].answered ? &tape->segments[i] : NULL;
+    }
+    return add_item(s != NULL ? s : place(tape, NULL), ITEM_END, t, ended);
+}
+
 // False where the line is none of a transcript's. What else a wire log holds (notes, stderr) is no message.
 static bool take_line(struct tape *tape, json_object *line)
 {
@@ -152,7 +170,7 @@ static bool take_line(struct tape *tape, json_object *line)
     int64_t t = json_object_get_int64(time);
     bool out = strcmp(direction, "out") == 0;
     if (!out && strcmp(direction, "in") != 0) {
-        return true;
+        return strcmp(direction, "note") != 0 || take_note(tape, t, line);
     }
     if (json_object_object_get_ex(line, "msg", &message)) {
         bool is_object = json_object_is_type(message, json_type_object);
@@ -160,6 +178,15 @@ static bool take_line(struct tape *tape, json_object *line)
     }
     json_object *text = rpc_member(line, "text", json_type_string);
     return text != NULL && (out || take_text(tape, t, text));
+}
+
+/* What an agent may nest is more than json-c takes by itself. NULL: it is no JSON, or there is no memory. */
+static json_object *parse(const char *text, size_t length)
+{
+    json_tokener *tokener = json_tokener_new_ex(LINE_DEPTH_MAX);
+    json_object *line = tokener != NULL ? json_tokener_parse_ex(tokener, text, (int)length) : NULL;
+    json_tokener_free(tokener);
+    return line;
 }
 
 static int read_file(struct tape *tape, const char *path)
@@ -176,7 +203,7 @@ static int read_file(struct tape *tape, const char *path)
     bool good = true;
     while (good && (length = getline(&text, &room, file)) > 0) {
         number++;
-        json_object *line = json_tokener_parse(text);
+        json_object *line = parse(text, (size_t)length);
         good = take_line(tape, line);
         json_object_put(line);
         if (!good && number > 1 && text[length - 1] != '\n') {

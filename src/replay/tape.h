@@ -11,6 +11,7 @@ enum item_kind {
     ITEM_ANSWER,      // the agent sent its answer to the segment's request
     ITEM_WAIT_ANSWER, // the client answered the agent's request `message` (its id)
     ITEM_WAIT_CANCEL, // the client cancelled
+    ITEM_END,         // the agent ended by itself: `message` has its exitStatus or its signal
 };
 
 struct item {

@@ -165,6 +165,7 @@ struct agent {
     size_t line_length;
     enum agent_fate fate;
     int fate_code;     /* errno, exit status or signal */
+    bool fate_own;     /* nobody had told it to end */
     char *fate_text;   /* FATE_NOT_STARTED: the guard's words */
     bool gone;         /* the guard is: nothing of the agent runs any more */
     bool reaped;
@@ -180,7 +181,9 @@ struct agent {
     char *cancelled_turn; /* the last one that an ORDER_CANCEL named; NULL for none */
     bool doomed;         /* it is to be killed and not to be heard any more */
     bool given_up;       /* it is to be stopped: it cannot be talked to */
-    bool stop_told;      /* the guard knows */
+    bool stop_told;      /* the guard knows, */
+    bool quit;           /* but only after the agent's own end of a pipe was gone, */
+    struct instant kills_at; /* and kills from then on */
     bool out_of_memory;
     bool peer_ended;
     bool buried;

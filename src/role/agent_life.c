@@ -320,6 +320,7 @@ void agent_settle(struct agent *agent)
         /* One that closed its stdout can say nothing any more; most that do are just exiting. */
         if (!ended && !agent->stop_told && (agent->given_up || agent->output.fd < 0)) {
             agent_input_close(agent);
+            agent->quit = agent->quit || agent->output.fd < 0;
             agent_process_stop(agent, agent->stream->config->agent_stop_grace_ms);
         }
         if (ended && agent->output.fd < 0) {

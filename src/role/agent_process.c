@@ -262,6 +262,7 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms)
     char line[40];
     snprintf(line, sizeof(line), "stop %lld\n", (long long)grace_ms);
     tell_guard(agent, line);
+    agent->kills_at = instant_after_ms(agent->stream->now, grace_ms + GUARD_TERM_MS);
     end_by(agent, grace_ms + GUARD_TERM_MS + GUARD_SLACK_MS);
     agent->stop_told = true;
 }
@@ -269,6 +270,7 @@ void agent_process_stop(struct agent *agent, int64_t grace_ms)
 void agent_process_kill(struct agent *agent)
 {
     tell_guard(agent, "kill\n");
+    agent->kills_at = agent->stream->now;
     end_by(agent, agent->stream->stopping ? GUARD_SLACK_MS / 2 : GUARD_SLACK_MS);
     agent->stop_told = true;
 }
@@ -335,6 +337,17 @@ void agent_reap(struct agent *agent)
 
 /* ---- The lifeline ---- */
 
+/* Whether it ended without having been told: then also its stdout, or its stdin, may have been seen to end first. */
+static bool is_own(const struct agent *agent, enum agent_fate fate)
+{
+    if (agent->why[0] != '\0' || (agent->stop_told && !agent->quit)) {
+        return false;
+    }
+    bool guards = agent->stop_told && (agent->fate_code == SIGTERM ||
+                                       instant_reached(agent->kills_at, agent->stream->now));
+    return fate == FATE_EXITED || !guards;
+}
+
 static void set_fate(struct agent *agent, enum agent_fate fate, const char *number)
 {
     if (agent->fate != FATE_RUNNING) {
@@ -343,6 +356,7 @@ static void set_fate(struct agent *agent, enum agent_fate fate, const char *numb
     char *rest;
     agent->fate = fate;
     agent->fate_code = (int)strtol(number, &rest, 10);
+    agent->fate_own = is_own(agent, fate);
     if (fate == FATE_NOT_STARTED) {
         agent->fate_text = strdup(*rest == ' ' ? rest + 1 : rest);
     }

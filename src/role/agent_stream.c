@@ -71,6 +71,7 @@ static void input_broken(struct agent *agent)
 {
     input_closed(agent);
     agent->given_up = true;
+    agent->quit = true;
 }
 
 void agent_input_send(struct agent *agent, const char *line, size_t length)

@@ -69,12 +69,25 @@ void agent_wirelog_line(struct agent *agent, enum wirelog_direction direction, c
     }
 }
 
+static enum wirelog_ending ending_of(const struct agent *agent)
+{
+    if (agent->fate_own && agent->fate == FATE_EXITED) {
+        return WIRELOG_ENDING_EXITED;
+    }
+    if (agent->fate_own && agent->fate == FATE_KILLED) {
+        return WIRELOG_ENDING_KILLED;
+    }
+    return agent->stop_told || agent->why[0] != '\0' ? WIRELOG_ENDING_BY_SERVER : WIRELOG_ENDING_UNKNOWN;
+}
+
 void agent_wirelog_end(struct agent *agent)
 {
     if (!agent->wirelog) {
         return;
     }
     agent->wirelog->missing = agent->wirelog_missing;
+    agent->wirelog->ending = is_wanted(agent) ? ending_of(agent) : WIRELOG_ENDING_UNKNOWN;
+    agent->wirelog->ending_code = agent->fate_code;
     agent->wirelog->ended_ms = instant_diff_ms(agent->stream->now, agent->wirelog_since);
     mailbox_push(agent->stream->wiring.wirelog, &agent->wirelog->end);
     agent->wirelog = NULL;

@@ -147,7 +147,16 @@ static void repeat(struct dispatch *dispatch, struct dispatch_command *command, 
                    const char *message, const char *fields)
 {
     metric_add(METRIC_COMMANDS_REPEATED, 1);
-    dispatch_answer(dispatch, command, code, message, fields);
+    char *marked = NULL;
+    if (command->tells_again && code == ANSWER_OK) {
+        struct buffer text = {0};
+        buffer_text(&text, fields ? fields : "");
+        json_field_bool(&text, "again", true);
+        marked = buffer_take(&text);
+        need_ok(marked ? ERR_OK : ERR_NOMEM);
+    }
+    dispatch_answer(dispatch, command, code, message, marked ? marked : fields);
+    free(marked);
     dispatch_command_free(command);
 }
 

@@ -49,6 +49,19 @@ void dispatch_touch(struct dispatch *dispatch, struct held *held)
 
 /* ---- Events ---- */
 
+/* All of a text says where it began, so that who sees only its end knows its place. One is open at a time. */
+static uint64_t block_of(struct session *session, enum event_kind kind)
+{
+    enum event_block block = event_block(kind);
+    uint64_t began = block == EVENT_NO_BLOCK ? 0 : session->block_from;
+    if (block == EVENT_BLOCK_END) {
+        session->block_from = 0;
+    } else if (block == EVENT_BLOCK_PIECE && !began) {
+        session->block_from = session->head;
+    }
+    return began;
+}
+
 void dispatch_record(struct dispatch *dispatch, struct held *held, struct event *event, struct credit *credit,
                      uint32_t credit_bytes)
 {
@@ -57,6 +70,7 @@ void dispatch_record(struct dispatch *dispatch, struct held *held, struct event 
     /* A clock that was set back does not make a log run backwards. */
     session->last_ts = event->at_wall_ms > session->last_ts ? event->at_wall_ms : session->last_ts;
     session->updated_at = session->last_ts;
+    event->began = block_of(session, event->kind);
     event_number(event, session->head, session->last_ts);
     struct journal_item *item = dispatch_out(dispatch, JOURNAL_EVENT, held->topic);
     item->event.event = *event;
@@ -142,6 +156,7 @@ static void feed_changed(struct dispatch *dispatch, struct held *held)
     session_summary(held->session, &text);
     buffer_byte(&text, '}');
     feed(dispatch, &text);
+    held->head_told = held->session->head;
     held->feed_deadline = sink_arm(dispatch, held->session, DEADLINE_FEED, FEED_PERIOD_MS, NULL);
 }
 
@@ -397,6 +412,10 @@ static void settle(struct dispatch *dispatch, struct held *held)
         session->changed = false;
         held->feed_due = true;
         held_row(held, &dispatch_out(dispatch, JOURNAL_ROW, NULL)->row);
+    }
+    /* What is asked about may change while it waits: whoever sees the requests of all sessions is told that there is more to read. */
+    if (session->pending_count && session->head != held->head_told) {
+        held->feed_due = true;
     }
     if (held->feed_due && !held->feed_deadline) {
         dispatch_feed(dispatch, held);

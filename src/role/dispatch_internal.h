@@ -30,6 +30,7 @@ struct held {
     size_t pending_told;      /* the pending count of the last JOURNAL_PENDING */
     struct deadline *feed_deadline; /* armed: session_changed was sent less than FEED_PERIOD_MS ago */
     bool feed_due;            /* the next one has something to tell */
+    uint64_t head_told;       /* the head of the last session_changed */
     bool checking;            /* history looks whether the blobs of a prompt are there; later prompts wait in `parked` */
     struct dispatch_command *parked, **parked_last;
 };

@@ -254,11 +254,8 @@ static void serve_route(struct http_request *request, struct http_response *resp
     }
 }
 
-void http_serve(struct http_request *request, struct http_response *response)
+static void serve(struct http_request *request, struct http_response *response)
 {
-    thread_check(THREAD_HTTP);
-    metric_add(METRIC_HTTP_REQUESTS, 1);
-    *response = (struct http_response){.status = 200, .type = "application/json"};
     char ignored[8];
     if (http_query(request, "token", ignored, sizeof(ignored)) ||
         http_query(request, "access_token", ignored, sizeof(ignored))) {
@@ -286,6 +283,14 @@ void http_serve(struct http_request *request, struct http_response *response)
     if (http_auth_check(request, response)) {
         serve_route(request, response);
     }
+}
+
+void http_serve(struct http_request *request, struct http_response *response)
+{
+    thread_check(THREAD_HTTP);
+    metric_add(METRIC_HTTP_REQUESTS, 1);
+    *response = (struct http_response){.status = 200, .type = "application/json"};
+    serve(request, response);
     http_craft_problem(request, response);
     if (!buffer_ok(&response->body) || !buffer_ok(&response->headers)) {
         buffer_free(&response->body);

@@ -61,6 +61,19 @@ static bool read_time(struct http_request *request, struct http_response *respon
     return true;
 }
 
+/* 0 is every time for a filter, and no time here: nothing is older than the first millisecond. */
+static bool read_until(struct http_request *request, struct http_response *response, struct list_request *list)
+{
+    char ignored[8];
+    if (!read_time(request, response, "until", &list->until)) {
+        return false;
+    }
+    if (!list->until && http_query(request, "until", ignored, sizeof(ignored))) {
+        list->until = 1;
+    }
+    return true;
+}
+
 static bool read_after(struct http_request *request, struct http_response *response, struct list_request *list)
 {
     if (http_query(request, "after", list->after, sizeof(list->after)) && !list->after[0]) {
@@ -206,7 +219,7 @@ void http_audit(struct http_request *request, struct http_response *response)
                 read_after(request, response, list) && read_filter(request, response, "user", &list->user) &&
                 read_filter(request, response, "session", &list->session_id) &&
                 read_time(request, response, "since", &list->since) &&
-                read_time(request, response, "until", &list->until);
+                read_until(request, response, list);
     bool lines = fine && wants_lines(request, format);
     fine = fine && http_read_limit(request, response, lines ? 0 : ENTRIES_DEFAULT, lines ? INT64_MAX : ENTRIES_MAX,
                                    &limit);

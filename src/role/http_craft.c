@@ -279,6 +279,12 @@ static void create(struct http_request *request, struct http_response *response)
         json_object_put(native);
         return;
     }
+    if (body && !json_object_is_type(body, json_type_object)) {
+        http_problem(response, ANSWER_BAD_MESSAGE, "the body must be a JSON object", NULL, NULL);
+        json_object_put(body);
+        json_object_put(native);
+        return;
+    }
     bool fine = native && take(native, "agent", body, agents, agent) && take(native, "title", body, titles, NULL) &&
                 take(native, "workspace", body, folders, folder);
     fine = fine ? run(request, response, COMMAND_CREATE_SESSION, native, &fields) : no_memory(response);
@@ -355,6 +361,9 @@ static void say_error(struct http_request *request, struct http_response *respon
 
 void http_craft(struct http_request *request, struct http_response *response)
 {
+    if (!http_key_allowed(request, response)) {
+        return;
+    }
     switch (request->match.route->id) {
     case ROUTE_CRAFT_SESSIONS:
         sessions(request, response);
@@ -378,8 +387,7 @@ void http_craft(struct http_request *request, struct http_response *response)
 
 void http_craft_problem(struct http_request *request, struct http_response *response)
 {
-    if (request->match.route && !strncmp(request->match.route->path, "/api/", 5) && response->status >= 400 &&
-        response->body.length) {
+    if (!strncmp(request->path, "/api/", 5) && response->status >= 400 && response->body.length) {
         response->next_part = NULL;
         say_error(request, response);
     }

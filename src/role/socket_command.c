@@ -116,6 +116,7 @@ static void forward(struct client *client, struct command *command, bool by_key)
     mail->command = command;
     mail->identity = client->identity;
     mail->history_none = client->history_none;
+    mail->tells_again = by_key;
     mail->reply = (struct reply_address){.to = thread->box, .kind = CLIENT_MAIL_ANSWER, .serial = client->serial};
     client->in_flight++;
     if (command->type == COMMAND_LIST_PERMISSIONS) {

@@ -163,7 +163,7 @@ void speech_listed(struct client *client)
         return;
     }
     for (struct subscription *s = client->subscriptions; s; s = s->next) {
-        if (s->feed && !s->asked) {
+        if (!s->asked) {
             subscription_due(s);
         }
     }

@@ -95,7 +95,7 @@ struct partial {
 struct speech {
     const struct dialect *dialect;
     unsigned form;  /* of events in tails (share/topic.h) */
-    size_t lists;   /* of what waits, asked for and not here yet: until then nothing of the feed goes out */
+    size_t lists;   /* of what waits, asked for and not here yet: until then no event goes out */
     char session_id[SESSION_ID_MAX + 1]; /* that its URL names */
     _Alignas(max_align_t) char state[];  /* the dialect's */
 };

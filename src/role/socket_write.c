@@ -363,12 +363,12 @@ static bool next_of(struct subscription *subscription, struct client_turn *turn)
         subscription_erased(subscription);
         return false;
     }
+    if (subscription->client->speech && subscription->client->speech->lists) {
+        return false; /* due again when they are here: what ended later comes behind them */
+    }
     if (subscription->read_back) {
         take_read_back(subscription, turn);
         return false;
-    }
-    if (subscription->feed && subscription->client->speech && subscription->client->speech->lists) {
-        return false; /* due again when they are here */
     }
     if (subscription->list_due && !subscription->asked) {
         subscription_ask(subscription);

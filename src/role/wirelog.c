@@ -196,14 +196,34 @@ static void take_line(struct wirelog *wirelog, const struct wirelog_line *line)
     metric_add(METRIC_WIRELOG_LOST, lost);
 }
 
+/* The last line: replay-agent ends as the agent did. */
+static void put_ending(struct buffer *out, const struct wirelog_run *run)
+{
+    open_line(out, "note", run->ended_ms);
+    if (run->ending == WIRELOG_ENDING_BY_SERVER) {
+        buffer_text(out, ",\"text\":\"The agent was told to end, and did\",\"ended\":{\"byServer\":true}}\n");
+        return;
+    }
+    bool exited = run->ending == WIRELOG_ENDING_EXITED;
+    buffer_format(out, ",\"text\":\"The agent ended by itself: %s %d\",\"ended\":{\"%s\":%d}}\n",
+                  exited ? "exit status" : "signal", run->ending_code, exited ? "exitStatus" : "signal",
+                  run->ending_code);
+}
+
 static void take_end(struct wirelog *wirelog, struct wirelog_run *run)
 {
     struct record *record = run->state;
     if (record) {
         uint64_t missing = record->missing + run->missing;
-        if (missing && !record->is_purged && !waits_for_disk(wirelog)) {
+        bool ending = run->ending != WIRELOG_ENDING_UNKNOWN;
+        if ((missing || ending) && !record->is_purged && !waits_for_disk(wirelog)) {
             begin_line(wirelog);
-            put_missing(&wirelog->line, run->ended_ms, missing);
+            if (missing) {
+                put_missing(&wirelog->line, run->ended_ms, missing);
+            }
+            if (ending) {
+                put_ending(&wirelog->line, run);
+            }
             enum err ignored = write_out(wirelog, run, record, run->ended_ms);
             (void)ignored; /* it was logged */
         }

@@ -102,7 +102,9 @@ enum err config_agent_program(const struct config *config, const struct config_a
     }
     free(found);
     if (err == ERR_NOENT) {
-        snprintf(reason, CONFIG_REASON_SIZE, "command not found: %s", name);
+        bool exists = strchr(name, '/') != NULL && access(name, F_OK) == 0;
+        snprintf(reason, CONFIG_REASON_SIZE, "%s: %s",
+                 exists ? "not a file that may be executed" : "command not found", name);
     } else {
         snprintf(reason, CONFIG_REASON_SIZE, "%s", err_text(err));
     }

@@ -25,6 +25,12 @@ test('the audit and the rules are read, page by page, as lines and by the progra
   assert.deepEqual(await printedAudit(server), []);
   await server.start();
   assert.deepEqual(await everywhere(), []);
+  const client = await server.connect();
+  const session = await client.create('shell');
+  await client.command('set_policy', { sessionId: session.id, policy: 'trust' });
+  assert.equal((await everywhere()).length, 1);
+  assert.deepEqual(await readAudit(server, { until: 0 }), [], 'nothing is older than all time');
+  assert.equal((await readAudit(server, { since: 0 })).length, 1);
 });
 
 test('what is asked wrongly is refused with the field', async () => {

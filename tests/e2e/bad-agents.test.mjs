@@ -53,6 +53,7 @@ test('agents that are not installed are listed as such, with the command that in
   assert.equal(of('missing').available, false);
   assert.equal(of('missing').install, 'apt install nothing');
   assert.match(of('missing').reason, /signalbox-no-such-program/);
+  assert.match(of('noexec').reason, /not a file that may be executed: \/etc\/passwd/);
   assert.equal(of('scripted').available, true);
 });
 

@@ -10,8 +10,8 @@ const server = await dialectServer();
 const kind = {
   name: 'craft',
   join: (of, sessionId, options) => CraftClient.join(of, sessionId, options),
-  compare: ({ texts, tools, errors, pending }) => ({
-    texts, errors, pending, tools: tools.map(({ name, input, result, isError }) => ({ name, input, result, isError })),
+  compare: ({ texts, tools, errors, pending, sequence }) => ({
+    sequence: sequence.filter((id) => !id.startsWith('thought:')), texts, errors, pending, tools: tools.map(({ name, input, result, isError }) => ({ name, input, result, isError })),
   }),
 };
 
@@ -50,6 +50,23 @@ test('REST: a session is made, listed, prompted, aborted and closed; problems ha
   }
   const keyed = await server.rest('POST', '/api/sessions', { body: {}, headers: { 'Idempotency-Key': 'k'.repeat(257) } });
   assert.equal(keyed.status, 400, 'a key has the same bounds on every path');
+});
+
+test('REST: what is no object, no path, no method or no key is refused in its form, and makes no session', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const before = (await server.rest('GET', '/api/sessions')).json.length;
+  const message = `/api/sessions/${sessionId}/messages`;
+  const key = (value) => ({ 'Idempotency-Key': value });
+  for (const [method, where, body, status, headers] of [
+    ['POST', '/api/sessions', '[]', 400], ['POST', '/api/sessions', '7', 400], ['POST', '/api/sessions', '"x"', 400],
+    ['GET', '/api/nothing', undefined, 404], ['PUT', '/api/sessions', '{}', 405],
+    ['POST', '/api/sessions', '{}', 400, key('x'.repeat(257))], ['POST', message, { message: 'x' }, 400, key('')],
+    ['POST', message, Buffer.from('{"message":"x"}'), 400, key('\xff')], // one byte, no UTF-8: it would stand in an event
+  ]) {
+    const answer = await server.rest(method, where, { body, headers });
+    assert.deepEqual([answer.status, typeof answer.json.error], [status, 'string'], `${method} ${where} ${body}: ${answer.text}`);
+  }
+  assert.equal((await server.rest('GET', '/api/sessions')).json.length, before);
 });
 
 test('its subprotocol is the native protocol, live only; what waits is said once more', async () => {

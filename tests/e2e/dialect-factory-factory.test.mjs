@@ -77,11 +77,20 @@ test('the queue: positions, taking back, by who sent it and by others, and a mes
   await other.drop();
   const back = await FactoryClient.join(server, sessionId);
   back.prompt(script(say('second')), second);
+  await Promise.all([one, back].map((client) => client.until(() => client.sending.size === 0, 'what is sent again is accepted again')));
   back.answer(back.requests[0], 'allow_once');
   await ended(server, sessionId, 2);
   await agrees(kind, back);
   await agrees(kind, one);
   assert.equal(one.shownText.split('second').length, 2, 'done once');
+  // And when it is over: the client is told all of it, in which the message stands as it is by now.
+  const from = back.inbox.items.length;
+  back.prompt(script(say('second')), second);
+  await back.message('session_snapshot', ({ loadRequestId }) => loadRequestId === undefined, { from });
+  await back.until(() => back.sending.size === 0 && back.prompts.get(second).state === 'COMMITTED', 'it was given to the agent');
+  back.prompt(script(say('third')), third);
+  await back.until(() => back.sending.size === 0 && back.prompts.get(third).state === 'CANCELLED', 'it was taken back');
+  await agrees(kind, back);
   // The same id with other words is another message.
   back.prompt(script(say('else')), second);
   await back.until(() => back.prompts.get(second).state === 'REJECTED', 'the id was another one\'s');
@@ -105,6 +114,52 @@ test('who says something without loading the session hears what comes of it; pic
     { uri: 'attachment:///a%20b.txt', mimeType: 'text/plain', text: 'hello' },
     { uri: 'attachment:///x.bin', mimeType: 'application/octet-stream', blob: 'aGVsbG8=' }]);
   await client.close();
+});
+
+test('a message whose sender was cut off before it heard of it is accepted by what it loads when it is back', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const kept = await FactoryClient.join(server, sessionId);
+  const page = await FactoryClient.join(server, sessionId);
+  const given = page.prompt(script(say('first'), ask()));
+  await kept.until(() => kept.prompts.get(given)?.state === 'COMMITTED', 'the turn');
+  const waiting = page.prompt(script(say('second')));
+  await kept.until(() => kept.prompts.get(waiting)?.state === 'ACCEPTED', 'one more, which waits');
+  const gone = page.prompt(script(say('third')));
+  await kept.until(() => kept.prompts.get(gone)?.state === 'ACCEPTED', 'and one that is taken back');
+  kept.send({ type: 'remove_queued_message', messageId: gone });
+  await kept.until(() => kept.prompts.get(gone).state === 'CANCELLED', 'it is taken back');
+  page.sending = new Set([given, waiting, gone]); // none of the answers came through
+  await page.drop();
+  const back = await FactoryClient.join(server, sessionId, { again: page });
+  await back.until(() => back.sending.size === 0, 'nothing is being sent any more');
+  assert.deepEqual([given, waiting, gone].map((id) => back.prompts.get(id).state), ['COMMITTED', 'ACCEPTED', 'CANCELLED']);
+  await back.until(() => back.requests.length === 1, 'the request');
+  back.answer(back.requests[0], 'allow_once');
+  await ended(server, sessionId, 2);
+  await agrees(kind, back);
+  await Promise.all([kept.close(), back.close()]);
+});
+
+test('of several requests the page has one dialog: when that is answered, another one that waits is shown', async () => {
+  const sessionId = await newSession(server, 'scripted');
+  const live = await FactoryClient.join(server, sessionId);
+  live.prompt(script(ask({ parallel: 4, tool: { title: 'four', kind: 'edit', name: 'edit', input: { path: 'p' } } }), say('over')));
+  await live.until(() => live.requests.length === 4, 'all of them');
+  const answered = live.dialog;
+  live.answer(answered, 'allow_once');
+  await live.until(() => live.dialog && live.dialog !== answered && live.requests.length === 3, 'the next dialog');
+  const late = await FactoryClient.join(server, sessionId); // whose past ends with one that is over
+  await late.until(() => late.requests.includes(late.dialog) && late.requests.length === 3, 'a dialog, late');
+  while (live.requests.length > 0) {
+    const { dialog } = live;
+    live.answer(dialog, 'reject_once');
+    await Promise.all([live, late].map((client) => client.until(() => !client.requests.includes(dialog), 'it is over')));
+    await Promise.all([live, late].map((client) => client.until(() => client.requests.length === 0 || client.requests.includes(client.dialog), 'the next')));
+  }
+  await ended(server, sessionId, 1);
+  await Promise.all([live, late].map((client) => agrees(kind, client)));
+  assert.deepEqual([live.dialog, late.dialog], [null, null]);
+  await Promise.all([live.close(), late.close()]);
 });
 
 test('the model by its category, and other options', async () => {

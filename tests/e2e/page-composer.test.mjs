@@ -322,3 +322,17 @@ test('keys answer what is asked, and never what was typed', async () => {
   const answers = (await recorded(server, session.id)).items.filter((item) => item.kind === 'permission').map((item) => item.optionId);
   assert.deepEqual(answers, ['no', 'always']);
 });
+
+test('blanks are no prompt, and that is said', async () => {
+  const { page, session } = await opened();
+  await field(page).fill('  \n \u00a0');
+  assert.ok(await page.getByTestId('send-prompt').isDisabled());
+  await field(page).press('Enter');
+  await page.getByTestId('composer-note').filter({ hasText: 'nothing in this prompt but blanks' }).waitFor();
+  await field(page).fill('words');
+  await page.getByTestId('composer-note').waitFor({ state: 'detached' });
+  const { message } = await session.client.refusal('prompt', { sessionId: session.id, text: ' \n\u00a0' }, 'bad_message');
+  assert.match(message, /blanks/);
+  assert.ok(!session.events.some(({ type }) => type === 'user_message'));
+  assert.deepEqual(page.faults, []);
+});

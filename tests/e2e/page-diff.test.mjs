@@ -6,7 +6,7 @@ import { scripted } from './lib/agents.mjs';
 import { openApp, pendingCard, sessionAddress } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser, screenshot } from './lib/page.mjs';
-import { ask, script, tool } from './lib/script.mjs';
+import { ask, say, script, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -108,6 +108,37 @@ test('a phone has one column, and no choice', async () => {
   const diff = page.getByTestId('permission-diff');
   await layout(diff, 'unified');
   assert.equal(await page.getByTestId('diff-layout').count(), 0);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('a change that is too large to come at once says nothing of lines behind the cut', async () => {
+  const lines = (count, change) => Array.from({ length: count }, (_, at) => `line ${at} as it was${at % 40 === 0 ? change : ''}`).join('\n');
+  const large = await client.create('scripted', { title: 'A large change' });
+  await (await large.prompt(script(tool({ id: 'large', title: 'src/large.ts', kind: 'edit', input: {}, output: 'o', diff: { path: '/w/large.ts', oldText: lines(2_000, ''), newText: lines(2_100, ', and is not') } })))).end();
+  const page = await openApp(browser, server, { at: sessionAddress(large) });
+  await page.getByTestId('tool-card').first().waitFor();
+  const [id] = await ids(page);
+  const diff = await openCard(page, id);
+  await diff.getByText('its beginning').waitFor();
+  assert.equal(await diff.locator('.diff-stat').count(), 0);
+  const rows = (kind) => diff.locator(`.diff__row--${kind}`).count();
+  assert.equal(await rows('removed'), await rows('added'), 'each line that is changed is gone and there again');
+  await page.getByTestId('tool-card').getByRole('button', { name: 'Show all' }).click();
+  await diff.getByLabel('150 lines added, 50 removed').waitFor();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('a box of a list of tasks stands beside its words, however much room is between them', async () => {
+  const told = await client.create('scripted', { title: 'Tasks' });
+  await (await told.prompt(script(say('- [x] done\n\n- [ ] not done\n')))).end();
+  const page = await openApp(browser, server, { at: sessionAddress(told) });
+  const words = page.getByText('not done', { exact: true });
+  await words.waitFor();
+  const box = await page.getByRole('checkbox', { name: 'not done' }).boundingBox();
+  const { y, height } = await words.boundingBox();
+  assert.ok(box.y + box.height / 2 > y && box.y + box.height / 2 < y + height, JSON.stringify([box, y, height]));
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });

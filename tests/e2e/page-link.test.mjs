@@ -100,6 +100,9 @@ test('a link to nothing says so, and shows the session', async () => {
   const page = await openApp(browser, server, { at: address('text:"]<script>') });
   await page.getByTestId('toast').getByText('What the link points to is not in this session.').waitFor();
   await item(page, items.at(-1).key).waitFor();
+  await page.evaluate(() => (location.hash = '#/rules'));
+  await page.getByTestId('rules-page').waitFor();
+  assert.equal(await page.getByTestId('toast').count(), 0, 'it was about where one was');
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });

@@ -5,7 +5,7 @@ import { scripted } from './lib/agents.mjs';
 import { isLive, openApp, pendingCard, sessionAddress, turnsEnd } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
-import { ask, script, say } from './lib/script.mjs';
+import { ask, exit, say, script, waitCancel } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -238,4 +238,74 @@ test('a file that is dropped beside a session does not take the place of the pag
   });
   assert.deepEqual(taken, [true, true]);
   assert.deepEqual(page.faults, []);
+});
+
+test('agents that are not there stand in nobody\'s way', async () => {
+  const bare = await startServer({
+    agents: Object.fromEntries(['one', 'two', 'three'].map((name) => [name, { command: [`/missing/${name}`], install: `npm install -g ${name}` }])),
+  });
+  const page = await openApp(browser, bare, { phone: true });
+  await page.getByTestId('session-list').getByRole('link', { name: 'New session' }).tap(); // on a phone an empty list says how to begin
+  const cards = page.getByTestId('agent-card');
+  await cards.first().waitFor();
+  const [shell, ...others] = await cards.evaluateAll((all) => all.map((card) => [card.dataset.agent, card.checkVisibility()]));
+  assert.deepEqual([shell, others.map(([, isShown]) => isShown)], [['shell', true], [false, false, false]]);
+  await page.getByTestId('agents-missing').locator('summary').tap();
+  await cards.filter({ hasText: 'npm install -g three' }).waitFor();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('an agent that is gone says so once; one whose text stands still is seen to be at work', async () => {
+  const client = await server.connect();
+  const dead = await client.create('scripted', { title: 'Ends' });
+  await (await dead.prompt(script(say('I begin.'), exit(3)))).end();
+  const page = await openApp(browser, server, { at: sessionAddress(dead) });
+  await page.getByTestId('error-item').waitFor();
+  await page.locator('[data-testid="work-note"][data-phase="stopped"]').waitFor();
+  assert.equal(await page.getByTestId('work-note').innerText(), '');
+  const slow = await client.create('scripted', { title: 'Goes on' });
+  const turn = await slow.prompt(script(say('Let me see'), waitCancel()));
+  await slow.event('text_delta');
+  await page.goto(server.url + sessionAddress(slow));
+  await page.getByTestId('work-note').filter({ hasText: 'Working' }).waitFor();
+  await slow.cancel();
+  await turn.end();
+  await turnsEnd(page);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('what is asked can be read, and what answers it, however little room there is', async () => {
+  const names = ['Yes, and do this for this file only, please', 'Yes, always, for all that this agent does in this and any other workspace', 'No', 'No, never again do such a thing in this session'];
+  const kinds = ['allow_once', 'allow_always', 'reject_once', 'reject_always'];
+  const client = await server.connect();
+  const session = await client.create('scripted', { title: 'Little room' });
+  const turn = await session.prompt(script({ permission: {
+    tool: { title: 'npm run many', kind: 'execute', input: { command: `npm run many\n${'echo more\n'.repeat(30)}` } }, parallel: 2,
+    options: kinds.map((kind, at) => ({ optionId: kind, name: names[at], kind })),
+  } }));
+  await turn.permission(1);
+  const page = await openApp(browser, server, { at: sessionAddress(session), phone: true });
+  for (const [width, height] of [[360, 640], [720, 450], [390, 500], [1024, 500]]) {
+    await page.setViewportSize({ width, height });
+    const card = pendingCard(page).first();
+    await card.waitFor();
+    const seen = await until(() => card.evaluate((node) => {
+      const [body, command, question] = ['.permission-card__body', '.permission-card__command', '.permission-card__question'].map((name) => node.querySelector(name));
+      const cut = [question, ...node.querySelectorAll('.permission-option__name')].filter((each) => each.scrollHeight > each.clientHeight + 1 || each.scrollWidth > each.clientWidth + 1);
+      const bottom = Math.min(body.getBoundingClientRect().bottom, command.getBoundingClientRect().bottom, innerHeight);
+      return { shown: bottom - command.getBoundingClientRect().top, cut: cut.map((each) => each.innerText) };
+    }), 'the card');
+    assert.ok(seen.shown >= 48, `${width}x${height}: ${seen.shown} of the command`);
+    assert.deepEqual(seen.cut, [], `${width}x${height}`);
+    const last = card.getByTestId('permission-option').last();
+    await last.scrollIntoViewIfNeeded();
+    const box = await last.boundingBox();
+    assert.ok(box.y + box.height <= height, `${width}x${height}: ${JSON.stringify(box)}`);
+  }
+  await session.cancel();
+  await turn.end();
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
 });

@@ -1,17 +1,18 @@
 // The page of what waits, over long sessions: it needs what is asked, and not all that was said before.
 import assert from 'node:assert/strict';
-import { scripted } from './lib/agents.mjs';
+import { gated, scripted } from './lib/agents.mjs';
 import { openApp, pendingCard } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser } from './lib/page.mjs';
-import { ask, say, script, tool } from './lib/script.mjs';
+import { ask, gate, say, script, tool, waitCancel } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
 const SESSIONS = Number(process.env.SIGNALBOX_TEST_WAITING ?? 8);
 const CALLS = Number(process.env.SIGNALBOX_TEST_WAITING_CALLS ?? 100); // before each request; three events each
 
-const server = await startServer({ agents: { scripted: scripted() }, settings: { 'permission-timeout-ms': 0, 'max-agents': SESSIONS + 1 } });
+const slow = gated();
+const server = await startServer({ agents: { scripted: scripted(), slow: slow.agent }, settings: { 'permission-timeout-ms': 0, 'max-agents': SESSIONS + 2 } });
 const browser = await openBrowser();
 
 const client = await server.connect();
@@ -99,6 +100,30 @@ test('who ended many at once is one question to the audit', async () => {
   await page.getByText('Allowed by').first().waitFor();
   await page.getByText('Nothing waits for an answer.').waitFor();
   assert.equal(held.length, 2);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test('what an agent changes in its call while it waits for the answer is what one answers', async () => {
+  const changed = (newText) => [{ type: 'diff', path: '/w/b.txt', oldText: 'as it was\n', newText: `${newText}\n` }];
+  const session = await client.create('slow', { title: 'Thinks again' });
+  const turn = await session.prompt(script(
+    { update: { sessionUpdate: 'tool_call', toolCallId: 'again', title: 'Change it', kind: 'edit', content: changed('the first change') } },
+    { request: { method: 'session/request_permission', params: { toolCall: { toolCallId: 'again' }, options: [{ optionId: 'yes', name: 'Yes', kind: 'allow_once' }] } }, noWait: true },
+    gate(),
+    say('On second thoughts.'),
+    { update: { sessionUpdate: 'tool_call_update', toolCallId: 'again', content: changed('another change') } },
+    waitCancel(),
+  ));
+  const request = await turn.permission();
+  const page = await openApp(browser, server, { at: '/#/waiting' });
+  const card = page.locator(`[data-testid="permission-card"][data-request-id="${request.requestId}"]`);
+  await card.getByTestId('permission-diff').getByText('the first change').waitFor();
+  slow.open(1);
+  await card.getByTestId('permission-diff').getByText('another change').waitFor();
+  assert.equal(await card.getByText('the first change').count(), 0);
+  await session.cancel();
+  await card.waitFor({ state: 'detached' });
   assert.deepEqual(page.faults, []);
   await page.context().close();
 });

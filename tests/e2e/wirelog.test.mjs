@@ -6,7 +6,7 @@ import path from 'node:path';
 import { openCodeAgent, replaying, scripted, startFakeModel } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { parseMetrics } from './lib/prometheus.mjs';
-import { ask, die, fail, noise, raw, say, script, stream, think, tool } from './lib/script.mjs';
+import { ask, die, exit, fail, noise, raw, say, script, stream, think, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
 import { scaled, until } from './lib/wait.mjs';
 import { textOf } from './lib/watch.mjs';
@@ -135,6 +135,29 @@ test('a session that is played again shows the same', async () => {
   }
   await until(() => linesOf(server, session).some((line) => line.msg?.error?.message === 'it broke'), () => 'the last answer');
   await playAgain(pathsOf(server, session), turns, session);
+});
+
+const lastOf = (server, session) => linesOf(server, session).at(-1);
+
+test('an agent that dies in a turn does so again', async () => {
+  const server = await startServer({ settings: on, agents: { scripted: scripted() } });
+  const ends = [[script(say('dying'), exit(3)), { exitStatus: 3 }], [script(say('killed'), die('SIGKILL')), { signal: 9 }]];
+  for (const [text, ended] of ends) {
+    const session = await begin(server, 'scripted');
+    const turns = [(one) => one.run(script(say('before'))), (one) => one.run(text)];
+    for (const play of turns) {
+      await play(session);
+    }
+    await until(() => lastOf(server, session)?.ended, () => `the note of its end: ${textOfFiles(server, session)}`);
+    assert.deepEqual(lastOf(server, session).ended, ended);
+    await playAgain(pathsOf(server, session), turns, session);
+  }
+  const client = await server.connect();
+  const session = await client.create('scripted');
+  await session.status('idle');
+  await client.command('close_session', { sessionId: session.id });
+  await until(() => lastOf(server, session)?.ended, () => `the note of its end: ${textOfFiles(server, session)}`);
+  assert.deepEqual(lastOf(server, session).ended, { byServer: true });
 });
 
 test('files are rotated, and play as one; the oldest go', async () => {

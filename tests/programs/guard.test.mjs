@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -89,6 +89,12 @@ test('tells why a program cannot be started', async () => {
   await folder.line(folder.told, /^failed 13 Permission denied/);
   await folder.ended;
 
+  const script = path.join(mkdtempSync(path.join(os.tmpdir(), 'signalbox-guard-')), 'script');
+  writeFileSync(script, '#!/no/such/interpreter\n', { mode: 0o755 });
+  const orphan = new Guard([script]);
+  await orphan.line(orphan.told, new RegExp(`^failed 2 What runs it was not found .*: ${script}$`));
+  await orphan.ended;
+
   const cwd = new Guard(['true'], ['--cwd', '/no/such/folder']);
   await cwd.line(cwd.told, /^failed 2 No such file or directory: \/no\/such\/folder$/);
   await cwd.ended;
@@ -125,6 +131,13 @@ test('limits reach the agent', async () => {
   const guard = new Guard(sh('ulimit -n; ulimit -f'), ['--rlimit', 'nofile=77', '--rlimit', 'fsize=1048576']);
   await guard.line(guard.said, /^77$/);
   await guard.line(guard.said, /^2048$/);
+  await guard.ended;
+});
+
+test('a soft limit is one that the agent may raise', async () => {
+  const guard = new Guard(sh('ulimit -n; ulimit -Sn "$(ulimit -Hn)"; [ "$(ulimit -n)" != 77 ] && echo raised'), ['--rlimit', 'soft-nofile=77']);
+  await guard.line(guard.said, /^77$/);
+  await guard.line(guard.said, /^raised$/);
   await guard.ended;
 });
 
@@ -283,7 +296,7 @@ test('a program runs inside of the folder, wherever links lead', async () => {
     }
     for (const inside of ['out', 'absolute', '..', '/']) {
       const guard = new Guard(sh('pwd -P'), ['--cwd', work, '--inside', inside]);
-      await guard.line(guard.told, /^failed 18 /);
+      await guard.line(guard.told, /^failed 18 It leads out of the workspace/);
       await guard.ended;
       assert.deepEqual(guard.said, []);
     }

@@ -135,6 +135,63 @@ test('a line that breaks off in the middle is refused', async () => {
   assert.match(agent.stderr, /line 2: not a line of a transcript/);
 });
 
+const prompt = (id) => JSON.stringify({ dir: 'out', t: 2, msg: { jsonrpc: '2.0', id, method: 'session/prompt', params: { sessionId: 's', prompt: [] } } });
+const says = (text, method = 'session/update', more = {}) => JSON.stringify({ dir: 'in', t: 3, msg: { jsonrpc: '2.0', method, params: { sessionId: 's', update: { sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } } }, ...more } });
+const ended = (how) => JSON.stringify({ dir: 'note', t: 4, text: 'The agent ended', ended: how });
+const opening = [request(0, 'initialize'), answer(0, { protocolVersion: 1 }), request(1, 'session/new'), answer(1, { sessionId: 's' })];
+
+test('an agent that died in a turn dies there again, as it did', async () => {
+  for (const [how, wanted] of [[{ exitStatus: 3 }, { code: 3, signal: null }], [{ exitStatus: 0 }, { code: 0, signal: null }],
+    [{ signal: 9 }, { code: null, signal: 'SIGKILL' }], [{ signal: 11 }, { code: null, signal: 'SIGSEGV' }]]) {
+    const file = recording(...opening, prompt(2), says('one'), answer(2, { stopReason: 'end_turn' }), prompt(3), says('dying'),
+      says('asking', 'session/request_permission', { id: 7 }), ended(how));
+    const agent = new Agent('replay-agent', [file, '--no-wait']);
+    await agent.open();
+    assert.equal((await agent.prompt('x')).result.stopReason, 'end_turn');
+    agent.prompt('x').catch(() => {});
+    assert.deepEqual(await agent.ended, wanted, JSON.stringify(how));
+    assert.equal(agent.text(), 'onedying');
+    assert.equal(agent.messages.filter(isRequest).length, 1);
+  }
+});
+
+test('one that died between turns does so behind the last, and before another', async () => {
+  const file = recording(...opening, prompt(2), says('one'), answer(2, { stopReason: 'end_turn' }),
+    JSON.stringify({ dir: 'note', t: 3_600_000, ended: { exitStatus: 5 } }));
+  const agent = new Agent('replay-agent', [file]);
+  await agent.open();
+  await agent.prompt('x');
+  agent.prompt('another').catch(() => {});
+  assert.equal((await agent.ended).code, 5);
+});
+
+test('one that the server ended goes on till the end of its input', async () => {
+  const file = recording(...opening, prompt(2), says('one'), ended({ byServer: true }));
+  const agent = new Agent('replay-agent', [file, '--no-wait']);
+  await agent.open();
+  agent.prompt('x').catch(() => {});
+  await agent.seen((m) => m.method === 'session/update');
+  assert.equal(agent.over, undefined);
+  await agent.end();
+});
+
+test('a process that went on with an earlier session is played to a client that has none', async () => {
+  for (const method of ['session/load', 'session/resume']) {
+    const load = JSON.stringify({ dir: 'out', t: 0, msg: { jsonrpc: '2.0', id: 1, method, params: { sessionId: 's' } } });
+    for (const result of [null, { modes: { currentModeId: 'm', availableModes: [] } }]) {
+      const file = recording(request(0, 'initialize'), answer(0, { protocolVersion: 1 }), load, says('said again'), answer(1, result),
+        prompt(2), says('new'), answer(2, { stopReason: 'end_turn' }));
+      const agent = new Agent('replay-agent', [file, '--no-wait']);
+      await agent.initialize();
+      assert.deepEqual((await agent.call('session/new', {})).result, { ...result, sessionId: 's' });
+      agent.session = 's';
+      await agent.prompt('x');
+      assert.equal(agent.text(), 'new');
+      await agent.end();
+    }
+  }
+});
+
 test('as a subcommand of the server', async () => {
   const agent = new Agent('', ['replay-agent', path.join(transcripts, 'sdk-example.jsonl'), '--no-wait']);
   assert.equal((await agent.initialize()).protocolVersion, 1);

@@ -544,11 +544,15 @@ struct record *fixture_answer_of(struct fixture *fixture, size_t call)
 struct record *fixture_prompt(struct fixture *fixture, const char *user, const char *text)
 {
     struct caller caller = fixture_caller(fixture, user);
-    char content[256];
-    snprintf(content, sizeof(content), "[{\"type\":\"text\",\"text\":\"%s\"}]", text);
-    struct command command = {.type = COMMAND_PROMPT, .text = copy(text), .content = content};
+    struct buffer content = {0};
+    buffer_text(&content, "[{\"type\":\"text\",\"text\":\"");
+    buffer_text(&content, text);
+    buffer_text(&content, "\"}]");
+    struct command command = {.type = COMMAND_PROMPT, .text = copy(text), .content = buffer_take(&content)};
+    CHECK(command.content);
     session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     free(command.text);
+    free(command.content);
     return fixture_answer_of(fixture, fixture->call_count);
 }
 
@@ -822,6 +826,7 @@ static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = 
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
                                           [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
+                                          [ORDER_SETTING_LATE] = "late",
                                           [ORDER_POLICY] = "policy", [ORDER_REFUSAL] = "refusal",
                                           [ORDER_CLOSE] = "close"};
 

@@ -240,6 +240,46 @@ static void it_logs_in_once_as_configured(void)
     }
 }
 
+/* What an agent cannot do by itself is not asked of it, and a person is told what to do. */
+static void a_login_that_cannot_help_is_not_tried(void)
+{
+    static const char ways[] =
+        "\"result\":{\"protocolVersion\":1,\"authMethods\":[{\"id\":\"web\",\"name\":\"Web\"},"
+        "{\"id\":\"tty\",\"name\":\"Terminal\",\"type\":\"terminal\",\"args\":[\"login\",\"-x\"],\"env\":{\"A\":\"b\",\"C\":7}},"
+        "{\"id\":\"key\",\"name\":\"Key\",\"type\":\"env_var\",\"vars\":[{\"name\":\"A_KEY\"},{},\"B_KEY\"]}]}";
+    static const char list[] =
+        "\nIts ways to log in:\n- web: Web\n"
+        "- tty: Terminal - to be done in a terminal, as the server's user: the agent's command, then login -x, with A=b, with C=\n"
+        "- key: Key - by the agent's environment: A_KEY B_KEY";
+    static const struct {
+        const char *login, *why;
+    } cases[] = {{"nope", "\nThe login \"nope\" of its configuration is none of its ways to log in."},
+                 {"tty", "\nThe login \"tty\" of its configuration is one that the agent cannot do by itself."},
+                 {"key", "\nThe login \"key\" of its configuration is one that the agent cannot do by itself."},
+                 {"web", "\nThe login \"web\" of its configuration was done, and did not help."},
+                 {NULL, ""}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct host host;
+        host_open(&host, &(struct host_options){50, 256 * 1024, 1, NULL, cases[i].login, 0, 0});
+        acp_peer_start(host.peer);
+        answer(&host, ways);
+        answer(&host, WANTS_LOGIN);
+        if (cases[i].login && !strcmp(cases[i].login, "web")) {
+            TEST_TEXT(asked(&host), "authenticate");
+            answer(&host, "\"result\":{}");
+            answer(&host, WANTS_LOGIN);
+        }
+        TEST_TEXT(asked(&host), "session/new");
+        struct agent_notice *failed = host_last_notice(&host, NOTICE_FAILED);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(failed);
+        CU_ASSERT_TRUE(failed->auth_required);
+        char expected[1024];
+        snprintf(expected, sizeof(expected), "The agent needs a login: Authentication required%s%s", cases[i].why, list);
+        TEST_TEXT(failed->message, expected);
+        host_close(&host);
+    }
+}
+
 static void a_login_that_is_refused_says_why(void)
 {
     struct host host;
@@ -329,5 +369,5 @@ TEST_MAIN("acp_open", TEST(a_new_session_has_nothing_to_remember), TEST(resuming
           TEST(a_replay_that_goes_on_is_waited_for_but_not_for_ever), TEST(what_cannot_be_had_again_is_new),
           TEST(nothing_is_asked_for_before_the_session_is_there),
           TEST(an_agent_that_dies_while_it_loads_has_failed), TEST(it_logs_in_once_as_configured),
-          TEST(a_login_that_is_refused_says_why), TEST(a_session_is_closed_where_the_agent_can),
+          TEST(a_login_that_is_refused_says_why), TEST(a_login_that_cannot_help_is_not_tried), TEST(a_session_is_closed_where_the_agent_can),
           TEST(what_the_agent_takes_is_known), TEST(an_end_on_the_way_back_says_so))

@@ -54,7 +54,7 @@ static void another_one_differs(void)
     static const char *const pairs[][2] = {
         {PROMPT("\"text\":\"t\""), PROMPT("\"text\":\"T\"")},
         {PROMPT("\"text\":\"t\""), "{\"type\":\"prompt\",\"sessionId\":\"s2\",\"text\":\"t\"}"},
-        {PROMPT("\"text\":\"t\""), PROMPT("\"text\":\"t\",\"content\":[{\"type\":\"image\",\"data\":\"x\"}]")},
+        {PROMPT("\"text\":\"t\""), PROMPT("\"text\":\"t\",\"content\":[{\"type\":\"resource_link\",\"uri\":\"x\",\"name\":\"x\"}]")},
         {CREATE(""), CREATE(",\"title\":\"t\"")},
         {CANCEL(""), CANCEL(",\"all\":true")},
         {CANCEL(",\"all\":false"), CANCEL(",\"all\":true")},

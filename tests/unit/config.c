@@ -578,6 +578,7 @@ static void programs_are_found_by_the_agents_path(void)
     CU_ASSERT_TRUE(config_agent_available(config, config_agent(config, "c"), reason));
     CU_ASSERT_TRUE(config_agent_available(config, config_agent(config, "d"), reason));
     CU_ASSERT_FALSE(config_agent_available(config, config_agent(config, "e"), reason));
+    CU_ASSERT_PTR_EQUAL(strstr(reason, "not a file that may be executed: /"), reason);
     finish(&fixture);
 }
 

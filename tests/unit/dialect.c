@@ -211,6 +211,84 @@ static void craft_has_a_message_for_each(void)
     craft_reads((const char *const[]){"{\"type\":\"user_message\",\"status\":\"withdrawn\"}", "{}", "{\"type\":\"tool_update\"}", "7", NULL}, true, "");
 }
 
+/* ---- Calls that overlap ---- */
+
+#define START(id)  "{\"type\":\"tool_start\",\"toolUseId\":\"" id "\"}"
+#define RESULT(id) "{\"type\":\"tool_result\",\"toolUseId\":\"" id "\",\"result\":\"r\"}"
+#define SAID(id)   "{\"type\":\"text_complete\",\"messageId\":\"" id "\",\"text\":\"t\"}"
+
+/* Reads the events, up to a NULL. -> the ids of the messages, in their order, malloc'd; NULL: out of memory. `amid` (may be NULL): how
+ * much there was before the end. */
+static char *order_of(const char *const *texts, size_t *amid)
+{
+    struct craft_reader *reader = NULL;
+    struct buffer out = {0}, ids = {0};
+    enum err err = craft_reader_new(&reader);
+    for (; !err && *texts; texts++) {
+        long failing = atomic_exchange(&oom_countdown, -1);
+        struct json_object *event = json_tokener_parse(*texts);
+        atomic_store(&oom_countdown, failing);
+        err = craft_read(reader, &out, event);
+        json_object_put(event);
+    }
+    if (amid) {
+        *amid = out.length;
+    }
+    if (!err) {
+        craft_read_end(reader, &out);
+    }
+    craft_reader_free(reader);
+    long failing = atomic_exchange(&oom_countdown, -1);
+    char *got = NULL;
+    if (!err && buffer_ok(&out)) {
+        buffer_byte(&out, '\0');
+        for (const char *at = out.data; (at = strstr(at, "{\"id\":\"")); at++) {
+            buffer_append(&ids, at + 7, strcspn(at + 7, "\""));
+        }
+        CU_ASSERT_NOT_EQUAL(out.data[0], ',');
+        got = ids.length ? buffer_take(&ids) : strdup("");
+    }
+    buffer_free(&out);
+    buffer_free(&ids);
+    atomic_store(&oom_countdown, failing);
+    return got;
+}
+
+static const char *const overlapping[] = {SAID("1"), START("a"), SAID("2"), START("b"), START("c"), SAID("3"), SAID("4"), RESULT("c"),
+                                          RESULT("b"), SAID("5"), RESULT("a"), SAID("6"), START("d"), SAID("7"), NULL};
+
+static bool read_overlapping(void)
+{
+    char *ids = order_of(overlapping, NULL);
+    bool fine = !ids || !strcmp(ids, "1a2bc3456d7");
+    free(ids);
+    return fine;
+}
+
+static void craft_has_a_call_where_it_began(void)
+{
+    size_t amid;
+    char *ids = order_of(overlapping, &amid);
+    TEST_TEXT(ids, "1a2bc3456d7");
+    free(ids);
+    ids = order_of((const char *const[]){START("a"), SAID("1"), NULL}, &amid);
+    TEST_TEXT(ids, "a1");
+    CU_ASSERT_EQUAL(amid, 0); /* what is behind an open call waits */
+    free(ids);
+    bool fine;
+    CU_ASSERT_TRUE(oom_each(read_overlapping, &fine) > 20);
+    CU_ASSERT_TRUE(fine);
+    /* A call that has too much behind it stands where it ends; the others where they began. */
+    char *text = malloc(3 << 20);
+    CHECK(text);
+    snprintf(text, 3 << 20, "{\"type\":\"text_complete\",\"messageId\":\"%d\",\"text\":\"%*s\"}", 9, (3 << 20) - 100, "");
+    ids = order_of((const char *const[]){START("a"), text, START("b"), text, SAID("1"), RESULT("a"), START("c"), SAID("2"), RESULT("c"), NULL}, &amid);
+    TEST_TEXT(ids, "991ac2b");
+    CU_ASSERT_TRUE(amid > 6 << 20);
+    free(ids);
+    free(text);
+}
+
 static void put_pending(void *context, const struct buffer *text)
 {
     buffer_append(context, text->data, text->length);
@@ -244,4 +322,5 @@ static void craft_has_sessions_and_what_waits(void)
 }
 
 TEST_MAIN("dialects", TEST(each_is_found), TEST(what_is_no_event_is_corrupt), TEST(without_memory_nothing_is_half),
-          TEST(without_memory_it_is_known), TEST(a_table_is_enough), TEST(craft_has_a_message_for_each), TEST(craft_has_sessions_and_what_waits))
+          TEST(without_memory_it_is_known), TEST(a_table_is_enough), TEST(craft_has_a_message_for_each), TEST(craft_has_a_call_where_it_began),
+          TEST(craft_has_sessions_and_what_waits))

@@ -134,6 +134,9 @@ static void phases_and_states(void)
     end();
 }
 
+#define STATE(state)                                                                               \
+    "{\"type\":\"message_state_changed\",\"id\":\"u-1\",\"newState\":\"" state "\",\"userMessage\":{\"text\":\"do\",\"timestamp\":" \
+    "\"1970-01-01T00:00:00.000Z\",\"order\":3}}"
 #define BATCH(text) "< {\"type\":\"session_replay_batch\",\"replayEvents\":[" text "]}\n"
 
 static void a_replay_is_batches_with_whole_texts(void)
@@ -150,6 +153,32 @@ static void a_replay_is_batches_with_whole_texts(void)
     CU_ASSERT_TRUE(start && delta && start < delta && !strncmp(thought, "< {\"type\":\"session_replay_batch\"", 31));
     CU_ASSERT_EQUAL(strchr(thought, '\n')[1], '\0'); /* one frame */
     free(thought);
+    end();
+}
+
+/* Their client finds a text by its order; and what a replay tells of a message begins with its acceptance. */
+static void a_message_keeps_its_order(void)
+{
+    static const char delta[] = "{\"seq\":9,\"began\":7,\"type\":\"text_delta\",\"messageId\":\"m\",\"offset\":2,\"delta\":\"c\"}",
+                      whole[] = "{\"seq\":12,\"began\":7,\"type\":\"text_complete\",\"messageId\":\"m\",\"text\":\"abc\"}",
+                      thought[] = "{\"seq\":9,\"began\":7,\"type\":\"thought_delta\",\"messageId\":\"m\",\"offset\":2,\"delta\":\"c\"}";
+    begin();
+    comes(dialect_bench_event(bench, delta, false),
+          PART("{\"type\":\"assistant_text_delta\",\"messageId\":\"m\",\"order\":7,\"offset\":2,\"text\":\"c\"}"));
+    comes(dialect_bench_event(bench, whole, true),
+          BATCH("{\"type\":\"assistant_text_delta\",\"messageId\":\"m\",\"order\":7,\"offset\":0,\"text\":\"abc\"}"));
+    comes(dialect_bench_event(bench, thought, false),
+          MESSAGE(",\"messageId\":\"m\"", "\"type\":\"stream_event\",\"event\":{\"type\":\"content_block_delta\",\"index\":0,\"delta\":"
+                  "{\"type\":\"thinking_delta\",\"thinking\":\"c\"},\"offset\":2}"));
+    static const char *const states[][2] = {{"processing", "DISPATCHED"}, {"withdrawn", "CANCELLED"}};
+    for (size_t i = 0; i < 2; i++) {
+        char event[256], expected[512];
+        snprintf(event, sizeof(event), "{\"seq\":3,\"type\":\"user_message\",\"messageId\":\"u-1\",\"status\":\"%s\",\"text\":\"do\"}", states[i][0]);
+        snprintf(expected, sizeof(expected), BATCH(STATE("ACCEPTED") "," STATE("%s")), states[i][1]);
+        comes(dialect_bench_event(bench, event, true), expected);
+    }
+    comes(dialect_bench_event(bench, "{\"seq\":3,\"type\":\"user_message\",\"messageId\":\"u-1\",\"status\":\"queued\",\"text\":\"do\"}", true),
+          BATCH(STATE("ACCEPTED")));
     end();
 }
 
@@ -273,13 +302,49 @@ static void answers_and_the_snapshot(void)
     free(dialect_bench_message(bench, "{\"type\":\"load_session\",\"loadRequestId\":\"r2\"}"));
     comes(dialect_bench_control(bench, "{\"type\":\"subscribed\",\"id\":\"l1:\",\"phase\":\"idle\",\"pending\":[]}"), "");
     comes(dialect_bench_control(bench, "{\"type\":\"subscribed\",\"id\":\"l2:\",\"phase\":\"waiting\",\"pending\":[{\"requestId\":\"p\","
-                                       "\"toolName\":\"t\",\"toolInput\":{}},{\"requestId\":\"q\"}]}"),
+                                       "\"toolName\":\"t\",\"toolInput\":{\"a\":1},\"createdAt\":1700000000000},{\"requestId\":\"q\"}]}"),
           "< {\"type\":\"session_snapshot\",\"messages\":[],\"queuedMessages\":[],\"sessionRuntime\":{\"phase\":\"running\",\"processState\":"
           "\"alive\",\"activity\":\"WORKING\",\"updatedAt\":\"2023-11-14T22:13:20.999Z\"},\"pendingInteractiveRequest\":{\"requestId\":\"p\","
-          "\"toolName\":\"t\",\"toolInput\":{},\"planContent\":null},\"loadRequestId\":\"r2\"}\n");
+          "\"toolName\":\"t\",\"toolInput\":{\"a\":1},\"planContent\":null,\"input\":{\"a\":1},\"timestamp\":\"2023-11-14T22:13:20.000Z\"},"
+          "\"loadRequestId\":\"r2\"}\n");
+    end();
+}
+
+static void a_prompt_that_is_sent_again_is_shown_by_all_that_there_is(void)
+{
+    begin();
+    comes(dialect_bench_control(bench, "{\"type\":\"ack\",\"id\":\"ff:s1:mine\",\"messageId\":\"u-5\"}"), "");
+    comes(dialect_bench_control(bench, "{\"type\":\"ack\",\"id\":\"o1:\",\"again\":true}"), "");
+    comes(dialect_bench_control(bench, "{\"type\":\"ack\",\"id\":\"ff:s1:mine\",\"messageId\":\"u-5\",\"again\":true}"),
+          "> {\"type\":\"subscribe\",\"id\":\"l1:\",\"sessionId\":\"s1\",\"history\":\"full\"}\n");
+    comes(dialect_bench_control(bench, "{\"type\":\"subscribed\",\"id\":\"l1:\",\"phase\":\"idle\",\"pending\":[]}"),
+          "< {\"type\":\"session_snapshot\",\"messages\":[],\"queuedMessages\":[],\"sessionRuntime\":{\"phase\":\"idle\",\"processState\":"
+          "\"alive\",\"activity\":\"IDLE\",\"updatedAt\":\"2023-11-14T22:13:20.999Z\"}}\n");
+    end();
+}
+
+/* Their page shows the last request that came; when it is over, those that wait come again, the oldest last. */
+static void what_still_waits_comes_again(void)
+{
+#define WAITS(id) PART("{\"type\":\"permission_request\",\"requestId\":\"" id "\",\"planContent\":null}")
+#define STATUS(count) "{\"type\":\"permission_queue_status\",\"sessionId\":\"s1\",\"pending\":" count "}"
+    begin();
+    comes(dialect_bench_control(bench, STATUS("2")), "");
+    comes(dialect_bench_control(bench, STATUS("2")), "");
+    comes(dialect_bench_control(bench, STATUS("1")), "> {\"type\":\"list_permissions\",\"id\":\"p1:\"}\n");
+    comes(dialect_bench_control(bench, "{\"type\":\"ack\",\"id\":\"p1:\",\"permissions\":[{\"requestId\":\"a\",\"sessionId\":\"s1\"},{\"requestId\":"
+                                       "\"x\",\"sessionId\":\"s2\"},{\"requestId\":\"b\",\"sessionId\":\"s1\"}]}"),
+          WAITS("b") WAITS("a"));
+    comes(dialect_bench_control(bench, "{\"type\":\"nack\",\"id\":\"p1:\",\"code\":\"storage_unavailable\",\"message\":\"no\"}"), "");
+    comes(dialect_bench_control(bench, STATUS("0")), "");
+    comes(dialect_bench_control(bench, "{\"type\":\"replay_complete\"}"), "");
+    free(dialect_bench_message(bench, samples[0]));
+    free(dialect_bench_control(bench, "{\"type\":\"subscribed\",\"id\":\"l2:\",\"phase\":\"waiting\",\"pending\":[{\"requestId\":\"p\"}]}"));
+    comes(dialect_bench_control(bench, "{\"type\":\"replay_complete\"}"), "> {\"type\":\"list_permissions\",\"id\":\"p3:\"}\n");
     end();
 }
 
 TEST_MAIN("factory-factory", TEST(every_event_is_shown), TEST(phases_and_states), TEST(a_replay_is_batches_with_whole_texts),
           TEST(parts_join_and_errors_stand_between), TEST(every_message_is_a_command), TEST(what_is_wrong_is_refused),
-          TEST(answers_and_the_snapshot))
+          TEST(answers_and_the_snapshot), TEST(a_prompt_that_is_sent_again_is_shown_by_all_that_there_is),
+          TEST(a_message_keeps_its_order), TEST(what_still_waits_comes_again))

@@ -54,6 +54,26 @@ static void the_longest_numbers_have_room(void)
              "\"sessionId\":\"s\\\"1\",\"title\":\"a title\"}");
 }
 
+static void a_piece_of_a_text_says_where_that_began(void)
+{
+    struct buffer out = {0};
+    struct event event;
+    event_open(&out, EVENT_TEXT_DELTA, "s", NULL);
+    CU_ASSERT_EQUAL_FATAL(event_close(&out, EVENT_TEXT_DELTA, 77, &event), ERR_OK);
+    CU_ASSERT_EQUAL(event.began, 0);
+    event.began = UINT64_MAX;
+    event_number(&event, UINT64_MAX, INT64_MIN); /* the longest numbers have room */
+    char *text = strndup(frame_json(event.frame), frame_json_length(event.frame));
+    TEST_TEXT(text, "{\"seq\":18446744073709551615,\"ts\":-9223372036854775808,\"began\":18446744073709551615,"
+                    "\"type\":\"text_delta\",\"sessionId\":\"s\"}");
+    free(text);
+    event_discard(&event);
+    buffer_free(&out);
+    CU_ASSERT_EQUAL(event_block(EVENT_THOUGHT_DELTA), EVENT_BLOCK_PIECE);
+    CU_ASSERT_EQUAL(event_block(EVENT_TEXT_COMPLETE), EVENT_BLOCK_END);
+    CU_ASSERT_EQUAL(event_block(EVENT_TOOL_OUTPUT), EVENT_NO_BLOCK);
+}
+
 static void the_scratch_is_used_again(void)
 {
     struct buffer out = {0};
@@ -83,5 +103,5 @@ static void a_failed_buffer_makes_no_event(void)
 }
 
 TEST_MAIN("event", TEST(names_and_kinds_are_one_to_one), TEST(a_number_goes_in_front),
-          TEST(the_longest_numbers_have_room), TEST(the_scratch_is_used_again),
+          TEST(the_longest_numbers_have_room), TEST(a_piece_of_a_text_says_where_that_began), TEST(the_scratch_is_used_again),
           TEST(a_failed_buffer_makes_no_event))

@@ -198,6 +198,7 @@ static void nobody_overrides_the_operator(void)
         {"edit", NULL, "/etcetera", NULL, false},
         {"edit", NULL, "/srv/work/x/../../../etc/y", NULL, true},
         {"edit", NULL, "/srv/work/link", "/etc/passwd", true},
+        {"edit", NULL, "/srv/work/link", "/etc/new\nline", true}, /* what has no normal form could be in any folder */
         {"read", NULL, "/srv/work/.git/config", NULL, true},
         {"read", NULL, "/srv/work/.gitignore", NULL, false},
         {"read", NULL, "/srv/other/.git/config", NULL, false},

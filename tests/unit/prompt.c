@@ -115,6 +115,24 @@ static void refusals(void)
         {"[{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"!DATA\"}]", "content[0].data", ANSWER_BAD_MESSAGE},
         {"[{\"type\":\"resource\",\"resource\":{\"uri\":\"u\",\"blob\":\"!DATA\"}}]", "content[0].resource.blob",
          ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"image\",\"mimeType\":\"image/png\"}]", "content[0].data", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"\"}]", "content[0].data", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":7}]", "content[0].data", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"%%%\"}]", "content[0].data", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"audio\",\"data\":\"AA==\"}]", "content[0].mimeType", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"audio\",\"data\":\"DATA\",\"mimeType\":7}]", "content[0].mimeType", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"audio\",\"blob\":\"AAAAAAAAAAAAAAAAAAAAAA\",\"mimeType\":7}]", "content[0].mimeType",
+         ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource\"}]", "content[0].resource", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource\",\"resource\":{\"text\":\"t\"}}]", "content[0].resource", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource\",\"resource\":{\"uri\":\"u\"}}]", "content[0].resource", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource\",\"resource\":{\"uri\":\"u\",\"text\":\"t\",\"blob\":\"AA==\"}}]", "content[0].resource",
+         ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource\",\"resource\":{\"uri\":\"u\",\"blob\":\"?\"}}]", "content[0].resource.blob",
+         ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource_link\",\"uri\":\"u\"}]", "content[0]", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"resource_link\",\"uri\":\"\",\"name\":\"n\"}]", "content[0]", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":\"\"}]", "content", ANSWER_BAD_MESSAGE},
         {"[{\"type\":\"other\",\"x\":\"DATA\"}]", "content[0]", ANSWER_TOO_LARGE},
         {"[{\"type\":\"text\",\"text\":\"x\",\"_meta\":\"DATA\"}]", "content[0]", ANSWER_TOO_LARGE},
     };
@@ -146,7 +164,7 @@ static void each_allocation_may_fail(void)
 {
     static char text[60000];
     snprintf(text, sizeof(text), "{\"content\":[{\"type\":\"image\",\"blob\":\"AAAAAAAAAAAAAAAAAAAAAA\"},"
-                                 "{\"type\":\"image\",\"data\":\"%s\"},{\"type\":\"resource\",\"resource\":{\"uri\":\"u\",\"text\":\"%s\"}}]}",
+                                 "{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"%s\"},{\"type\":\"audio\",\"mimeType\":\"a/b\",\"data\":\"AA==\"},{\"type\":\"resource\",\"resource\":{\"uri\":\"u\",\"text\":\"%s\"}}]}",
              data, long_text);
     body = json_tokener_parse(text);
     CU_ASSERT_PTR_NOT_NULL_FATAL(body);

@@ -147,6 +147,7 @@ static void begin(struct json_object *map, const char *id, struct json_object *e
         json_object_object_add(item, "text", json_object_new_string(""));
         json_object_object_add(item, "thought", json_object_new_boolean(thought));
         json_object_object_add(item, "turnId", json_object_get(json_get(event, "turnId")));
+        json_object_object_add(item, "began", json_object_get(json_get(event, "seq")));
         json_object_object_add(item, "name", json_object_get(json_get(event, "toolName")));
         json_object_object_add(map, id, item);
     }
@@ -279,12 +280,17 @@ static void check_end(struct open *open, struct json_object *event)
         CU_ASSERT_TRUE(same_text(json_get(event, "text"), json_get(item, "text")));
         CU_ASSERT_EQUAL(json_get_bool(item, "thought", false), !strcmp(type, "thought_complete"));
         CU_ASSERT_FALSE(json_get_bool(event, "isIntermediate", true));
+        CU_ASSERT_TRUE(json_object_equal(json_get(event, "began"), json_get(item, "began")));
         break;
     case 1:
         item = json_get(open->tools, json_get_string(event, "toolUseId"));
         CU_ASSERT_PTR_NOT_NULL_FATAL(item);
         TEST_TEXT(json_get_string(event, "toolName"), json_get_string(item, "name"));
-        CU_ASSERT_TRUE(same_text(json_get(event, "result"), json_get(item, "text")));
+        if (json_object_get_string_len(json_get(item, "text")) > 0) {
+            CU_ASSERT_TRUE(same_text(json_get(event, "result"), json_get(item, "text")));
+        } else {
+            TEST_TEXT(json_get_string(event, "result"), "Not finished when the server was restarted.");
+        }
         CU_ASSERT_TRUE(json_get_bool(event, "isError", false));
         break;
     case 2:
@@ -413,6 +419,92 @@ static void the_order_is_the_designs(void)
     log_free(&log);
 }
 
+static struct json_object *only_result(const struct log *log, struct log *ending)
+{
+    recover(log, 0, log->count, ending);
+    CU_ASSERT_TRUE_FATAL(ending->count > 0);
+    TEST_TEXT(json_get_string(ending->events[0], "type"), "tool_result");
+    return ending->events[0];
+}
+
+static void is_json(struct json_object *value, const char *expected)
+{
+    struct json_object *wanted = json_tokener_parse(expected);
+    CU_ASSERT_TRUE(json_object_equal(value, wanted));
+    json_object_put(wanted);
+}
+
+#define DIFF "{\"type\":\"diff\",\"path\":\"/a\",\"oldText\":null,\"newText\":\"b\"}"
+#define SAID(text) "{\"type\":\"content\",\"content\":{\"type\":\"text\",\"text\":\"" text "\"}}"
+
+/* A result replaces what the call's updates said, so it says it again. */
+static void what_a_call_had_is_in_its_result(void)
+{
+    struct log log = {0}, ending = {0};
+    say(&log, "turn_started", "turn-1", "%s", "");
+    say(&log, "tool_start", "turn-1", ",\"toolUseId\":\"t1\",\"toolName\":\"edit\"");
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"content\":[],\"rawOutput\":{\"old\":1}");
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"content\":[%s,%s]", SAID("so far"), DIFF);
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"rawOutput\":{\"n\":2}");
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"status\":\"in_progress\"");
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"unknown\",\"content\":[]");
+    struct json_object *result = only_result(&log, &ending);
+    TEST_TEXT(json_get_string(result, "result"), "so far");
+    is_json(json_get(result, "content"), "[" SAID("so far") "," DIFF "]");
+    is_json(json_get(result, "rawOutput"), "{\"n\":2}");
+    CU_ASSERT_PTR_NULL(json_get(result, "refs"));
+    log_free(&ending);
+
+    /* Only text: the result has it all. */
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"content\":[%s]", SAID("all"));
+    result = only_result(&log, &ending);
+    TEST_TEXT(json_get_string(result, "result"), "all");
+    CU_ASSERT_PTR_NULL(json_get(result, "content"));
+    log_free(&ending);
+    log_free(&log);
+}
+
+/* What was cut before stays cut, and its references go with it. */
+static void references_go_into_the_result(void)
+{
+    static const char at_content[] = "{\"path\":\"/content/0/newText\",\"blob\":\"b1\",\"bytes\":9}";
+    static const char at_raw[] = "{\"path\":\"/rawOutput/x\",\"blob\":\"b2\",\"bytes\":9}";
+    static const char at_input[] = "{\"path\":\"/toolInput/x\",\"blob\":\"b3\",\"bytes\":9}";
+    struct log log = {0}, ending = {0};
+    char expected[256];
+    say(&log, "turn_started", "turn-1", "%s", "");
+    say(&log, "tool_start", "turn-1", ",\"toolUseId\":\"t1\",\"toolName\":\"edit\"");
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"content\":[%s],\"rawOutput\":{\"x\":\"p\"},\"refs\":[%s,%s,%s]",
+        DIFF, at_content, at_input, at_raw);
+    struct json_object *result = only_result(&log, &ending);
+    snprintf(expected, sizeof(expected), "[%s,%s]", at_content, at_raw);
+    is_json(json_get(result, "refs"), expected);
+    log_free(&ending);
+
+    /* Another one of the content alone: the reference into the earlier one is void. */
+    say(&log, "tool_update", "turn-1", ",\"toolUseId\":\"t1\",\"content\":[%s]", DIFF);
+    result = only_result(&log, &ending);
+    snprintf(expected, sizeof(expected), "[%s]", at_raw);
+    is_json(json_get(result, "refs"), expected);
+    log_free(&ending);
+
+    /* An output that is too long gets a reference of its own. */
+    for (int i = 0; i < 40; i++) {
+        say(&log, "tool_output", "turn-1", ",\"toolUseId\":\"t1\",\"offset\":%d,\"delta\":\"%0500d\"", i * 500, 7);
+    }
+    result = only_result(&log, &ending);
+    struct json_object *refs = json_get(result, "refs");
+    CU_ASSERT_EQUAL_FATAL(json_object_array_length(refs), 2);
+    TEST_TEXT(json_get_string(json_object_array_get_idx(refs, 0), "path"), "/result");
+    TEST_TEXT(json_get_string(json_object_array_get_idx(refs, 1), "path"), "/rawOutput/x");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(kept);
+    CU_ASSERT_EQUAL(kept->length, 20000);
+    blobs_free(kept);
+    kept = NULL;
+    log_free(&ending);
+    log_free(&log);
+}
+
 /* Reading begins where something was opened, so a result may come without its start, and a file may hold anything. */
 static void odd_events_do_no_harm(void)
 {
@@ -519,5 +611,6 @@ static void a_long_result_is_cut(void)
 
 TEST_MAIN("recovery", TEST(a_log_cut_anywhere_ends_closed),
           TEST(an_ending_cut_anywhere_ends_closed), TEST(the_order_is_the_designs),
+          TEST(what_a_call_had_is_in_its_result), TEST(references_go_into_the_result),
           TEST(odd_events_do_no_harm), TEST(what_a_sub_agent_said_still_names_its_call),
           TEST(what_cannot_be_emitted_stops_it), TEST(a_long_result_is_cut))

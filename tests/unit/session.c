@@ -268,6 +268,27 @@ static void the_queue_has_a_limit(void)
     fixture_free(fixture);
 }
 
+/* Whatever the limit on how many: each change of the session writes them all. */
+static void the_queue_has_a_limit_in_bytes(void)
+{
+    struct fixture *fixture = fixture_ready();
+    size_t length = 9 << 20;
+    char *text = malloc(length + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    memset(text, 'x', length);
+    text[length] = '\0';
+    fixture_prompt(fixture, "alice", "runs");
+    CU_ASSERT_EQUAL(fixture_prompt(fixture, "alice", text)->code, ANSWER_OK); /* one alone may be of any length */
+    fixture_trace(fixture);
+    CU_ASSERT_EQUAL(fixture_prompt(fixture, "alice", "short")->code, ANSWER_QUEUE_FULL);
+    TEST_TRACE(fixture, "=queue_full");
+    fixture_turn_ended(fixture, "end_turn"); /* it is given to the agent */
+    CU_ASSERT_EQUAL(fixture_prompt(fixture, "alice", "short")->code, ANSWER_OK);
+    CU_ASSERT_EQUAL(fixture_prompt(fixture, "alice", text)->code, ANSWER_QUEUE_FULL);
+    free(text);
+    fixture_free(fixture);
+}
+
 static void an_agent_over_the_limit_is_not_started(void)
 {
     struct fixture *fixture = fixture_ready();
@@ -667,9 +688,14 @@ static void the_queue_survives_as_text(void)
     struct fixture *fixture = fixture_new();
     CU_ASSERT_PTR_NULL(session_queue_text(fixture->session));
     static const char text[] = "say \"hi\"\n\t\\ \xc3\xa4 \xf0\x9f\x98\x80";
+    /* As deep as clients may nest, and deeper than json-c takes by itself. */
+    char content[400] = "[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5,\"_meta\":";
+    memset(content + strlen(content), '[', 60);
+    memset(content + strlen(content), ']', 60);
+    strcat(content, "}]");
     struct caller caller = fixture_caller(fixture, "alice");
     struct command command = {.type = COMMAND_PROMPT, .text = strdup(text),
-                              .content = strdup("[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5}]")};
+                              .content = strdup(content)};
     session_prompt(fixture->session, &fixture->sink, &fixture->now, &caller, &command);
     free(command.text);
     free(command.content);
@@ -687,7 +713,7 @@ static void the_queue_survives_as_text(void)
     CU_ASSERT_EQUAL(other->queued, 2);
     CU_ASSERT_TRUE(other->queue_paused);
     TEST_TEXT(other->queue->text, text);
-    TEST_TEXT(other->queue->content, "[{\"type\":\"image\",\"blob\":\"b1\",\"n\":1.5}]");
+    TEST_TEXT(other->queue->content, content);
     TEST_TEXT(other->queue->user, "alice");
     TEST_TEXT(other->queue->client_id, "client");
     TEST_TEXT(other->queue->cause_id, "c2");
@@ -935,7 +961,8 @@ TEST_MAIN("session", TEST(a_session_begins_with_its_creation), TEST(phases_follo
           TEST(an_agent_that_does_not_start_is_said), TEST(an_agent_that_says_nothing_is_ended),
           TEST(an_agent_started_anew_has_forgotten), TEST(a_title_is_kept), TEST(a_prompt_at_once_is_accepted),
           TEST(rest_callers_have_no_cause), TEST(prompts_while_starting_wait_in_order), TEST(a_prompt_in_a_turn_is_queued),
-          TEST(the_queue_has_a_limit), TEST(an_agent_over_the_limit_is_not_started),
+          TEST(the_queue_has_a_limit), TEST(the_queue_has_a_limit_in_bytes),
+          TEST(an_agent_over_the_limit_is_not_started),
           TEST(a_turn_that_the_agent_refuses_ends_with_its_error), TEST(the_end_of_another_turn_is_none),
           TEST(an_agent_that_exits_in_a_turn_ends_it), TEST(resuming_an_empty_queue_starts_nothing),
           TEST(a_queued_prompt_can_be_withdrawn), TEST(cancel_withdraws_the_callers_own), TEST(a_late_cancel_stops_no_later_turn),

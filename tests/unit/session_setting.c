@@ -110,7 +110,8 @@ static void whatever_ends_the_agent_answers(void)
             TEST_TRACE(fixture, "keep -start =agent_failed error(agent_failed) status(failed)");
         } else {
             fixture_expire(fixture, ARM_SETTING);
-            TEST_TRACE(fixture, "keep +setting !setting =agent_failed");
+            TEST_TEXT(fixture_last_order(fixture, ORDER_SETTING_LATE)->request_id, "set-1");
+            TEST_TRACE(fixture, "keep +setting !setting !late =agent_failed");
             answered(fixture, "set-1", NULL); /* too late: it is not kept */
             TEST_TRACE(fixture, "");
             CU_ASSERT_PTR_NULL(fixture->session->settings);
@@ -230,29 +231,30 @@ static void failed_on_the_way_back(struct fixture *fixture, bool coming_back)
     session_agent_notice(fixture->session, &fixture->sink, &fixture->now, &notice);
 }
 
+/* A turn is over, the agent is gone, and the next one, which is to go on with its session, fails of something else. */
+static void turn_and_failure(struct fixture *fixture, const char *prompt)
+{
+    fixture_turn_ended(fixture, "end_turn");
+    fixture_notice(fixture, NOTICE_EXITED, NULL, "gone");
+    free(fixture->session->agent_session);
+    fixture->session->agent_session = strdup("old");
+    fixture_prompt(fixture, "alice", prompt);
+    fixture_notice(fixture, NOTICE_FAILED, NULL, "of something else");
+}
+
 static void a_session_that_an_agent_dies_of_is_begun_anew(void)
 {
     struct fixture *fixture = fixture_new();
     ready(fixture, MEMORY_NEW, NULL);
     fixture_prompt(fixture, "alice", "one");
-    fixture_turn_ended(fixture, "end_turn");
-    fixture_notice(fixture, NOTICE_EXITED, NULL, "gone");
-    free(fixture->session->agent_session);
-    fixture->session->agent_session = strdup("old");
-    fixture_prompt(fixture, "alice", "two");
-    fixture_notice(fixture, NOTICE_FAILED, NULL, "of something else");
+    turn_and_failure(fixture, "two");
     failed_on_the_way_back(fixture, false);
     failed_on_the_way_back(fixture, true);
     TEST_TEXT(fixture->session->agent_session, "old");
     fixture_resume(fixture, "alice");
     ready(fixture, MEMORY_KEPT, NULL); /* only in a row it counts */
     CU_ASSERT_EQUAL(fixture->session->lost_returns, 0);
-    fixture_turn_ended(fixture, "end_turn");
-    fixture_notice(fixture, NOTICE_EXITED, NULL, "gone");
-    free(fixture->session->agent_session);
-    fixture->session->agent_session = strdup("old");
-    fixture_prompt(fixture, "alice", "three");
-    fixture_notice(fixture, NOTICE_FAILED, NULL, "of something else");
+    turn_and_failure(fixture, "three");
     failed_on_the_way_back(fixture, true);
     TEST_TEXT(fixture->session->agent_session, "old");
     fixture->session->changed = false;

@@ -71,6 +71,19 @@ static void lengths_are_counted_as_browsers_count(void)
     CU_ASSERT_EQUAL(utf8_utf16_length(LITERAL("a\xf0\x9f\x98")), 2); /* one U+FFFD for the part */
 }
 
+static void blanks_of_all_kinds_are_blank(void)
+{
+    CU_ASSERT_TRUE(utf8_blank(LITERAL("")));
+    CU_ASSERT_TRUE(utf8_blank(LITERAL(" \t\n\v\f\r")));
+    CU_ASSERT_TRUE(utf8_blank(LITERAL("\xc2\xa0\xe1\x9a\x80\xe2\x80\x80\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9")));
+    CU_ASSERT_TRUE(utf8_blank(LITERAL("\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80\xef\xbb\xbf")));
+    CU_ASSERT_FALSE(utf8_blank(LITERAL("  .")));
+    CU_ASSERT_FALSE(utf8_blank(LITERAL(" \0")));
+    CU_ASSERT_FALSE(utf8_blank(LITERAL("\xe2\x80\x8b"))); /* of no width, and no blank */
+    CU_ASSERT_FALSE(utf8_blank(LITERAL(" \xe2\x80")));
+    CU_ASSERT_FALSE(utf8_blank(LITERAL("\xc2\xa9")));
+}
+
 static void a_cut_splits_no_character(void)
 {
     static const char text[] = "a\xe2\x82\xac\xf0\x9f\x98\x80z"; /* starts at 0, 1, 4, 8 */
@@ -86,4 +99,4 @@ static void a_cut_splits_no_character(void)
 TEST_MAIN("utf8", TEST(well_formed_text_is_valid), TEST(ill_formed_text_is_not),
           TEST(the_prefix_ends_before_the_maximal_bad_part),
           TEST(an_incomplete_tail_is_kept_for_later), TEST(lengths_are_counted_as_browsers_count),
-          TEST(a_cut_splits_no_character))
+          TEST(blanks_of_all_kinds_are_blank), TEST(a_cut_splits_no_character))

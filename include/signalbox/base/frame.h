@@ -1,7 +1,7 @@
 #pragma once
 /*
  * A JSON text that will be sent as one WebSocket text frame, reference-counted and immutable once shared, with
- * room in front for what is only known later: `{"seq":N,"ts":T` and the frame's header (RFC 6455, section 5.2;
+ * room in front for what is only known later: `{"seq":N,"ts":T,"began":B` and the frame's header (RFC 6455, section 5.2;
  * a server's frames are not masked, so every watcher gets the same bytes).
  */
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include "signalbox/base/err.h"
 #include "signalbox/base/rcu.h"
 
-enum { FRAME_ROOM = 64, FRAME_HEADER_MAX = 10 };
+enum { FRAME_ROOM = 96, FRAME_HEADER_MAX = 10 };
 
 struct frame {
     struct ref ref;

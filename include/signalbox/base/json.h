@@ -23,6 +23,10 @@ void json_parser_free(struct json_parser *parser);
  */
 must_check enum err json_parse(struct json_parser *parser, const char *text, size_t length, struct json_object **out);
 const char *json_parser_message(const struct json_parser *parser);
+/* The same, with a parser of its own, for what we wrote ourselves and read seldom: up to JSON_OWN_DEPTH brackets deep, which is
+ * more than anybody may send. (json-c's own short way ends at 32.) */
+enum { JSON_OWN_DEPTH = 4096 };
+must_check enum err json_parse_own(const char *text, struct json_object **out);
 
 /* Readers that tell "missing" (NULL/false) from "there". A JSON null counts as missing. Borrowed from `object`,
  * which may be NULL or no object. */

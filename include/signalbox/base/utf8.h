@@ -7,6 +7,8 @@
 bool utf8_valid(const char *text, size_t length);
 /* How many bytes at the end are the beginning of a sequence that is not complete yet (0 to 3). */
 size_t utf8_incomplete_tail(const char *text, size_t length);
+/* True if it has nothing but what JavaScript's `trim` takes away: blanks of all kinds, ends of lines, U+FEFF. */
+bool utf8_blank(const char *text, size_t length);
 /* Its length in UTF-16 units; ill-formed bytes count as the U+FFFD that they become. */
 size_t utf8_utf16_length(const char *text, size_t length);
 /* The largest cut <= `limit` that does not split a character. */

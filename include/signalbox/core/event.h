@@ -3,7 +3,8 @@
  * Session events: what a session's log is made of (docs/protocol.md, "From the server: session events").
  *
  * An event is built as the *tail* of its JSON object, `,"type":"...","sessionId":"..." ... }`, in a frame with
- * room in front; the dispatcher seals it with `{"seq":N,"ts":T`. So it is encoded once, where it was made.
+ * room in front; the dispatcher seals it with `{"seq":N,"ts":T`, and `,"began":B` where it is more of a block. So it is encoded
+ * once, where it was made.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,7 @@ int event_kind_of(const char *name);
 struct event {
     enum event_kind kind;
     struct frame *frame;    /* unsealed tail; the event owns this reference */
+    uint64_t began;         /* of more of a text or a thought: the number of the event that began it; 0: none, or itself */
     int64_t at_wall_ms;     /* its `ts`, unless an earlier number has a later one */
     struct instant line_at; /* when the agent's line was read; ns 0 for events of our own making */
 };
@@ -79,5 +81,10 @@ void event_open(struct buffer *out, enum event_kind kind, const char *session_id
 must_check enum err event_close(struct buffer *out, enum event_kind kind, int64_t at_wall_ms, struct event *event);
 void event_discard(struct event *event);
 
-/* Seals the event's frame with its number and stamp. Once. */
+/* Whether the event is a piece of a text or a thought, and whether it ends one. */
+enum event_block { EVENT_NO_BLOCK, EVENT_BLOCK_PIECE, EVENT_BLOCK_END };
+enum event_block event_block(enum event_kind kind);
+
+enum { EVENT_STAMPS_MAX = 82 }; /* what event_number writes in front */
+/* Seals the event's frame with its number, its stamp, and `began`. Once. */
 void event_number(struct event *event, uint64_t seq, int64_t ts_wall_ms);

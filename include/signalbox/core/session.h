@@ -147,6 +147,7 @@ struct session {
     int64_t key, created_at, updated_at;
     uint64_t head;     /* the last number assigned */
     int64_t last_ts;
+    uint64_t block_from; /* the number that began the text or thought that is open; 0: none */
     uint64_t run;      /* of the agent process: grows with each start */
     uint64_t past_run; /* the last one before the session came into memory: its requests have all ended */
     enum session_phase phase;

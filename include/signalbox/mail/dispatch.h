@@ -56,6 +56,7 @@ struct dispatch_command {
     struct reply_address reply;
     bool over_rest;
     bool history_none; /* what `subscribe` without `history` means for this client */
+    bool tells_again;  /* an answer that was given before says `again` */
     enum remember remember;  /* with `name` and `body`: dispatch_command_remember */
     struct digest name, body;
     /* Maintenance has looked at a create_session, or history at the blobs of a prompt, and refuses it if `refusal` is not

@@ -20,6 +20,14 @@ enum wirelog_mail_kind {
 
 enum wirelog_direction { WIRELOG_OUT, WIRELOG_IN, WIRELOG_ERR }; /* to the agent, from it, its stderr */
 
+/* How a process of an agent ended, as far as it is to be kept. */
+enum wirelog_ending {
+    WIRELOG_ENDING_UNKNOWN,   /* or nobody wants it kept */
+    WIRELOG_ENDING_BY_SERVER, /* it was told to end, or killed */
+    WIRELOG_ENDING_EXITED,    /* by itself, with this status */
+    WIRELOG_ENDING_KILLED,    /* by this signal, which was not ours */
+};
+
 /* One process of an agent. The sender makes it, and keeps it for as long as it sends lines; `begin` is its first mail
  * and `end` its last, and between them the receiver may use what is fixed. */
 struct wirelog_run {
@@ -32,6 +40,8 @@ struct wirelog_run {
     /* written by the sender before `end` */
     uint64_t missing; /* lines that were left out behind the last one */
     int64_t ended_ms; /* as wirelog_line.ms */
+    enum wirelog_ending ending;
+    int ending_code;
     /* the receiver's */
     void *state;
 };

@@ -176,10 +176,11 @@ export class ClaudeUi extends Connection {
     const texts = blocks.filter(({ type }) => type === 'text').map(({ text }) => text);
     const thoughts = blocks.filter(({ type }) => type === 'thinking').map(({ thinking }) => thinking);
     const calls = [...tools].map(([id, tool]) => ({ ...tool, ...progress.get(id) }));
+    const sequence = [...messages].filter(([, message]) => message.blocks.length).map(([id, { blocks: [block] }]) => ({ text: `text:${id}`, thinking: `thought:${id}`, tool_use: block.name === 'TodoWrite' ? null : `tool:${id}` })[block.type]);
     const plans = calls.filter(({ name }) => name === 'TodoWrite');
     return {
       texts, thoughts, tools: calls.filter(({ name }) => name !== 'TodoWrite'), plan: plans.at(-1)?.input.todos ?? null,
-      errors: [...errors.values()], isProcessing: this.isProcessing, usage, prompts: [...users.values()], pending: this.requests,
+      errors: [...errors.values()], isProcessing: this.isProcessing, usage, prompts: [...users.values()], pending: this.requests, sequence: sequence.filter(Boolean),
     };
   }
 }

@@ -22,7 +22,7 @@ const KNOWN = {
 export class CraftClient extends Connection {
   static async join(server, sessionId, { protocol, token } = {}) {
     const client = new CraftClient();
-    Object.assign(client, { sessionId, token, texts: new Map(), tools: new Map(), errors: new Map(), pending: new Map(), isProcessing: false });
+    Object.assign(client, { sessionId, token, texts: new Map(), tools: new Map(), errors: new Map(), pending: new Map(), sequence: new Set(), isProcessing: false });
     await client.open(server, '/ws', { protocol, token });
     client.send({ type: 'subscribe', sessionId });
     await client.message('subscribed');
@@ -39,10 +39,14 @@ export class CraftClient extends Connection {
   async #load() {
     const { json } = await this.rest('GET', `/${this.sessionId}`);
     assert.equal(json.id, this.sessionId);
-    const [texts, tools] = [this.texts, this.tools];
+    const [texts, tools, sequence] = [this.texts, this.tools, this.sequence];
+    this.sequence = new Set();
     this.texts = new Map();
     this.tools = new Map();
     for (const { role, id, content, toolName, toolInput, toolStatus, isError } of json.messages) {
+      if (role === 'assistant' || role === 'tool') {
+        this.sequence.add(`${role === 'tool' ? 'tool' : 'text'}:${id}`);
+      }
       if (role === 'assistant') {
         this.texts.set(id, content);
       } else if (role === 'tool') {
@@ -54,6 +58,7 @@ export class CraftClient extends Connection {
     // What came meanwhile is newer, or the same.
     texts.forEach((value, id) => value.length >= (this.texts.get(id)?.length ?? 0) && this.texts.set(id, value));
     tools.forEach((value, id) => this.tools.set(id, { ...this.tools.get(id), ...value }));
+    sequence.forEach((id) => this.sequence.add(id));
     this.isProcessing = json.isProcessing;
   }
 
@@ -62,15 +67,20 @@ export class CraftClient extends Connection {
     switch (message.type) {
       case 'text_delta': {
         this.isProcessing = true;
+        this.sequence.add(`text:${message.messageId}`);
         const before = this.texts.get(message.messageId) ?? '';
         if (message.offset <= before.length) { // else its beginning is not known: the whole comes
           this.texts.set(message.messageId, before.slice(0, message.offset) + message.delta);
         }
         break;
       }
-      case 'text_complete': this.texts.set(message.messageId, message.text); break;
+      case 'text_complete':
+        this.sequence.add(`text:${message.messageId}`);
+        this.texts.set(message.messageId, message.text);
+        break;
       case 'tool_start':
         this.isProcessing = true;
+        this.sequence.add(`tool:${message.toolUseId}`);
         this.tools.set(message.toolUseId, { name: message.toolName, input: message.toolInput });
         break;
       case 'tool_update': // not known to craft; the test follows inputs that come late
@@ -120,6 +130,6 @@ export class CraftClient extends Connection {
   }
 
   view() {
-    return { texts: [...this.texts.values()], tools: [...this.tools.values()], errors: [...this.errors.values()], pending: this.requests };
+    return { texts: [...this.texts.values()], tools: [...this.tools.values()], errors: [...this.errors.values()], pending: this.requests, sequence: [...this.sequence] };
   }
 }

@@ -5,10 +5,11 @@ import { randomUUID } from 'node:crypto';
 import { Connection } from './dialect.mjs';
 
 export class FactoryClient extends Connection {
-  /** Joined to the session, unless `load: false`. */
-  static async join(server, sessionId, { load = true, protocol, token } = {}) {
+  /** Joined to the session, unless `load: false`. `again`: an earlier client, whose page stayed open. */
+  static async join(server, sessionId, { load = true, again, protocol, token } = {}) {
     const client = new FactoryClient();
     client.sessionId = sessionId;
+    client.sending = again?.sending ?? new Set();
     client.#reset();
     await client.open(server, `/chat?sessionId=${sessionId}`, { protocol, token });
     if (load) {
@@ -36,7 +37,10 @@ export class FactoryClient extends Connection {
         this.#reset();
         assert.ok(Array.isArray(message.messages) && Array.isArray(message.queuedMessages));
         this.runtime = message.sessionRuntime;
+        this.dialog = message.pendingInteractiveRequest?.requestId ?? null;
         if (message.pendingInteractiveRequest) {
+          const { input, toolInput, timestamp } = message.pendingInteractiveRequest;
+          assert.deepEqual([input, typeof timestamp], [toolInput, 'string']);
           this.pending.set(message.pendingInteractiveRequest.requestId, message.pendingInteractiveRequest);
         }
         break;
@@ -53,20 +57,29 @@ export class FactoryClient extends Connection {
   #event(event) {
     switch (event.type) {
       case 'assistant_text_delta': {
-        const { text = '' } = this.texts.get(event.messageId) ?? {};
+        // As their reducer does it: a text is found by its order, and has its place by that.
+        const { text, messageId } = this.texts.get(event.order) ?? { text: '', messageId: event.messageId };
+        assert.equal(messageId, event.messageId, 'two texts have the same order');
         assert.ok(event.offset <= text.length, 'a text has no holes');
         const whole = text.slice(0, event.offset) + event.text + text.slice(event.offset + event.text.length);
-        this.texts.set(event.messageId, { text: whole, order: event.order });
+        this.texts.set(event.order, { text: whole, messageId, order: event.order });
         break;
       }
       case 'agent_message': this.#agent(event); break;
       case 'permission_request':
         assert.ok(event.toolUseId && event.toolInput && event.planContent !== undefined);
         this.pending.set(event.requestId, event);
+        this.dialog = event.requestId; // their page has one, for the last that came
         break;
-      case 'permission_cancelled': this.pending.delete(event.requestId); break;
+      case 'permission_cancelled':
+        this.pending.delete(event.requestId);
+        this.dialog = this.dialog === event.requestId ? null : this.dialog;
+        break;
       case 'message_state_changed': {
         assert.match(event.newState, /^(ACCEPTED|DISPATCHED|COMMITTED|REJECTED|FAILED|CANCELLED)$/);
+        if (event.newState === 'REJECTED' || (event.newState === 'ACCEPTED' && event.userMessage)) {
+          this.sending.delete(event.id); // nothing else ends the sending of a message
+        }
         const before = this.prompts.get(event.id) ?? {};
         this.prompts.set(event.id, { ...before, ...(event.userMessage ?? {}), state: event.newState, why: event.errorMessage, position: event.queuePosition });
         break;
@@ -98,6 +111,7 @@ export class FactoryClient extends Connection {
       } else if (event.type === 'content_block_delta') {
         assert.equal(event.delta.type, 'thinking_delta');
         const thought = this.thoughts.get(messageId);
+        assert.equal(order, thought.order, 'the order of a thought stays');
         this.thoughts.set(messageId, { text: thought.text + event.delta.thinking, order });
       }
     } else if (data.type === 'user') {
@@ -116,6 +130,7 @@ export class FactoryClient extends Connection {
   }
 
   prompt(text, id = randomUUID()) {
+    this.sending.add(id);
     this.send({ type: 'queue_message', id, text });
     return id;
   }
@@ -139,7 +154,11 @@ export class FactoryClient extends Connection {
       const { acpContent, toolInput } = this.progress.get(id) ?? {};
       return { ...tool, ...(acpContent ? { content: acpContent } : {}), ...(toolInput ? { input: toolInput } : {}) };
     });
+    const placed = [
+      ...[...this.texts.values()].map(({ messageId, order }) => [order, `text:${messageId}`]), ...[...this.thoughts].map(([id, { order }]) => [order, `thought:${id}`]),
+      ...[...this.tools].map(([id, { order }]) => [order, `tool:${id}`])];
     return {
+      sequence: placed.sort(([a], [b]) => a - b).map(([, id]) => id),
       texts: inOrder(this.texts), thoughts: inOrder(this.thoughts), tools,
       plan: this.plan?.entries ?? null, errors: this.errors, isProcessing: this.isProcessing,
       commands: this.commands?.map(({ name }) => name) ?? null, options: this.options, usage: this.usage,

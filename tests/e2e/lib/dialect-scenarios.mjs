@@ -6,7 +6,7 @@ import { replaying, scripted } from './agents.mjs';
 import { eventsOf, viewOf } from './dialect.mjs';
 import { test } from './harness.mjs';
 import { root } from './paths.mjs';
-import { ask, fail, say, script, sleep, stream, think, tool, waitCancel } from './script.mjs';
+import { ask, die, fail, say, script, sleep, stream, think, tool, waitCancel } from './script.mjs';
 import { startServer } from './server.mjs';
 import { readTranscript } from './transcript.mjs';
 
@@ -129,6 +129,55 @@ export function scenarios(kind, server) {
     await agrees(kind, one);
     await agrees(kind, other);
     await Promise.all(both.map((client) => client.close()));
+  });
+
+  test(`${kind.name}: calls that overlap, and what is said between, stand where they began`, async () => {
+    const sessionId = await newSession(server, 'scripted');
+    const call = (id, status, more) => ({ update: { sessionUpdate: status ? 'tool_call_update' : 'tool_call', toolCallId: id, title: id, kind: 'execute', ...(status ? { status } : {}), ...more } });
+    const over = (text) => ({ content: [{ type: 'content', content: { type: 'text', text } }] });
+    const live = await join(sessionId);
+    live.prompt(script(
+      say('before'), call('a'), say('in a'), call('b'), call('c'), say('in all'), call('c', 'completed', over('c is over')), think('so'),
+      ask({ tool: { title: 'rm', kind: 'execute', name: 'bash', input: { command: 'rm' } } }),
+      call('b', 'failed'), say('in a again'), call('a', 'completed', over('x'.repeat(70_000))), say('behind'), call('d')));
+    await live.until(() => live.requests.length === 1, 'the request');
+    const amid = await join(sessionId);
+    await amid.until(() => amid.requests.length === 1, 'the request, late');
+    await agrees(kind, live, { what: 'live, in the turn' });
+    await agrees(kind, amid, { what: 'late, in the turn' });
+    amid.answer(amid.requests[0], 'allow_once');
+    await ended(server, sessionId, 1);
+    const late = await join(sessionId);
+    for (const [what, client] of Object.entries({ live, amid, late })) {
+      await agrees(kind, client, { what });
+      await client.close();
+    }
+  });
+
+  test(`${kind.name}: the server is killed in a turn, and comes back; then the agent is`, async () => {
+    const own = await dialectServer();
+    const sessionId = await newSession(own, 'scripted');
+    const client = await kind.join(own, sessionId);
+    client.prompt(script(think('hm'), say('partly, '), tool({ title: 'open', kind: 'execute', leaveOpen: true }), say('not whole: ἀρχή 🏳️‍🌈'), ask()));
+    await client.until(() => client.requests.length === 1, 'the request');
+    await agrees(kind, client, { what: 'before the death' });
+    await own.kill();
+    await client.closed;
+    await own.start();
+    const back = await kind.join(own, sessionId, { again: client });
+    await agrees(kind, back, { what: 'after the death' });
+    assert.deepEqual(back.requests, []);
+    back.prompt(script(say('and now the agent'), ask(), die()));
+    await back.until(() => back.requests.length === 1, 'another request');
+    back.answer(back.requests[0], 'reject_once');
+    await ended(own, sessionId, 2);
+    await agrees(kind, back, { what: 'after the agent\'s death' });
+    back.prompt(script(say('It goes on.')));
+    await ended(own, sessionId, 3);
+    await agrees(kind, back, { what: 'another agent' });
+    const late = await kind.join(own, sessionId);
+    await agrees(kind, late, { what: 'late' });
+    await Promise.all([back.close(), late.close()]);
   });
 
   test(`${kind.name}: a client that stalls is right in the end`, async () => {

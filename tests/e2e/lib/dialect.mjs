@@ -101,6 +101,7 @@ export function viewOf(events) {
   const tools = new Map();
   const prompts = new Map();
   const pending = new Map();
+  const sequence = new Set(); // texts, thoughts and calls, in the order in which they began
   const view = { plan: null, errors: [], isProcessing: false, commands: null, options: null, usage: null };
   for (const event of events) {
     const isThought = event.type.startsWith('thought');
@@ -108,13 +109,20 @@ export function viewOf(events) {
     switch (event.type) {
       case 'text_delta':
       case 'thought_delta': {
+        sequence.add(`${isThought ? 'thought' : 'text'}:${event.messageId}`);
         const before = all.get(event.messageId) ?? '';
         all.set(event.messageId, before.slice(0, event.offset) + event.delta);
         break;
       }
       case 'text_complete':
-      case 'thought_complete': all.set(event.messageId, event.text); break;
-      case 'tool_start': tools.set(event.toolUseId, { name: event.toolName, input: event.toolInput }); break;
+      case 'thought_complete':
+        sequence.add(`${isThought ? 'thought' : 'text'}:${event.messageId}`);
+        all.set(event.messageId, event.text);
+        break;
+      case 'tool_start':
+        sequence.add(`tool:${event.toolUseId}`);
+        tools.set(event.toolUseId, { name: event.toolName, input: event.toolInput });
+        break;
       case 'tool_update': {
         const { content, toolInput } = event;
         Object.assign(tools.get(event.toolUseId), { ...(content ? { content } : {}), ...(toolInput ? { input: toolInput } : {}) });
@@ -144,6 +152,6 @@ export function viewOf(events) {
   }
   return {
     ...view, texts: [...texts.values()], thoughts: [...thoughts.values()], tools: [...tools.values()],
-    prompts: [...prompts.values()], pending: [...pending.keys()],
+    prompts: [...prompts.values()], pending: [...pending.keys()], sequence: [...sequence],
   };
 }

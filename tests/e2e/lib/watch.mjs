@@ -140,12 +140,13 @@ export class Watch {
         return; // its beginning is not ours
       }
       this.#noOpenText(event);
-      text = this.#block(event, { kind, messageId: event.messageId, text: '', done: false });
+      text = this.#block(event, { kind, messageId: event.messageId, began: event.began ?? event.seq, text: '', done: false });
       this.texts.set(event.messageId, text);
       this.openText = text;
     }
     assert.equal(text, this.openText, `${event.type} of a text that is not the open one`);
     assert.equal(text.kind, kind, 'text and thought share a messageId');
+    assert.equal(event.began ?? event.seq, text.began, 'all of a text says where it began');
     text.text = this.#join(text.text, event);
   }
 
@@ -161,10 +162,11 @@ export class Watch {
     let text = this.texts.get(event.messageId);
     if (!text) {
       this.#noOpenText(event, !this.partial);
-      text = this.#block(event, { kind, messageId: event.messageId, text: event.text, done: false });
+      text = this.#block(event, { kind, messageId: event.messageId, began: event.began ?? event.seq, text: event.text, done: false });
       this.texts.set(event.messageId, text);
     }
     assert.equal(text.done, false, 'a text completed twice');
+    assert.equal(event.began ?? event.seq, text.began, 'all of a text says where it began');
     assert.ok(event.text.startsWith(text.text), 'a completed text is not what was shown');
     text.text = event.text;
     text.done = true;

@@ -31,6 +31,16 @@ test('both texts can be read from the rows', () => {
   }
 });
 
+test('of two texts that were cut nothing is said to be gone that may stand behind the cut', () => {
+  const text = (more) => Array.from({ length: 40 }, (_, at) => `line ${at}${at % 9 === 1 ? more : ''}`).join('\n');
+  const [before, after] = [text('').slice(0, 200), text(' and so much more').slice(0, 200)];
+  assert.ok(diffTexts(before, after).removed > 3, 'or so it seems');
+  const { rows, added, removed } = diffTexts(before, after, Infinity, true);
+  assert.equal(rows.at(-1).kind, 'same');
+  assert.deepEqual([added, removed], [2, 2]);
+  assert.deepEqual(diffTexts('a\nb', 'c\nd', 3, true), diffTexts('a\nb', 'c\nd'), 'where they have nothing in common all is shown');
+});
+
 test('unchanged lines far from a change are one gap, and numbers go on behind it', () => {
   const before = Array.from({ length: 20 }, (_, at) => `line ${at + 1}`).join('\n');
   const result = diffTexts(before, before.replace('line 10', 'line ten'));

@@ -6,7 +6,7 @@ import { load } from './lib.mjs';
 const {
   visiblePieces, visibleText, hiddenCount, orderedOptions, contradiction, allowOnce, rejection, answerOfKey, takesLetters, ARMED_AFTER_MS, timeLeft,
   duration, warningBetween, byWhom, outcomeSentence, cancelledSentence, failureOf, labelPhrases, ruleWhat, ruleWhere, policyOf, whyAsked,
-  auditAction, auditBy, diffsOf, insideWorkspace, rememberPhrases, expiryOf, endedOf, endedByAudit, auditAsker, endedInWords, groupsOf, callNear,
+  auditAction, auditBy, diffsOf, insideWorkspace, rememberPhrases, expiryOf, endedOf, endedByAudit, auditAsker, endedInWords, groupsOf, NearCall,
 } = await load(
   'ui/visible.ts', 'permissions/options.ts', 'permissions/keys.ts', 'permissions/words.ts', 'permissions/diffs.ts',
   'permissions/remember.ts', 'permissions/ended.ts', 'permissions/ended-anywhere.ts', 'permissions/pending-page.tsx',
@@ -305,13 +305,17 @@ describe('who ended what was listed', () => {
 
 describe('the call that a request is about, from near the end of its session', () => {
   /** A server with one event a number; `own` are the call's. */
-  function server(head, own) {
+  function server(length, own) {
     const calls = [];
     const at = (seq) => own[seq] ?? { type: 'text_delta', messageId: 'm', offset: seq, delta: 'x' };
     return {
       calls,
-      sessionInfo: async () => ({ epoch: 'e', head }),
-      events: async (_, { after, limit }) => {
+      head: length,
+      async sessionInfo() {
+        return { epoch: 'e', head: this.head };
+      },
+      async events(_, { after, limit }) {
+        const { head } = this;
         const from = Number(after.split(':')[1]);
         calls.push({ from, limit });
         const to = Math.min(head, from + limit);
@@ -328,9 +332,15 @@ describe('the call that a request is about, from near the end of its session', (
   const diff = (newText) => ({ type: 'diff', path: 'a', oldText: null, newText });
   const update = (newText) => ({ type: 'tool_update', toolUseId: 't1', content: [diff(newText)] });
 
+  const near = async (http) => {
+    const found = new NearCall(http, about);
+    await found.look();
+    return found;
+  };
+
   test('one short page has it, whatever the session\'s length', async () => {
     const http = server(5_000, { 4_980: start, 4_985: { ...start, toolUseId: 't2' }, 4_990: update('one'), 4_995: update('two') });
-    const call = await callNear(http, about);
+    const { call } = await near(http);
     assert.deepEqual(diffsOf(request({ kind: 'edit' }), call), [{ path: 'a', oldText: null, newText: 'two' }]);
     assert.equal(call.toolName, 'write');
     assert.deepEqual(http.calls, [{ from: 4_960, limit: 40 }]);
@@ -338,7 +348,7 @@ describe('the call that a request is about, from near the end of its session', (
 
   test('one that began long before is looked for further up, and what came later counts', async () => {
     const http = server(5_000, { 4_100: start, 4_990: update('late') });
-    const call = await callNear(http, about);
+    const { call } = await near(http);
     assert.equal(diffsOf(request({ kind: 'edit' }), call)[0].newText, 'late');
     assert.equal(call.toolName, 'write');
     assert.ok(http.calls.length <= 4, JSON.stringify(http.calls));
@@ -346,8 +356,25 @@ describe('the call that a request is about, from near the end of its session', (
 
   test('it is not looked for without end', async () => {
     const http = server(1_000_000, { 7: start });
-    assert.equal(await callNear(http, about), null);
+    assert.equal((await near(http)).call, null);
     assert.ok(http.calls.length <= 12);
-    assert.equal(await callNear(server(3, {}), about), null);
+    assert.equal((await near(server(3, {}))).call, null);
+  });
+
+  test('what becomes of it later is read from where it was left', async () => {
+    const own = { 90: start, 92: update('one') };
+    const http = server(100, own);
+    const found = await near(http);
+    assert.equal(found.head, 100);
+    own[130] = update('two');
+    http.head = 640;
+    http.calls.length = 0;
+    await found.more(640);
+    assert.equal(diffsOf(request({ kind: 'edit' }), found.call)[0].newText, 'two');
+    assert.deepEqual(http.calls, [{ from: 100, limit: 500 }, { from: 600, limit: 500 }]);
+    assert.equal(found.head, 640);
+    http.calls.length = 0;
+    await found.more(645); // a list that is ahead of what can be read
+    assert.deepEqual([found.head, http.calls.length], [645, 1]);
   });
 });

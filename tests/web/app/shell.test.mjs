@@ -106,9 +106,11 @@ test('what is over is known', () => {
   assert.deepEqual(overOf(glance([], ['r']), glance([], null)), []);
 });
 
-test('the title counts sessions that wait', () => {
-  const { sessions } = glance([session('a', 'waiting', 3), session('b', 'running', 1), session('c', 'closed', 1), session('d', 'idle')]);
-  assert.equal(waitingCount(sessions), 2);
+test('the title counts requests that wait', () => {
+  const { requests } = glance([], ['r', 'q']);
+  requests.set('p', { requestId: 'p', sessionId: 'b' });
+  assert.equal(waitingCount(requests), 3);
+  assert.equal(waitingCount(requests, 'a'), 1);
   assert.equal(pageTitle(2, 'Fix it', 'Signalbox'), '(2) Fix it · Signalbox');
   assert.equal(pageTitle(0, '', 'Acme'), 'Acme');
 });

@@ -627,6 +627,8 @@ export interface TextDeltaEvent {
   offset: number;
   /** What is appended. */
   delta: string;
+  /** The number of the event that began the message; missing where it is this one. */
+  began?: number;
   /** The tool call that this is part of: a sub-agent's. */
   parentToolUseId?: string;
 }
@@ -654,6 +656,8 @@ export interface TextCompleteEvent {
   text: string;
   /** False only where the end of the turn ended the message. */
   isIntermediate: boolean;
+  /** The number of the event that began the message; missing where it is this one. */
+  began?: number;
   /** The tool call that this is part of: a sub-agent's. */
   parentToolUseId?: string;
 }
@@ -681,6 +685,8 @@ export interface ThoughtDeltaEvent {
   offset: number;
   /** What is appended. */
   delta: string;
+  /** The number of the event that began the message; missing where it is this one. */
+  began?: number;
   /** The tool call that this is part of: a sub-agent's. */
   parentToolUseId?: string;
 }
@@ -708,6 +714,8 @@ export interface ThoughtCompleteEvent {
   text: string;
   /** False only where the end of the turn ended the message. */
   isIntermediate: boolean;
+  /** The number of the event that began the message; missing where it is this one. */
+  began?: number;
   /** The tool call that this is part of: a sub-agent's. */
   parentToolUseId?: string;
 }

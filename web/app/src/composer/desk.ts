@@ -106,7 +106,15 @@ export class Desk implements Store<DeskState> {
 
   get canSend(): boolean {
     const { text, attachments } = this.state;
-    return attachments.every(({ block, problem }) => block !== null && problem === null) && (text.trim() !== "" || attachments.length > 0);
+    return this.obstacle === null && (text.trim() !== "" || attachments.length > 0);
+  }
+
+  /** Why nothing can be sent, where that is not plain to see; null: there is nothing in the way. */
+  get obstacle(): string | null {
+    const { text, attachments } = this.state;
+    return attachments.some(({ problem }) => problem !== null) ? "A file cannot be sent: take it away first."
+      : attachments.some(({ block }) => block === null) ? "A file is still being sent."
+        : text !== "" && text.trim() === "" && attachments.length === 0 ? "There is nothing in this prompt but blanks." : null;
   }
 
   // ---- files ----
@@ -209,6 +217,10 @@ export class Desk implements Store<DeskState> {
 
   send(): Command<"prompt"> | null {
     if (!this.canSend) {
+      const { obstacle } = this;
+      if (obstacle !== null) {
+        this.tell(obstacle);
+      }
       return null;
     }
     const { text, attachments } = this.state;

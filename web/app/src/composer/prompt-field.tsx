@@ -37,7 +37,7 @@ export function PromptField({ desk, version, commands, prompts, placeholder, isT
   const chosen = Math.min(marked, found.length - 1);
   const hint = hintOf(commands, text);
 
-  useLayoutEffect(() => fit(field.current!), [text]);
+  useLayoutEffect(() => fit(field.current!), [text, placeholder]);
   useEffect(() => {
     const again = () => fit(field.current!);
     addEventListener("resize", again);

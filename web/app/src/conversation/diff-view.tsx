@@ -10,17 +10,19 @@ import "./diff.css";
 const MOST_ROWS = 400; // that are drawn before somebody asks for more
 
 /** What is done to a file: its old text (null: there is none yet) and its new one, or a result that was made before. */
-export function DiffView({ path, before, after, result, testid = "tool-diff" }: {
+export function DiffView({ path, before, after, result, isCut = false, testid = "tool-diff" }: {
   path: string;
   before?: string | null;
   after?: string;
   result?: DiffResult;
+  /** Of the texts only the beginnings are here. */
+  isCut?: boolean;
   testid?: string;
 }) {
   const [isWhole, setWhole] = useState(false);
   const [hasContext, setContext] = useState(false);
   const shown = useMemo(
-    () => result ?? diffTexts(before ?? "", after ?? "", hasContext ? Infinity : 3), [result, before, after, hasContext]);
+    () => result ?? diffTexts(before ?? "", after ?? "", hasContext ? Infinity : 3, isCut), [result, before, after, hasContext, isCut]);
   const rows = isWhole ? shown.rows : shown.rows.slice(0, MOST_ROWS);
   const isNew = !result && (before === null || before === undefined);
   const left = shown.rows.length - rows.length;
@@ -35,14 +37,14 @@ export function DiffView({ path, before, after, result, testid = "tool-diff" }: 
       <figcaption class="diff__head">
         <span class="diff__path" title={oneLine(path, 2_000)}><bdi>{oneLine(path, 500)}</bdi></span>
         {isNew && <span class="diff__tag">new file</span>}
-        <DiffStat added={shown.added} removed={shown.removed} />
+        {isCut ? <span class="diff__tag diff__tag--cut">its beginning</span> : <DiffStat added={shown.added} removed={shown.removed} />}
         {choose && (
           <button type="button" class="copy-button" aria-pressed={isSplit} aria-label="Side by side" title={isSplit ? "In one column" : "Side by side"} data-testid="diff-layout"
             onClick={() => choose(isSplit ? "unified" : "split")}>
             <ColumnsIcon />
           </button>
         )}
-        <CopyButton label="Copy the new text" text={() => after ?? newTextOf(shown.rows)} />
+        {!isCut && <CopyButton label="Copy the new text" text={() => after ?? newTextOf(shown.rows)} />}
       </figcaption>
       {shown.isPlain && <p class="diff__note">Too large to compare: everything that was there, then everything that is there now.</p>}
       {shown.rows.length === 0 && <p class="diff__note">{(after ?? "") === "" && isNew ? "An empty file." : "No difference."}</p>}

@@ -43,13 +43,19 @@ const linesOf = (text: string): string[] => {
 
 const whole = (text: string): Mark[] => [{ text, isMarked: false }];
 
-/** `context` lines are shown around each difference; Infinity: all. Never throws, and takes at most about a tenth of a second. */
-export function diffTexts(before: string, after: string, context = 3): DiffResult {
+/**
+ * `context` lines are shown around each difference; Infinity: all. Never throws, and takes at most about a tenth of a second.
+ * `isCut`: of both texts only the beginnings are here, each up to where it was cut. What is behind the last line that they have in
+ * common says nothing about the change then, and is left out.
+ */
+export function diffTexts(before: string, after: string, context = 3, isCut = false): DiffResult {
   const rows = compared(before, after);
   if (rows) {
     markWords(rows);
   }
-  const all = rows ?? [...numbered(linesOf(before), "removed"), ...numbered(linesOf(after), "added")];
+  const every = rows ?? [...numbered(linesOf(before), "removed"), ...numbered(linesOf(after), "added")];
+  const common = isCut ? every.map(({ kind }) => kind).lastIndexOf("same") + 1 : 0;
+  const all = common > 0 ? every.slice(0, common) : every;
   return { rows: folded(all, context), ...counted(all), isPlain: rows === null };
 }
 

@@ -32,7 +32,7 @@ export const CallStack = memo(function CallStack({ rowKey, calls }: { rowKey: st
       {folded > 0 && (
         <button type="button" class="call-stack__fold" aria-expanded={isOpen} onClick={toggle}>
           <ChevronRightIcon class="chevron" />
-          {isOpen ? `Hide ${folded} earlier calls` : `${folded} earlier calls`}
+          <span class="call-stack__count">{isOpen ? `Hide ${folded} earlier calls` : `${folded} earlier calls`}</span>
           <span class="call-stack__words">{callsInWords(calls.slice(0, folded))}</span>
         </button>
       )}
@@ -177,7 +177,7 @@ function Body({ item: cut, command, isAgent }: { item: ToolItem; command: string
           ))}
         </ul>
       )}
-      {item.content.map((block, at) => <ToolBlock key={at} block={block} item={item} at={at} shown={shown} />)}
+      {item.content.map((block, at) => <ToolBlock key={at} block={block} item={item} at={at} shown={shown} isCut={item === cut} />)}
       {output !== "" && <Output text={output} item={item} isAgent={isAgent} />}
       {hasMore && diffs && <Folded id={`${item.key}/input`} name="Input"><CodeBlock bare wrap code={pretty(rest)} language="json" /></Folded>}
       {item.rawOutput !== undefined && item.rawOutput !== null && <Folded id={`${item.key}/raw`} name="Raw output"><CodeBlock bare wrap code={pretty(item.rawOutput)} language="json" /></Folded>}
@@ -216,10 +216,11 @@ function Output({ text, item, isAgent }: { text: string; item: ToolItem; isAgent
   );
 }
 
-function ToolBlock({ block, item, at, shown }: { block: unknown; item: ToolItem; at: number; shown: (string | undefined)[] }) {
+function ToolBlock({ block, item, at, shown, isCut }: { block: unknown; item: ToolItem; at: number; shown: (string | undefined)[]; isCut: boolean }) {
   const content = bareBlock(block);
   if (content.type === "diff") {
-    return <DiffView path={textOf(content.path)} before={typeof content.oldText === "string" ? content.oldText : null} after={textOf(content.newText)} />;
+    const isPart = isCut && (item.refs ?? []).some(({ path }) => path === `/content/${at}` || path.startsWith(`/content/${at}/`));
+    return <DiffView isCut={isPart} path={textOf(content.path)} before={typeof content.oldText === "string" ? content.oldText : null} after={textOf(content.newText)} />;
   }
   if (content.type === "terminal") {
     return null; // its output is the call's

@@ -109,11 +109,12 @@ function CardOfChange(props: Omit<Parameters<typeof PermissionCard>[0], "tool" |
   const { call, state, again } = useCallNear(request);
   const isThere = diffsOf(request, call).length > 0;
   const href = hrefOf({ name: "session", sessionId: request.sessionId, item: `tool:${request.toolUseId}` });
-  const note = isThere || state === "found" ? null : (
+  const isLate = isThere && state === "failed"; // what is shown may not be all of it any more
+  const note = state === "found" || (isThere && !isLate) ? null : (
     <p class="permission-card__cut" data-testid="near-note" data-state={state} role={state === "failed" ? "alert" : "status"}>
       {state === "looking" && "Fetching the change…"}
       {state === "not_near" && <>The change stands further up in its session. <a href={href}>Show it there</a></>}
-      {state === "failed" && <>The change could not be fetched. <button type="button" class="permission-card__quiet" onClick={again}>Try again</button></>}
+      {state === "failed" && <>{isLate ? "What has become of this change" : "The change"} could not be fetched. <button type="button" class="permission-card__quiet" onClick={again}>Try again</button></>}
     </p>
   );
   return <PermissionCard {...props} tool={call} note={note} />;

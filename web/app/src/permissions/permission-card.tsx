@@ -47,7 +47,7 @@ export function PermissionCard({ request, tool, place, isCurrent, aside, note, a
   const headingId = useId();
   const answer = useAnswer(request, me);
   const left = useSecondsLeft(request);
-  const isArmed = useArmed(card);
+  const isArmed = useArmed(card, tool?.content);
   const isExpired = left === 0;
   const isOver = isExpired || answer.failure?.isOver === true;
   const isSending = answer.fields !== null;
@@ -140,6 +140,8 @@ function answerWord(fields: PermissionAnswer, options: readonly AcpOption[]): st
   return option ? visibleText(option.name || option.optionId) : fields.allow ? "allow" : "reject";
 }
 
+const LONG_NAME = 26; // characters: what is longer has a line of its own where there is little room
+
 function Options({ request, isDisabled, showKeys, onAnswer }: {
   request: PermissionRequest; isDisabled: boolean; showKeys: boolean; onAnswer(fields: PermissionAnswer): void;
 }) {
@@ -152,6 +154,7 @@ function Options({ request, isDisabled, showKeys, onAnswer }: {
     <button
       key={option.optionId} type="button" class="permission-option" disabled={isDisabled} data-testid="permission-option"
       data-option-id={option.optionId} data-kind={option.kind} data-role={option === once ? "allow" : isRejection(option.kind) ? "reject" : "other"}
+      data-long={option.name.length > LONG_NAME || undefined}
       title={isLasting(option.kind) ? "The agent remembers this by itself: such requests are not shown here any more." : undefined}
       aria-keyshortcuts={showKeys ? keyOf(option).toLowerCase() : undefined}
       onClick={() => onAnswer({ optionId: option.optionId })}
@@ -236,17 +239,16 @@ function TimeBar({ request, left }: { request: PermissionRequest; left: number |
 }
 
 /** A card takes no answer before it can have been seen; nor again, when the page was hidden meanwhile. */
-function useArmed(card: RefObject<HTMLElement>): boolean {
+function useArmed(card: RefObject<HTMLElement>, content: unknown): boolean {
   const [isArmed, setArmed] = useState(false);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
     const begin = () => {
       clearTimeout(timer);
       shownAt.set(card.current!, performance.now());
+      setArmed(false);
       if (document.visibilityState === "visible") {
         timer = setTimeout(() => setArmed(true), ARMED_AFTER_MS);
-      } else {
-        setArmed(false);
       }
     };
     begin();
@@ -255,7 +257,7 @@ function useArmed(card: RefObject<HTMLElement>): boolean {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", begin);
     };
-  }, []);
+  }, [content]); // another content is another question
   return isArmed;
 }
 

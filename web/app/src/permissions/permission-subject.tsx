@@ -14,7 +14,7 @@ interface Props {
 
 /** What exactly is asked for: the command or the change, the paths, what the agent says of it, and what should make one look twice. */
 export function PermissionSubject({ request: given, tool: shown, workspace }: Props) {
-  const { request, tool, rest, fetchWhole, isFetching, problem } = useWhole(given, shown);
+  const { request, tool, rest, isCut, fetchWhole, isFetching, problem } = useWhole(given, shown);
   const diffs = diffsOf(request, tool);
   const said = [tool?.toolIntent, request.description].find((text) => text?.trim() && !request.command.includes(text.trim())); // what stands there already is not said twice
   const paths = (request.locations ?? []).filter(({ path }) => path && path !== workspace && !request.command.includes(path) && !diffs.some((diff) => diff.path === path));
@@ -34,7 +34,7 @@ export function PermissionSubject({ request: given, tool: shown, workspace }: Pr
         </p>
       )}
       {typeof request.planContent === "string" && <div class="permission-card__plan" tabIndex={0}><VisibleText text={request.planContent} /></div>}
-      {diffs.map((diff, at) => <Change key={at} {...diff} path={insideWorkspace(diff.path, workspace) ?? diff.path} />)}
+      {diffs.map((diff, at) => <Change key={at} {...diff} isCut={isCut} path={insideWorkspace(diff.path, workspace) ?? diff.path} />)}
       {paths.length > 0 && (
         <ul class="permission-card__paths">
           {paths.map(({ path, line }) => (
@@ -50,7 +50,7 @@ export function PermissionSubject({ request: given, tool: shown, workspace }: Pr
 type View = typeof import("../conversation/diff-view").DiffView;
 
 /** A change, as soon as what compares texts is there; until then, and where it cannot be fetched, as it is. */
-function Change({ path, oldText, newText }: FileDiff) {
+function Change({ path, oldText, newText, isCut }: FileDiff & { isCut: boolean }) {
   const [View, setView] = useState<View | null>(null);
   useEffect(() => {
     let isThere = true;
@@ -60,7 +60,7 @@ function Change({ path, oldText, newText }: FileDiff) {
     };
   }, []);
   if (View) {
-    return <View path={path} before={oldText} after={newText} testid="permission-diff" />;
+    return <View path={path} before={oldText} after={newText} isCut={isCut} testid="permission-diff" />;
   }
   return (
     <div class="permission-card__diff" data-testid="permission-diff">
@@ -129,7 +129,8 @@ function useWhole(request: PermissionRequest, tool: ToolItem | null) {
     }
   };
   const rest = known ? 0 : refs.reduce((sum, { bytes }) => sum + bytes, 0);
-  return { request: known?.request ?? request, tool: known?.tool ?? tool, rest, fetchWhole, isFetching, problem };
+  const isCut = !known && refs.some(({ path }) => /^\/(content|toolInput)\b/.test(path)); // where changes are told
+  return { request: known?.request ?? request, tool: known?.tool ?? tool, rest, isCut, fetchWhole, isFetching, problem };
 }
 
 const contentRefsOf = (tool: ToolItem | null): Ref[] => (tool?.refs ?? []).filter(({ path }) => path.startsWith("/content/"));

@@ -14,14 +14,24 @@ interface CardsProps {
   now: number;
 }
 
+const FEW = 2;
+
 /** The agents to choose from, each with what stands in its way. */
 export function AgentCards({ agents, value, onChoose, now }: CardsProps) {
+  const here = agents.filter(({ available }) => available);
+  const missing = agents.filter(({ available }) => !available);
+  const isFolded = here.length > 0 && missing.length > FEW; // what can be chosen is not to be looked for among them
+  const card = (agent: Agent) => <AgentCard key={agent.name} agent={agent} isChosen={agent.name === value} onChoose={onChoose} now={now} />;
   return (
     <fieldset class="agent-cards" data-testid="agent-select">
       <legend class="field__label">Agent</legend>
-      <div class="agent-cards__grid">
-        {agents.map((agent) => <AgentCard key={agent.name} agent={agent} isChosen={agent.name === value} onChoose={onChoose} now={now} />)}
-      </div>
+      <div class="agent-cards__grid">{(isFolded ? here : agents).map(card)}</div>
+      {isFolded && (
+        <details class="agent-cards__more" data-testid="agents-missing">
+          <summary>{missing.length} more are not installed</summary>
+          <div class="agent-cards__grid">{missing.map(card)}</div>
+        </details>
+      )}
     </fieldset>
   );
 }

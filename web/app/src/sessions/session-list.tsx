@@ -1,7 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { PermissionRequest, SessionSummary } from "signalbox-client";
 import { useClient, usePermissions, useSessions } from "signalbox-client/preact";
-import { CloseIcon, ChevronRightIcon, SearchIcon } from "../ui/icons";
+import { hrefOf } from "../shell/router";
+import { CloseIcon, ChevronRightIcon, PlusIcon, SearchIcon } from "../ui/icons";
 import { ago, span, useNow } from "../ui/time";
 import { useAgents } from "./agents";
 import { groupSessions, isFound, isWaiting } from "./grouping";
@@ -17,7 +18,7 @@ const NONE: readonly PermissionRequest[] = [];
 let kept = { query: "", scroll: 0, isClosedOpen: false };
 
 /** All sessions, searched and grouped. */
-export function SessionList({ current }: { current: string | null }) {
+export function SessionList({ current, isPage }: { current: string | null; isPage: boolean }) {
   const { items, isLoaded, next } = useSessions();
   const asks = useAsks();
   const agents = useAgents();
@@ -89,7 +90,15 @@ export function SessionList({ current }: { current: string | null }) {
           />
         ))}
         {isEmpty && isLoaded && (
-          <p class="session-list__none">{isSearching ? "No session is like that." : "No sessions yet."}</p>
+          <div class="session-list__none">
+            <p>{isSearching ? "No session is like that." : "No sessions yet."}</p>
+            {isPage && !isSearching && (
+              <>
+                <p>Start an agent in one of your folders. What it does is recorded here, and it asks before it acts.</p>
+                <a class="button button--primary" href={hrefOf({ name: "new" })}><PlusIcon /> New session</a>
+              </>
+            )}
+          </div>
         )}
         {!isLoaded && <p class="session-list__none">Loading…</p>}
         {next !== null && <Older isSearching={isSearching} />}
@@ -132,7 +141,7 @@ function Group({ group: { id, title, sessions }, current, asks, now, agentTitle,
             <ChevronRightIcon size={12} /> {title} <span class="session-group__count">{sessions.length}</span>
           </button>
         ) : (
-          <>{title} <span class="session-group__count">{id === "waiting" || id === "running" ? sessions.length : ""}</span></>
+          <>{title} <span class="session-group__count">{id === "running" ? sessions.length : ""}</span></>
         )}
       </h2>
       {isOpen && (

@@ -42,9 +42,9 @@ export function overOf(before: Glance, after: Glance): string[] {
   return before.requests === null || after.requests === null ? [] : [...before.requests.keys()].filter((requestId) => !after.requests!.has(requestId));
 }
 
-/** Sessions in which something waits. */
-export function waitingCount(sessions: ReadonlyMap<string, SessionSummary>): number {
-  return [...sessions.values()].filter(({ phase, pending }) => pending > 0 && phase !== "closed").length;
+/** Requests that wait, in all sessions or in all others. */
+export function waitingCount(requests: ReadonlyMap<string, PermissionRequest>, except?: string): number {
+  return except === undefined ? requests.size : [...requests.values()].filter(({ sessionId }) => sessionId !== except).length;
 }
 
 /** `(2) Fix the build · Signalbox` */

@@ -14,7 +14,7 @@ import { ErrorBoundary } from "../ui/error-boundary";
 import { ChevronLeftIcon, EyeIcon, FolderIcon, InfoIcon, LinkIcon, MoreIcon, ShieldCheckIcon } from "../ui/icons";
 import { NARROW, useMedia } from "../ui/media";
 import { memo } from "../ui/memo";
-import { baseName, onOneLine } from "../ui/text";
+import { baseName, count, onOneLine } from "../ui/text";
 import { reportRefusal } from "../ui/toast";
 import { ConnectionIndicator } from "./connection";
 import { waitingCount } from "./news";
@@ -24,6 +24,8 @@ import "./session-header.css";
 interface Facts {
   sessionId: string;
   name: string;
+  /** The same, not shortened. */
+  title: string;
   /** The agent's name for people. */
   agent: string;
   workspace: string;
@@ -50,13 +52,13 @@ interface HeaderProps extends Facts {
 const Header = memo(function Header({ usage, ...facts }: HeaderProps) {
   const isNarrow = useMedia(NARROW);
   const [dialog, setDialog] = useState<"none" | "details" | "close">("none");
-  const { sessionId, name, agent, workspace, phase, policy } = facts;
+  const { sessionId, name, title, agent, workspace, phase, policy } = facts;
   const close = () => setDialog("none");
   return (
     <header class="session-header">
       {isNarrow && <Back sessionId={sessionId} />}
       <div class="session-header__names">
-        <h1 class="session-header__title truncate" data-testid="session-title" title={name}><bdi>{name || NO_NAME}</bdi></h1>
+        <h1 class="session-header__title truncate" data-testid="session-title" title={title}><bdi>{name || NO_NAME}</bdi></h1>
         <p class="session-header__facts">
           <span class="session-header__phase" data-testid="session-phase" data-phase={phase} title={phaseExplanation(phase)}>
             <PhaseMark phase={phase} /> {phaseWord(phase)}
@@ -98,6 +100,7 @@ function useFacts(state: SessionState, summary: SessionSummary | null): Facts {
   return {
     sessionId: state.sessionId,
     name: onOneLine(sessionName(state) || summary?.title || ""),
+    title: onOneLine(state.title || summary?.title || sessionName(state)),
     agent: list?.agents.find(({ name }) => name === agentName)?.title || agentName,
     workspace: (isKnown ? state.workspace : summary?.workspace) ?? "",
     phase: isKnown ? shownPhase({ phase: state.phase, pending: state.pending.length }) : summary ? shownPhase(summary) : "",
@@ -109,11 +112,11 @@ function useFacts(state: SessionState, summary: SessionSummary | null): Facts {
 
 const copyLink = (sessionId: string) => copyText(addressOf({ name: "session", sessionId }), "The link is copied.");
 
-/** On a phone: to the list, with how many other sessions wait. */
+/** On a phone: to the list, with how many requests wait in others. */
 function Back({ sessionId }: { sessionId: string }) {
-  const waiting = useStore(useClient().sessions, ({ items }) => waitingCount(items) - ((items.get(sessionId)?.pending ?? 0) > 0 ? 1 : 0));
+  const waiting = useStore(useClient().permissions, ({ items }) => waitingCount(items, sessionId));
   return (
-    <a class="icon-button session-header__back" href={hrefOf({ name: "home" })} aria-label={waiting > 0 ? `All sessions; ${waiting} others wait` : "All sessions"}>
+    <a class="icon-button session-header__back" href={hrefOf({ name: "home" })} aria-label={waiting > 0 ? `All sessions; ${count(waiting, "request")} in others` : "All sessions"}>
       <ChevronLeftIcon size={20} />
       {waiting > 0 && <span class="badge badge--warn" aria-hidden="true">{waiting}</span>}
     </a>
@@ -151,7 +154,7 @@ function DetailsDialog({ facts, usage, isNarrow, onClose, onCloseSession }: Deta
       )}
     >
       <dl class="session-details">
-        <dt>Title</dt><dd>{facts.name || "none"}</dd>
+        <dt>Title</dt><dd>{facts.title || "none"}</dd>
         <dt>State</dt><dd>{phaseWord(facts.phase)}. {phaseExplanation(facts.phase)}</dd>
         <dt>Agent</dt><dd>{onOneLine(facts.agent)}</dd>
         <dt>Workspace</dt><dd><code>{onOneLine(facts.workspace)}</code></dd>

@@ -90,10 +90,10 @@ const PLACES: { [name in Route["name"]]: string } = {
 /** `(2) Fix the build · Signalbox`, and a badge on the page's icon. By itself, since the lists change all the time. */
 function Title({ route }: { route: Route }) {
   const { items } = useSessions();
-  usePermissions(); // watched from here on, whatever page is shown
+  const requests = usePermissions().items; // watched from here on, whatever page is shown
   const names = useNames();
   const { name } = useTheme();
-  const waiting = waitingCount(items);
+  const waiting = waitingCount(requests);
   const sessionId = route.name === "session" ? route.sessionId : "";
   const place = PLACES[route.name] || onOneLine(items.get(sessionId)?.title || names.get(sessionId) || "");
   useEffect(() => {

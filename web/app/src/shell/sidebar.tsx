@@ -36,7 +36,7 @@ export function Sidebar({ route, isPage, onHelp }: { route: Route; isPage: boole
         </nav>
       )}
       <nav class="sidebar__sessions" aria-label="Sessions">
-        <ErrorBoundary name="The list of sessions"><SessionList current={sessionId} /></ErrorBoundary>
+        <ErrorBoundary name="The list of sessions"><SessionList current={sessionId} isPage={isPage} /></ErrorBoundary>
       </nav>
       {!isPage && (
         <footer class="sidebar__foot">
@@ -63,9 +63,9 @@ function NavLink({ route, to, title, children }: { route: Route; to: Route; titl
   );
 }
 
-/** How many sessions wait; nothing where none does. */
+/** How many requests wait, as many as their page has; nothing where there is none. */
 export function WaitingBadge() {
-  const waiting = useStore(useClient().sessions, ({ items }) => waitingCount(items));
+  const waiting = useStore(useClient().permissions, ({ items }) => waitingCount(items));
   return waiting > 0 ? <span class="badge badge--warn" data-testid="waiting-count">{waiting}<span class="visually-hidden"> waiting</span></span> : null;
 }
 

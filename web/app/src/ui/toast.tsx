@@ -3,19 +3,19 @@ import { useEffect } from "preact/hooks";
 import { CommandError } from "signalbox-client";
 import type { Command, Store } from "signalbox-client";
 import { useStore } from "signalbox-client/preact";
-import { AlertIcon, CheckIcon, CloseIcon } from "./icons";
+import { AlertIcon, CheckIcon, CloseIcon, InfoIcon } from "./icons";
 import "./toast.css";
 
 export interface Toast {
   id: number;
-  kind: "bad" | "good";
+  /** `note`: of the place where one is; it goes when one goes elsewhere. */
+  kind: "bad" | "good" | "note";
   text: string;
   action?: { label: string; run(): void };
 }
 
 const MOST = 4;
-const GOOD_MS = 3_500;
-const BAD_MS = 12_000;
+const SHOWN_MS = { good: 3_500, note: 5_000, bad: 12_000 };
 
 let toasts: readonly Toast[] = [];
 let ids = 0;
@@ -64,12 +64,19 @@ export function Toasts() {
 
 function Note({ toast: { id, kind, text, action } }: { toast: Toast }) {
   useEffect(() => {
-    const timer = setTimeout(() => dismiss(id), kind === "bad" ? BAD_MS : GOOD_MS);
-    return () => clearTimeout(timer);
+    const go = () => dismiss(id);
+    const timer = setTimeout(go, SHOWN_MS[kind]);
+    if (kind === "note") {
+      addEventListener("hashchange", go);
+    }
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("hashchange", go);
+    };
   }, [id]);
   return (
     <div class={`toast toast--${kind}`} data-testid="toast">
-      {kind === "bad" ? <AlertIcon /> : <CheckIcon />}
+      {kind === "good" ? <CheckIcon /> : kind === "note" ? <InfoIcon /> : <AlertIcon />}
       <p>{text}</p>
       {action && (
         <button type="button" class="button" onClick={() => { dismiss(id); action.run(); }}>{action.label}</button>
