@@ -15,7 +15,8 @@ Starts the built server (build/release, or SIGNALBOX_BIN), has the scripted agen
 thoughts, calls of tools; nothing that a replay would leave out), opens it TIMES times in a window of Debian's Chromium that shows the list
 of sessions, and goes up through it, PAGES pages, by the wheel. It reports, of the window's main thread, while the session opens and
 while it is scrolled: all tasks by the time for which they had a processor, and by the clock; what the longest did; and
-  readable    from the click until the end of the session is drawn, in milliseconds (the median of TIMES)
+  readable    from the click until the end of the session is drawn, in milliseconds (the median of TIMES), in a window without a trace
+  all         the same until everything that was said before is there as well
   messages    how many WebSocket messages the session came in
 The table goes to stderr, a line of JSON to stdout (or FILE); the traces, for chrome://tracing, into FOLDER.`;
 
@@ -61,30 +62,49 @@ const frames = (page, count) => page.evaluate(async (left) => {
   }
 }, count);
 
+async function listWindow(browser, server) {
+  const page = await openWindow(browser, server, '/');
+  await page.getByTestId('session-row').first().waitFor();
+  return page;
+}
+
+/** -> milliseconds until the session's end is drawn, and until everything before it is there, too. */
+const open = (page, address) => page.evaluate(async ({ to, words }) => {
+  const begun = performance.now();
+  location.hash = to;
+  const frame = () => new Promise(requestAnimationFrame);
+  const isThere = () => [...document.querySelectorAll('[data-settled="true"] [data-testid="agent-text"]')].at(-1)?.textContent.includes(words);
+  while (!isThere()) {
+    await frame();
+  }
+  const end = performance.now() - begun;
+  while (!document.querySelector('[data-testid="conversation"][data-sync="live"]:not([data-earlier])')) {
+    await frame();
+  }
+  return [end, performance.now() - begun];
+}, { to: address, words: LAST_WORDS });
+
 async function show({ server, browser }) {
   const { sessionId, events } = await fill(server);
   const opened = [];
   const scrolled = [];
   const readable = [];
+  const all = [];
   let messages = 0;
+  const address = sessionAddress(sessionId).slice(2);
   for (let time = 1; time <= options.times; time++) {
-    const page = await openWindow(browser, server, '/');
-    await page.getByTestId('session-row').first().waitFor();
+    // Once as people do it, and once with a trace, which takes its time.
+    const window = await listWindow(browser, server);
+    const [end, everything] = await open(window, address);
+    readable.push(end);
+    all.push(everything);
+    assert.deepEqual(window.faults, []);
+    await window.context().close();
+    const page = await listWindow(browser, server);
     const opening = await traced(browser, [page], async () => {
-      const ms = await page.evaluate(async ({ address, words }) => {
-        const begun = performance.now();
-        location.hash = address;
-        const isThere = () => [...document.querySelectorAll('[data-settled="true"] [data-testid="agent-text"]')].at(-1)?.textContent.includes(words);
-        while (!isThere()) {
-          await new Promise(requestAnimationFrame);
-        }
-        return performance.now() - begun;
-      }, { address: sessionAddress(sessionId).slice(2), words: LAST_WORDS });
-      await page.locator('[data-testid="conversation"][data-sync="live"]').waitFor();
+      await open(page, address);
       await frames(page, 30); // what comes behind it
-      return ms;
     }, { folder: given.traces, name: `open-${time}` });
-    readable.push(opening.result);
     opened.push(...tasksIn(opening.trace));
     messages = JSON.parse(opening.trace).traceEvents.filter(({ name }) => name === 'WebSocketReceive').length;
     const scrolling = await traced(browser, [page], async () => {
@@ -99,8 +119,8 @@ async function show({ server, browser }) {
     await page.context().close();
   }
   const figures = (tasks) => ({ tasks: summary(tasks.map(({ wall }) => wall)), cpu: summary(tasks.map(({ cpu }) => cpu)), cpuAll: round(tasks.reduce((sum, { cpu }) => sum + cpu, 0) / options.times), cpuOverAim: tasks.filter(({ cpu }) => cpu > LONG_MS).length, longest: longest(tasks) });
-  readable.sort((a, b) => a - b);
-  return { scenario: 'page-open', ...options, events, messages, readableMs: round(readable[readable.length >> 1]), open: figures(opened), scroll: figures(scrolled) };
+  const median = (values) => round(values.sort((a, b) => a - b)[values.length >> 1]);
+  return { scenario: 'page-open', ...options, events, messages, readableMs: median(readable), allMs: median(all), open: figures(opened), scroll: figures(scrolled) };
 }
 
 const result = await onStage({ settings: { 'permission-timeout-ms': 0 }, agents: { scripted: scripted() } }, show);
@@ -110,7 +130,7 @@ const table = (name, { tasks, cpu, cpuAll, cpuOverAim, longest: most }) => `${na
   time on a processor      p50 ${cpu.p50} ms  p99 ${cpu.p99} ms  max ${cpu.max} ms, ${cpuOverAim} over ${LONG_MS} ms
 ${most.map(({ cpu: ms, wall, parts }) => `    ${ms} ms (${wall} by the clock)\n${parts.map((part) => `      ${part}\n`).join('')}`).join('')}`;
 console.error(`
-a session of ${result.events} events, opened ${options.times} times: readable after ${result.readableMs} ms; ${result.messages} messages
+a session of ${result.events} events, opened ${options.times} times: readable after ${result.readableMs} ms, all there after ${result.allMs} ms; ${result.messages} messages
 ${table('opening', result.open)}${table('scrolling', result.scroll)}`);
 if (given.out) {
   mkdirSync(path.dirname(path.resolve(given.out)), { recursive: true });

@@ -20,6 +20,13 @@ enum {
     TRIES_MAX = 64,
 };
 
+static int64_t limit_before = -1;
+
+int64_t fd_limit_before(void)
+{
+    return limit_before;
+}
+
 long fd_limit_raise(void)
 {
     struct rlimit limit;
@@ -29,6 +36,7 @@ long fd_limit_raise(void)
     if (limit.rlim_cur != limit.rlim_max) {
         struct rlimit raised = {limit.rlim_max, limit.rlim_max};
         if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+            limit_before = (int64_t)limit.rlim_cur;
             limit = raised;
         }
     }

@@ -296,6 +296,19 @@ void acp_peer_set(struct acp_peer *peer, const char *token, const char *option_i
     json_object_put(parsed);
 }
 
+void acp_peer_set_late(struct acp_peer *peer, const char *token)
+{
+    for (size_t i = 0; i < ACP_CALLS_MAX && peer->state == ACP_READY; i++) {
+        const struct acp_outstanding *call = &peer->calls[i];
+        if (call->call != ACP_CALL_NONE && call->token != NULL && strcmp(call->token, token) == 0) {
+            struct buffer *out = acp_rpc_notify(peer, "$/cancel_request");
+            json_field_i64(out, "requestId", call->id);
+            acp_rpc_send(peer);
+            return;
+        }
+    }
+}
+
 static const char *code_of(struct json_object *error)
 {
     int64_t code;

@@ -184,6 +184,7 @@ void session_setting_expired(struct session *session, const struct session_sink 
     struct setting_waiter **at = find_waiter(session, token);
     if (*at) {
         (*at)->deadline = NULL; /* it has fired */
+        sink->order(sink->context, session, ORDER_SETTING_LATE, NULL, NULL, token, NULL);
         finish(&step, at, ANSWER_AGENT_FAILED, "the agent did not answer in time", NULL);
     }
     step_end(&step);

@@ -172,6 +172,9 @@ static void say_failure(struct guard *g, const struct spawn_failure *failure)
     if (failure->stage == SPAWN_STAGE_PROGRAM && failure->error == ENOENT && access(what, F_OK) == 0) {
         why = "What runs it was not found (the interpreter in its first line, or its loader)";
     }
+    if (failure->stage == SPAWN_STAGE_DIRECTORY && failure->error == EXDEV) {
+        why = "It leads out of the workspace (absolute links do)"; // spawn.h: inside
+    }
     g->failed = true;
     say(g, "failed %d %s: %s", failure->error, why, what);
     dprintf(2, "signalbox-guard: %s: %s\n", what, why);

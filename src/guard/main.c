@@ -15,7 +15,7 @@ static void usage(FILE *to)
 {
     fprintf(to, "usage: signalbox-guard --lifeline FD --cwd DIR [--inside PATH] [--rlimit NAME=VALUE]...\n"
                 "       [--nice N] [--oom-score-adj N] [--] PROGRAM [ARGUMENT]...\n"
-                "  FD is a connected stream socket; NAME is as, nproc, nofile, cpu or fsize.\n"
+                "  FD is a connected stream socket; NAME is as, nproc, nofile, soft-nofile, cpu or fsize.\n"
                 "  PROGRAM runs in DIR, or in PATH beneath it, which no link may lead out of.\n"
                 "  It is found by the environment's PATH; a name with a slash is relative to where it runs.\n");
 }

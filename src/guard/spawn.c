@@ -18,9 +18,10 @@ enum { CPU_KILL_SECONDS = 5 }; // from SIGXCPU to SIGKILL
 static const struct {
     const char *name;
     int resource;
+    bool soft;
 } resources[] = {
-    {"as", RLIMIT_AS},   {"nproc", RLIMIT_NPROC}, {"nofile", RLIMIT_NOFILE},
-    {"cpu", RLIMIT_CPU}, {"fsize", RLIMIT_FSIZE},
+    {"as", RLIMIT_AS, false},   {"nproc", RLIMIT_NPROC, false}, {"nofile", RLIMIT_NOFILE, false},
+    {"cpu", RLIMIT_CPU, false}, {"fsize", RLIMIT_FSIZE, false}, {"soft-nofile", RLIMIT_NOFILE, true},
 };
 
 int spawn_add_limit(struct spawn *s, const char *text)
@@ -40,7 +41,7 @@ int spawn_add_limit(struct spawn *s, const char *text)
         size_t length = strlen(resources[i].name);
         if (length == (size_t)(equals - text) && memcmp(text, resources[i].name, length) == 0) {
             s->limits[s->limit_count++] = (struct spawn_limit){
-                .resource = resources[i].resource, .name = resources[i].name, .value = value};
+                .resource = resources[i].resource, .name = resources[i].name, .value = value, .soft = resources[i].soft};
             return 0;
         }
     }
@@ -79,6 +80,17 @@ static int set_oom_score_adj(int score)
     return put == length ? 0 : -1;
 }
 
+static int take_limit(const struct spawn_limit *wanted)
+{
+    __rlimit_resource_t resource = (__rlimit_resource_t)wanted->resource;
+    struct rlimit limit = {.rlim_max = wanted->value + (wanted->resource == RLIMIT_CPU ? CPU_KILL_SECONDS : 0)};
+    if (wanted->soft && getrlimit(resource, &limit) != 0) {
+        return -1;
+    }
+    limit.rlim_cur = wanted->value;
+    return setrlimit(resource, &limit);
+}
+
 static _Noreturn void become(const struct spawn *s, int report, pid_t guard)
 {
     // If the guard itself is killed, at least the agent's own process goes with it. The guard may
@@ -93,10 +105,7 @@ static _Noreturn void become(const struct spawn *s, int report, pid_t guard)
         give_up(report, SPAWN_STAGE_DIRECTORY, 0);
     }
     for (size_t i = 0; i < s->limit_count; i++) {
-        rlim_t more = s->limits[i].resource == RLIMIT_CPU ? CPU_KILL_SECONDS : 0;
-        struct rlimit limit = {.rlim_cur = s->limits[i].value,
-                               .rlim_max = s->limits[i].value + more};
-        if (setrlimit((__rlimit_resource_t)s->limits[i].resource, &limit) != 0) {
+        if (take_limit(&s->limits[i]) != 0) {
             give_up(report, SPAWN_STAGE_LIMIT, (int)i);
         }
     }

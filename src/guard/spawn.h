@@ -1,6 +1,7 @@
 // Starting the agent.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -9,6 +10,7 @@ struct spawn_limit {
     int resource;
     const char *name;
     rlim_t value;
+    bool soft; // what the program may raise again
 };
 
 enum { SPAWN_LIMITS_MAX = 16 };
@@ -38,7 +40,7 @@ enum spawn_stage {
     SPAWN_STAGE_PROGRAM
 };
 
-// Reads "NAME=VALUE" (as, nproc, nofile, cpu, fsize) into the limits. Returns 0, or -1 when the
+// Reads "NAME=VALUE" (as, nproc, nofile, soft-nofile, cpu, fsize) into the limits. Returns 0, or -1 when the
 // text is not such a limit or there are too many. A process that uses up its cpu gets SIGXCPU, which says what for, and
 // SIGKILL five seconds later.
 int spawn_add_limit(struct spawn *s, const char *text);

@@ -189,6 +189,9 @@ static void take_order(struct agent_stream *stream, const struct agent_order *or
     case ORDER_SETTING:
         acp_peer_set(agent->peer, order->request_id, order->option_id, order->content);
         break;
+    case ORDER_SETTING_LATE:
+        acp_peer_set_late(agent->peer, order->request_id);
+        break;
     case ORDER_CLOSE:
         acp_peer_close(agent->peer);
         ended_by_order(agent, "The agent was stopped.");

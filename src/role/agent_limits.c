@@ -8,16 +8,21 @@
 #include <string.h>
 
 #include "signalbox/base/check.h"
+#include "signalbox/base/fd.h"
 
 size_t agent_limits_arguments(const struct config_limits *limits, struct agent_limits_text *out)
 {
+    bool own_files = limits->open_files >= 0;
     const struct {
         const char *option, *name;
         int64_t value;
     } all[] = {
-        {"--rlimit", "as=", limits->memory_bytes},      {"--rlimit", "cpu=", limits->cpu_seconds},
-        {"--rlimit", "nofile=", limits->open_files},    {"--rlimit", "fsize=", limits->file_bytes},
-        {"--nice", "", limits->nice},                   {"--oom-score-adj", "", limits->oom_score_adj},
+        {"--rlimit", "as=", limits->memory_bytes},
+        {"--rlimit", "cpu=", limits->cpu_seconds},
+        {"--rlimit", own_files ? "nofile=" : "soft-nofile=", own_files ? limits->open_files : fd_limit_before()},
+        {"--rlimit", "fsize=", limits->file_bytes},
+        {"--nice", "", limits->nice},
+        {"--oom-score-adj", "", limits->oom_score_adj},
     };
     _Static_assert(array_size(all) * 2 == AGENT_LIMITS_ARGUMENTS, "there is room for all of them");
     size_t count = 0;

@@ -53,7 +53,7 @@ test('page-open measures how a session opens, and is scrolled', { timeout: scale
   assert.equal(result.scenario, 'page-open');
   assert.ok(result.events >= 300);
   assert.ok(result.messages > 0 && result.messages <= result.events, `${result.messages} messages`);
-  assert.ok(result.readableMs > 0);
+  assert.ok(result.readableMs > 0 && result.allMs >= result.readableMs);
   for (const part of [result.open, result.scroll]) {
     isSummary(part.tasks, 'tasks');
     isSummary(part.cpu, 'cpu');

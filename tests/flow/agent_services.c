@@ -163,7 +163,7 @@ static void what_cannot_run_is_an_error(void)
              world.folder, world.folder);
     play(steps);
     expect("No such file or directory: signalbox-no-such-program");
-    expect("Invalid cross-device link: out");
+    expect("It leads out of the workspace (absolute links do): out");
     expect("No such file or directory: nowhere");
     end();
 }

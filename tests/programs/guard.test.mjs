@@ -134,6 +134,13 @@ test('limits reach the agent', async () => {
   await guard.ended;
 });
 
+test('a soft limit is one that the agent may raise', async () => {
+  const guard = new Guard(sh('ulimit -n; ulimit -Sn "$(ulimit -Hn)"; [ "$(ulimit -n)" != 77 ] && echo raised'), ['--rlimit', 'soft-nofile=77']);
+  await guard.line(guard.said, /^77$/);
+  await guard.line(guard.said, /^raised$/);
+  await guard.ended;
+});
+
 test('niceness and the score for a lack of memory reach the agent', async () => {
   const guard = new Guard(sh('nice; cat /proc/self/oom_score_adj; ulimit -t; ulimit -Ht'),
     ['--nice', '6', '--oom-score-adj', '345', '--rlimit', 'cpu=40']);
@@ -289,7 +296,7 @@ test('a program runs inside of the folder, wherever links lead', async () => {
     }
     for (const inside of ['out', 'absolute', '..', '/']) {
       const guard = new Guard(sh('pwd -P'), ['--cwd', work, '--inside', inside]);
-      await guard.line(guard.told, /^failed 18 /);
+      await guard.line(guard.told, /^failed 18 It leads out of the workspace/);
       await guard.ended;
       assert.deepEqual(guard.said, []);
     }

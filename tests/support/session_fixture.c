@@ -826,6 +826,7 @@ static const char *const run_names[] = {[RUN_PROVEN] = "proven", [RUN_FAILED] = 
 static const char *const order_names[] = {[ORDER_PROMPT] = "prompt", [ORDER_CANCEL] = "cancel",
                                           [ORDER_PERMISSION] = "permission", [ORDER_STOP] = "stop",
                                           [ORDER_KILL] = "kill", [ORDER_SETTING] = "setting",
+                                          [ORDER_SETTING_LATE] = "late",
                                           [ORDER_POLICY] = "policy", [ORDER_REFUSAL] = "refusal",
                                           [ORDER_CLOSE] = "close"};
 

@@ -82,6 +82,31 @@ static void the_list_in_the_answer_is_shown_once(void)
     host_close(&host);
 }
 
+/* The agent is told that nobody waits, once, and may answer as it likes. */
+static void a_change_that_nobody_waits_for_is_cancelled(void)
+{
+    static const char *const answers[] = {"\"result\":{}", "\"error\":{\"code\":-32800,\"message\":\"cancelled\"}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct host host;
+        host_open_ready(&host, NULL, opened);
+        acp_peer_set(host.peer, "t", NULL, "\"code\"");
+        const char *id = strdup(at(host_last_sent(&host), "id"));
+        size_t sent = host.sent_count;
+        acp_peer_set_late(host.peer, "another");
+        CU_ASSERT_EQUAL(host.sent_count, sent);
+        acp_peer_set_late(host.peer, "t");
+        TEST_TEXT(at(host_last_sent(&host), "method"), "$/cancel_request");
+        TEST_TEXT(at(host_last_sent(&host), "params/requestId"), id);
+        host_sayf(&host, "{\"jsonrpc\":\"2.0\",\"id\":%s,%s}", id, answers[i]);
+        check_notice(&host, "t", i == 0 ? NULL : "agent_failed");
+        sent = host.sent_count;
+        acp_peer_set_late(host.peer, "t");
+        CU_ASSERT_EQUAL(host.sent_count, sent);
+        free((char *)id);
+        host_close(&host);
+    }
+}
+
 static void a_mode_that_the_agent_has_told_is_not_told_again(void)
 {
     struct host host;
@@ -183,6 +208,7 @@ static void changes_and_a_prompt_do_not_hinder_each_other(void)
 }
 
 TEST_MAIN("acp_setting", TEST(each_goes_by_its_method), TEST(the_list_in_the_answer_is_shown_once),
+          TEST(a_change_that_nobody_waits_for_is_cancelled),
           TEST(a_mode_that_the_agent_has_told_is_not_told_again), TEST(what_is_so_already_is_done),
           TEST(what_there_is_not_is_refused), TEST(the_agents_refusal_is_passed_on),
           TEST(changes_and_a_prompt_do_not_hinder_each_other))

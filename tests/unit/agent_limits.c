@@ -3,8 +3,10 @@
 #include "role/agent_limits.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "signalbox/base/check.h"
+#include "signalbox/base/fd.h"
 #include "support/test.h"
 
 #define NONE {.memory_bytes = -1, .cpu_seconds = -1, .open_files = -1, .file_bytes = -1, .nice = -1, .oom_score_adj = -1}
@@ -68,4 +70,23 @@ static void ends_are_explained_as_far_as_can_be_known(void)
     }
 }
 
-TEST_MAIN("agent_limits", TEST(only_what_is_set_is_told), TEST(ends_are_explained_as_far_as_can_be_known))
+/* The server raises its own limit of descriptors; programs that use select(2) do not stand that. */
+static void the_limit_of_files_is_the_one_before(void)
+{
+    struct rlimit limit;
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 200;
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CU_ASSERT_TRUE(fd_limit_raise() > 200);
+    CU_ASSERT_TRUE(fd_limit_raise() > 200);
+    struct config_limits limits = NONE;
+    struct agent_limits_text text;
+    CU_ASSERT_EQUAL_FATAL(agent_limits_arguments(&limits, &text), 2);
+    TEST_TEXT(text.arguments[1], "soft-nofile=200");
+    limits.open_files = 77;
+    CU_ASSERT_EQUAL_FATAL(agent_limits_arguments(&limits, &text), 2);
+    TEST_TEXT(text.arguments[1], "nofile=77");
+}
+
+TEST_MAIN("agent_limits", TEST(only_what_is_set_is_told), TEST(the_limit_of_files_is_the_one_before),
+          TEST(ends_are_explained_as_far_as_can_be_known))

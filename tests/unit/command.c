@@ -193,6 +193,8 @@ static void refusals_say_what_and_why(void)
          "`value` is missing", NULL},
         {"{\"type\":\"prompt\",\"sessionId\":\"s\"}", ANSWER_BAD_MESSAGE, "text",
          "a prompt needs a `text` or `content`", NULL},
+        {"{\"type\":\"prompt\",\"sessionId\":\"s\",\"text\":\"\",\"content\":[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":\"\"}]}",
+         ANSWER_BAD_MESSAGE, "content", "there is nothing in this prompt but blanks", NULL},
         {"{\"type\":\"prompt\",\"sessionId\":\"s\",\"text\":\"\",\"content\":[]}", ANSWER_BAD_MESSAGE, "text",
          "a prompt needs a `text` or `content`", NULL},
         {"{\"type\":\"prompt\",\"sessionId\":\"s\",\"text\":\" \\n\\u00a0\"}", ANSWER_BAD_MESSAGE, "text",

@@ -132,7 +132,7 @@ static void refusals(void)
          ANSWER_BAD_MESSAGE},
         {"[{\"type\":\"resource_link\",\"uri\":\"u\"}]", "content[0]", ANSWER_BAD_MESSAGE},
         {"[{\"type\":\"resource_link\",\"uri\":\"\",\"name\":\"n\"}]", "content[0]", ANSWER_BAD_MESSAGE},
-        {"[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":\"\"}]", "text", ANSWER_BAD_MESSAGE},
+        {"[{\"type\":\"text\",\"text\":\"\"},{\"type\":\"text\",\"text\":\"\"}]", "content", ANSWER_BAD_MESSAGE},
         {"[{\"type\":\"other\",\"x\":\"DATA\"}]", "content[0]", ANSWER_TOO_LARGE},
         {"[{\"type\":\"text\",\"text\":\"x\",\"_meta\":\"DATA\"}]", "content[0]", ANSWER_TOO_LARGE},
     };

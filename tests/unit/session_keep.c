@@ -326,7 +326,7 @@ static void a_change_of_settings_waits_too(void)
     TEST_TRACE(fixture, "+start status(starting) !start -start status(idle) +setting !setting");
     CU_ASSERT_FALSE(fixture->session->idle);
     fixture_expire(fixture, ARM_SETTING);
-    TEST_TRACE(fixture, "=agent_failed");
+    TEST_TRACE(fixture, "!late =agent_failed");
     CU_ASSERT_TRUE(fixture->session->idle);
     fixture_free(fixture);
 

@@ -110,7 +110,8 @@ static void whatever_ends_the_agent_answers(void)
             TEST_TRACE(fixture, "keep -start =agent_failed error(agent_failed) status(failed)");
         } else {
             fixture_expire(fixture, ARM_SETTING);
-            TEST_TRACE(fixture, "keep +setting !setting =agent_failed");
+            TEST_TEXT(fixture_last_order(fixture, ORDER_SETTING_LATE)->request_id, "set-1");
+            TEST_TRACE(fixture, "keep +setting !setting !late =agent_failed");
             answered(fixture, "set-1", NULL); /* too late: it is not kept */
             TEST_TRACE(fixture, "");
             CU_ASSERT_PTR_NULL(fixture->session->settings);

@@ -4,6 +4,7 @@
  * (docs/architecture.md, "CivetWeb, and why a WebSocket does not stay on its thread").
  */
 #include <stddef.h>
+#include <stdint.h>
 
 #include "signalbox/base/err.h"
 
@@ -11,6 +12,9 @@ enum { FD_FLOOR = 512 };
 
 /* Raises the soft limit of descriptors to the hard one and returns the limit. Main, at start. */
 long fd_limit_raise(void);
+/* The soft limit before it was raised, for programs that are started; -1 if it was not. Those that use select(2), or close
+ * all that could be open, rely on a low one. */
+int64_t fd_limit_before(void);
 /* Moves `fd` above the floor, close-on-exec, closes the old number, and returns the new one; a negative errno
  * (and `fd` closed) on failure. */
 int fd_lift(int fd);

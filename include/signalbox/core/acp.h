@@ -96,6 +96,8 @@ void acp_peer_refuse(struct acp_peer *peer, const char *request_id);
  * (the option `model`). `value` is a JSON text. Answered by NOTICE_SETTING; without a `token` only when it was refused,
  * and not at all where it is so already. Only after NOTICE_READY. */
 void acp_peer_set(struct acp_peer *peer, const char *token, const char *option_id, const char *value);
+/* Nobody waits for that change any more: $/cancel_request, if it is still open. The agent answers all the same. */
+void acp_peer_set_late(struct acp_peer *peer, const char *token);
 /* session/close, if the agent has it: the session will not be resumed. The process is to be ended afterwards. */
 void acp_peer_close(struct acp_peer *peer);
 

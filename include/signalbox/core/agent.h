@@ -102,6 +102,7 @@ enum agent_order_kind {
     ORDER_POLICY,     /* the session's policy is `content` now */
     ORDER_REFUSAL,    /* `request_id`: the answer to what NOTICE_SERVICE_REFUSED was about */
     ORDER_SETTING,    /* `option_id` (NULL: the mode) is to be `content`, a JSON value; `request_id`: who waits, or NULL */
+    ORDER_SETTING_LATE, /* `request_id`: nobody waits for that ORDER_SETTING any more */
     ORDER_CLOSE,      /* as ORDER_STOP, and the session is not wanted again */
     ORDER_STOP,       /* end the process, in order */
     ORDER_KILL,       /* end it at once: it ignored a cancel */

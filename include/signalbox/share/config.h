@@ -259,7 +259,8 @@
       "Processor time of each of its processes (RLIMIT_CPU), 1 to 31536000. Past it the process "  \
       "gets SIGXCPU, five seconds later SIGKILL.")                                                 \
     Y("open-files-limit", "number", "",                                                            \
-      "Open descriptors of each of its processes (RLIMIT_NOFILE), 16 to 1048576.")                 \
+      "Open descriptors of each of its processes (RLIMIT_NOFILE), 16 to 1048576. Without it they have the limit " \
+      "that the server was started with.")                                                     \
     Y("file-size-limit", "bytes", "",                                                              \
       "The longest file that one of its processes may write (RLIMIT_FSIZE), 4K to 1024G.")         \
     Y("nice", "number", "",                                                                        \

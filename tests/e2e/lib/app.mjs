@@ -145,7 +145,7 @@ export const markdownWords = (text) => words(text.replaceAll('`', ''));
  * what is in sight. What is folded is opened where `open` says so.
  */
 export async function shown(page, { open = true } = {}) {
-  await page.locator('[data-testid="conversation"][data-sync="live"]').waitFor();
+  await page.locator('[data-testid="conversation"][data-sync="live"]:not([data-earlier])').waitFor(); // all of it
   return page.evaluate(COLLECT, open);
 }
 

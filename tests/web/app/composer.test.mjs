@@ -5,11 +5,20 @@ import { load } from './lib.mjs';
 
 const {
   DraftStore, EMPTY_DRAFT, joinTexts, ownPrompts, browse, NOT_BROWSING, slashQuery, matchingCommands, completed, hintOf, kindOf, typeOf, blockOf,
-  nameOfBlock, refusedKind, takes, offerOf, asText, sizeWords, settingsOf, shownValue, isPaused, placeholderOf, refusalOf, deskOf, CommandError,
+  nameOfBlock, refusedKind, takes, offerOf, asText, sizeWords, settingsOf, shownValue, isPaused, placeholderOf, refusalOf, deskOf, openTurnOf, CommandError,
 } = await load(
   'composer/draft.ts', 'composer/history.ts', 'composer/slash.ts', 'composer/attachments.ts', 'composer/settings.ts', 'composer/words.ts',
-  'composer/desk.ts', 'signalbox-client',
+  'composer/desk.ts', 'composer/turn.ts', 'signalbox-client',
 );
+
+test('a turn that began before what is there of the session is open all the same', () => {
+  const state = { turn: null, partial: true, phase: 'running', items: [{ kind: 'end', turnId: 't1' }, { kind: 'text', turnId: 't2' }, { kind: 'user' }] };
+  assert.deepEqual(openTurnOf(state), { isOpen: true, turnId: 't2' });
+  assert.deepEqual(openTurnOf({ ...state, phase: 'waiting', items: state.items.slice(0, 1) }), { isOpen: true, turnId: null });
+  assert.deepEqual(openTurnOf({ ...state, phase: 'idle' }), { isOpen: false, turnId: null });
+  assert.deepEqual(openTurnOf({ ...state, partial: false }), { isOpen: false, turnId: null });
+  assert.deepEqual(openTurnOf({ ...state, turn: { turnId: 't3' } }), { isOpen: true, turnId: 't3' });
+});
 
 class Memory {
   map = new Map();

@@ -214,6 +214,30 @@ test('any sequence of changes gives the rows that the whole gives', () => {
   }
 });
 
+test('the end of a session first: what may belong to a row that began before is none of its own; what comes before changes no row', () => {
+  const parts = (...ids) => ids.map((id) => quiet(id, { parentToolUseId: 'sub' }));
+  const items = [
+    user('1'), quiet('a'), quiet('sub'), ...parts('p', 'q'), asked('of', 'a'), quiet('b'), { ...say('part'), parentToolUseId: 'sub' }, say('x'), ...parts('r'), asked('late', 'b'), quiet('c'),
+    user('2'), say('y'), ...parts('s'), asked('lone', 'b'), quiet('d'),
+  ];
+  assert.deepEqual(shape(rowsOf(items)), ['user:1', 'a+sub+b', 'text:x', 'c', 'user:2', 'text:y', 's', 'permission:lone', 'd']);
+  assert.deepEqual(shape(rowsOf(items.slice(4), NO_ROWS, true)), ['text:x', 'c', 'user:2', 'text:y', 's', 'permission:lone', 'd']);
+  assert.deepEqual(shape(rowsOf(items.slice(-5), NO_ROWS, true)), ['user:2', 'text:y', 's', 'permission:lone', 'd']);
+  assert.deepEqual(shape(rowsOf(parts('u', 'v'), NO_ROWS, true)), [], 'nothing that can be shown yet');
+  for (let cut = 0; cut <= items.length; cut++) {
+    const end = rowsOf(items.slice(cut), NO_ROWS, true);
+    const whole = rowsOf(items, end);
+    assert.deepEqual(whole.rows, rowsOf(items).rows, `cut before ${cut}`);
+    const begin = end.rows.findIndex((row) => row.key.startsWith('user:') || row.key.startsWith('text:'));
+    assert.ok(end.rows.slice(Math.max(0, begin)).every((row) => whole.rows.includes(row)), `cut before ${cut}: the same objects`);
+    let stepwise = NO_ROWS; // as it grows
+    for (let to = cut; to <= items.length; to++) {
+      stepwise = rowsOf(items.slice(cut, to), stepwise, true);
+    }
+    assert.deepEqual(stepwise.rows, end.rows, `cut before ${cut}, step by step`);
+  }
+});
+
 test('what must be open for an item to be seen', () => {
   const calls = Array.from({ length: 10 }, (_, at) => quiet(`${at}`));
   const inside = [

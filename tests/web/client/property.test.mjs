@@ -1,10 +1,11 @@
 // Random logs and random cut points: however a session was seen (live, from any position, in pages of any size, over a
-// network that is cut again and again), the state is the same in the end.
+// network that is cut again and again, its end first), the state is the same in the end.
 import assert from 'node:assert/strict';
 import { scripted } from '../../e2e/lib/agents.mjs';
 import { isLong } from '../../e2e/lib/paths.mjs';
 import { ask, fail, say, script, sleep, stream, think, tool } from '../../e2e/lib/script.mjs';
 import { startServer } from '../../e2e/lib/server.mjs';
+import { assertCuts } from './lib/cuts.mjs';
 import { library } from './lib/library.mjs';
 import { Proxy } from './lib/proxy.mjs';
 import { assertSame, clientOf, ended, seen, test, wait, watch } from './lib/real.mjs';
@@ -114,5 +115,9 @@ for (let seed = first; seed < first + ROUNDS; seed++) {
       const { policy, ...all } = wanted; // only a subscription tells it
       assert.deepEqual({ ...seen(state), policy }, { ...all, policy }, `from ${cut} in pages of ${limit}`);
     }
+    // As one who is shown the end first, from wherever that begins.
+    await assertCuts(clientOf(server), sessionId);
+    const cuts = Array.from({ length: 20 }, () => Math.floor(random() * session.state.seq));
+    await assertCuts(clientOf(server), sessionId, { cuts, limit: 1 + Math.floor(random() * 40) });
   });
 }

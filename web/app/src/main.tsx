@@ -14,7 +14,7 @@ import { keepHeight } from "./shell/viewport";
 import { reportRefusal } from "./ui/toast";
 
 // Thirty steps a second are as smooth to read as sixty, and cost half: each is a layout of what is seen.
-const client = new SignalboxClient({ storage: sessionStorage, batchMs: 33 }).start();
+const client = new SignalboxClient({ storage: sessionStorage, batchMs: 33, history: "end" }).start();
 keepTheme(client);
 keepHeight();
 keepNotifying(client);

@@ -37,6 +37,8 @@ export interface ClientOptions {
   outbox?: Partial<OutboxOptions>;
   /** A flood of events is shown in steps of this time. Milliseconds. */
   batchMs?: number;
+  /** How much of the past of a session is wanted, and in which order, where `session(id, options)` does not say it: see `SessionOptions`. */
+  history?: SessionOptions["history"];
   /** How many sessions that nobody watches any more keep what is known of them. */
   keptSessions?: number;
   /** Told what could not be done and has no caller to tell. Default: console.warn. */
@@ -195,8 +197,11 @@ export class SignalboxClient {
   session(sessionId: string, options?: SessionOptions): WatchedSession {
     let session = this.sessionsById.get(sessionId);
     if (!session) {
-      const write = (message: object) => this.link.write(JSON.stringify(message));
-      session = new WatchedSession(sessionId, this.platform, { write }, this.options.batchMs ?? 16, options);
+      session = new WatchedSession(sessionId, this.platform, {
+        write: (message) => this.link.write(JSON.stringify(message)),
+        events: (query, signal) => this.http.events(sessionId, query, signal),
+        head: () => this.lists.sessions.get().items.get(sessionId)?.head ?? null,
+      }, this.options.batchMs ?? 16, { history: this.options.history, ...options });
     }
     this.sessionsById.delete(sessionId); // and in again at the end: the map is in order of use
     this.sessionsById.set(sessionId, session);

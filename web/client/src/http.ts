@@ -105,8 +105,8 @@ export class Http {
   }
 
   /** A folded page of events, for `reduceAll`. `after` is `EPOCH:SEQ`. */
-  events(sessionId: string, query: { after?: string; limit?: number } = {}): Promise<EventPage> {
-    return this.json("GET", `/v1/sessions/${encodeURIComponent(sessionId)}/events`, { query });
+  events(sessionId: string, query: { after?: string; limit?: number } = {}, signal?: AbortSignal): Promise<EventPage> {
+    return this.json("GET", `/v1/sessions/${encodeURIComponent(sessionId)}/events`, { query, signal });
   }
 
   permissions(): Promise<PermissionList> {

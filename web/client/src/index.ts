@@ -3,6 +3,7 @@ export { SignalboxClient } from "./client.js";
 export type { CancelOptions, ClientOptions, PermissionAnswer, StoreHealth } from "./client.js";
 export type { Command, CommandState, CommandType } from "./command.js";
 export type { ConnectionOptions, ConnectionState, StopReason } from "./connection.js";
+export type { EarlierView } from "./earlier.js";
 export { CommandError, HttpError } from "./errors.js";
 export type { LocalCode, Outcome } from "./errors.js";
 export { pointed } from "./http.js";

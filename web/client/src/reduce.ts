@@ -264,6 +264,9 @@ function toolOutput(draft: Draft, event: ToolOutputEvent): void {
 // `content` and `rawOutput` are left out where they are nothing but the text of `result`: they replace earlier ones then, too.
 function toolResult(draft: Draft, event: ToolResultEvent): void {
   const known = draft.get<ToolItem>(`tool:${event.toolUseId}`);
+  if (!known && draft.now.partial) {
+    return; // its place is where it began
+  }
   const { rawOutput: _, ...kept } = known ?? newTool(event);
   putTool(draft, {
     ...kept,

@@ -1,6 +1,8 @@
 // One session that is watched: what is known of it, how current that is, and how it gets whole again when something is
 // missing. Told of connections and messages by the client; writes nothing but `subscribe` and `unsubscribe`.
 import { Backoff } from "./backoff.js";
+import { Earlier } from "./earlier.js";
+import type { EarlierHost, EarlierView } from "./earlier.js";
 import type { NackMessage, ServerEvent, ServerMessage, SubscribedMessage } from "./protocol.js";
 import type { Platform } from "./platform.js";
 import { emptySession, positionOf, reduceAll, subscribed } from "./state.js";
@@ -19,22 +21,34 @@ export interface SessionView {
   sync: Sync;
   /** Why it cannot be watched. A refusal that passes is tried again. */
   error: NackMessage | null;
+  /** What is missing before the items that are there (`history: "end"`, while `state.partial`); null: nothing that was asked for. */
+  earlier: EarlierView | null;
 }
 
 export interface SessionLink {
   /** False: there is no connection. */
   write(message: object): boolean;
+  events: EarlierHost["events"];
+  /** How long the session is, as far as that is known; null: it is not. */
+  head(): number | null;
 }
 
 export interface SessionOptions {
-  /** How much of the past is wanted at first. */
-  history?: "full" | "turn" | "none";
+  /**
+   * How much of the past is wanted: all of it, the open turn, nothing; or, with `end`, all of it with the end of a long session first. What
+   * is before that then comes behind it, over HTTP, and is there when `view.earlier` is null.
+   */
+  history?: "full" | "end" | "turn" | "none";
+  /** With `end`: how many of the session's last numbers come first. One that is hardly longer comes as a whole. Default: 600. */
+  first?: number;
 }
 
 const SAME_HOLE_MS = 60_000;
 const MOST_BUFFERED = 1_000;
 const REPLAY_STEP = 500; // events of a replay that are applied in one go: some milliseconds
 const REPLAY_SHOWN_MS = 250;
+const FIRST = 600; // more than a window has room for, and so many that they come folded
+const SHORT = 2.5; // times what comes first: who has no more is asked for as a whole
 
 interface Asked {
   id: string;
@@ -42,12 +56,18 @@ interface Asked {
   history?: "full" | "turn" | "none";
 }
 
+/** What is asked of the past. `look`: only how long it is. */
+type Past = Omit<Asked, "id"> & { look?: boolean };
+
 export class WatchedSession {
   private readonly cell: Cell<SessionView>;
   private readonly backoff: Backoff;
   private readonly eventListeners = new Set<(event: ServerEvent) => void>();
   private holders = 0;
   private asked: Asked | null = null;
+  private isLooking = false;
+  private earlier: Earlier | null = null;
+  private joinTimer: unknown = null;
   private buffer: ServerEvent[] = [];
   private flushedAt = -Infinity;
   private replayShownAt = -Infinity;
@@ -67,7 +87,7 @@ export class WatchedSession {
     private readonly options: SessionOptions = {},
   ) {
     this.current = emptySession(sessionId);
-    this.cell = new Cell<SessionView>({ state: this.current, sync: "closed", error: null });
+    this.cell = new Cell<SessionView>({ state: this.current, sync: "closed", error: null, earlier: null });
     this.backoff = new Backoff({ baseMs: 500, maxMs: 30_000 }, platform.random);
   }
 
@@ -107,6 +127,13 @@ export class WatchedSession {
     };
   }
 
+  /** Tries to get what is missing before what is there (`view.earlier`), at once: for a person who does not want to wait. */
+  loadEarlier(): void {
+    if (this.isOpen) {
+      this.earlier?.start();
+    }
+  }
+
   /** Asks for everything again, as if nothing was known. */
   refresh(): void {
     this.reset();
@@ -128,6 +155,7 @@ export class WatchedSession {
   disconnected(): void {
     this.flush();
     this.end();
+    this.join();
     this.show();
   }
 
@@ -180,6 +208,7 @@ export class WatchedSession {
     switch (message.type) {
       case "replay_complete":
         this.isReplaying = false;
+        this.earlier?.start(); // not before: the end is what is waited for
         break;
       case "lagging":
         this.isLagging = true;
@@ -201,6 +230,7 @@ export class WatchedSession {
   /** @internal Forgets the events, to make room: the next one who opens it gets them again. */
   reset(): void {
     this.drop();
+    this.forgetEarlier();
     this.current = emptySession(this.sessionId);
     this.show();
   }
@@ -211,11 +241,25 @@ export class WatchedSession {
     this.flush();
     this.platform.clearTimeout(this.retryTimer);
     const position = positionOf(this.state);
-    const where = position ? { after: position } : { history: this.options.history ?? "full" };
-    const asked = { id: this.platform.newId(), ...where };
+    this.ask(position ? { after: position } : this.past());
+    this.show(error);
+  }
+
+  /** What is asked for where nothing is known. */
+  private past(): Past {
+    const { history = "full" } = this.options;
+    if (history !== "end") {
+      return { history };
+    }
+    const head = this.link.head();
+    return head !== null && this.isShort(head) ? { history: "full" } : { history: "none", look: true };
+  }
+
+  private ask({ look = false, ...past }: Past): void {
+    const asked = { id: this.platform.newId(), ...past };
     const isWritten = this.link.write({ type: "subscribe", sessionId: this.sessionId, ...asked });
     this.asked = isWritten ? asked : null;
-    this.show(error);
+    this.isLooking = look;
   }
 
   private subscribeIn(ms: number): void {
@@ -231,7 +275,15 @@ export class WatchedSession {
     if (!this.asked || message.id !== this.asked.id) {
       return; // the answer to one that was replaced since
     }
+    if (this.isLooking) {
+      this.look(message);
+      return;
+    }
+    if (message.mode === "reset") {
+      this.forgetEarlier();
+    }
     this.current = subscribed(this.current, message, this.asked);
+    this.earlier?.subscribed(message);
     this.asked = null;
     this.isSubscribed = true;
     this.isLagging = false;
@@ -240,7 +292,64 @@ export class WatchedSession {
     if (!this.lastHole || this.platform.now() - this.lastHole.at >= SAME_HOLE_MS) {
       this.backoff.reset();
     }
+    if (!this.isReplaying) {
+      this.earlier?.start();
+    }
     this.show(null);
+  }
+
+  private get first(): number {
+    return this.options.first ?? FIRST;
+  }
+
+  private isShort(head: number): boolean {
+    return head <= this.first * SHORT;
+  }
+
+  // How long the session is: a short one is asked for as a whole, of a long one the end, as one who has seen what is before it.
+  private look(message: SubscribedMessage): void {
+    this.forgetEarlier();
+    if (this.isShort(message.head)) {
+      this.ask({ history: "full" });
+      return;
+    }
+    this.earlier = new Earlier(this.sessionId, message, this.platform, {
+      events: (query, signal) => this.link.events(query, signal),
+      changed: () => {
+        this.joinSoon();
+        this.show();
+      },
+      lost: () => this.refresh(),
+    });
+    const seq = message.head - this.first;
+    this.current = { ...subscribed(emptySession(this.sessionId), message), seq, partial: true };
+    this.ask({ after: { epoch: message.epoch, seq } });
+    this.show(null);
+  }
+
+  /** What is shown, with what is before it, once that is there. */
+  private join(): void {
+    const whole = this.earlier?.upTo(this.current, this.isSubscribed);
+    if (whole) {
+      this.earlier = null;
+      this.current = whole;
+    }
+  }
+
+  // In a step of its own: nothing but what is earlier comes with it, so a view can keep its place.
+  private joinSoon(): void {
+    this.platform.clearTimeout(this.joinTimer);
+    this.joinTimer = this.platform.setTimeout(() => {
+      this.join();
+      this.show();
+    }, 0);
+  }
+
+  private forgetEarlier(): void {
+    const { earlier } = this;
+    this.earlier = null;
+    this.platform.clearTimeout(this.joinTimer);
+    earlier?.stop();
   }
 
   private leave(): void {
@@ -257,6 +366,7 @@ export class WatchedSession {
     this.isLagging = false;
     this.isReplaying = false;
     this.platform.clearTimeout(this.retryTimer);
+    this.earlier?.stop();
   }
 
   private drop(): void {
@@ -315,8 +425,12 @@ export class WatchedSession {
     }
     const before = this.current;
     this.current = reduceAll(before, events);
+    this.earlier?.add(this.current.hole ? null : events);
     if (this.current.hole && !before.hole) {
       this.mend();
+    }
+    if (this.earlier?.isThere) {
+      this.joinSoon();
     }
   }
 
@@ -339,8 +453,9 @@ export class WatchedSession {
   private show(error: NackMessage | null = this.cell.get().error): void {
     const before = this.cell.get();
     const sync = this.sync();
-    if (this.current !== before.state || sync !== before.sync || error !== before.error) {
-      this.cell.set({ state: this.current, sync, error });
+    const earlier = this.earlier?.view ?? null;
+    if (this.current !== before.state || sync !== before.sync || error !== before.error || earlier !== before.earlier) {
+      this.cell.set({ state: this.current, sync, error, earlier });
     }
   }
 

@@ -167,7 +167,7 @@ export interface SessionState {
   seq: number | null;
   /** The number that `phase`, `title`, `policy`, `promptCapabilities` and `pending` were true of when the session was subscribed to. */
   head: number;
-  /** The beginning was not asked for (`history` "none" or "turn"). */
+  /** The beginning was not asked for (`history` "none" or "turn"), or is not there yet ("end"). */
   partial: boolean;
   hole: Hole | null;
   phase: Phase;
@@ -232,10 +232,10 @@ export function positionOf(state: SessionState): Position | null {
   return state.epoch !== null && state.seq !== null && state.hole?.kind !== "text" ? { epoch: state.epoch, seq: state.seq } : null;
 }
 
-/** What people call the session: its title, else the first line that was asked of it. */
+/** What people call the session: its title, else the first line that was asked of it. Empty where neither is known. */
 export function sessionName(state: SessionState): string {
-  const first = state.items.find((item): item is UserItem => item.kind === "user");
-  const [line = ""] = (state.title || first?.text || state.queue[0]?.text || "").trim().split("\n", 1);
+  const first = state.partial ? undefined : state.items.find((item): item is UserItem => item.kind === "user");
+  const [line = ""] = (state.title || first?.text || (state.partial ? "" : state.queue[0]?.text) || "").trim().split("\n", 1);
   return line.length > 80 ? `${line.slice(0, 79)}…` : line;
 }
 

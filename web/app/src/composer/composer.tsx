@@ -15,6 +15,7 @@ import { PromptField } from "./prompt-field";
 import { QueueList } from "./queue-list";
 import { useFileDrop } from "./file-drop";
 import { useStopKey } from "./stop-key";
+import { openTurnOf } from "./turn";
 import { isPaused, placeholderOf } from "./words";
 import "./composer.css";
 
@@ -40,14 +41,14 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
   const section = useRef<HTMLElement>(null);
   const agent = useAgentTitle(state.agent);
   const { version, attachments, note, cancelling } = useStore(desk);
-  const turnId = state.turn?.turnId ?? null;
+  const { isOpen, turnId } = openTurnOf(state);
   const [isDropping, setDropping] = useState(false);
 
   useLayoutEffect(() => desk.knows(state.promptCapabilities, maxBytes), [desk, state.promptCapabilities, maxBytes]);
   useEffect(() => desk.turnIs(turnId), [desk, turnId, cancelling]);
   useFileDrop(section, setDropping, (files) => desk.attach(files));
   const cancel = () => void desk.cancel(turnId, state.queue);
-  const isStopNext = useStopKey(turnId !== null && cancelling === null, cancel);
+  const isStopNext = useStopKey(isOpen && cancelling === null, cancel);
 
   const send = () => {
     if (desk.send()) {
@@ -67,14 +68,14 @@ function OpenComposer({ sessionId, view: { state } }: { sessionId: string; view:
         <div class="composer__bar">
           <AttachButton offer={offer} desk={desk} />
           <span class="composer__hint" aria-hidden="true">
-            {isStopNext ? "Press Esc again to stop" : isTouch ? "" : keysInWords(turnId !== null, state.pending.length > 0)}
+            {isStopNext ? "Press Esc again to stop" : isTouch ? "" : keysInWords(isOpen, state.pending.length > 0)}
           </span>
-          {(turnId !== null || cancelling !== null) && (
+          {(isOpen || cancelling !== null) && (
             <button type="button" class="composer__stop" data-testid="cancel-turn" data-cancelling={cancelling !== null || undefined} disabled={cancelling !== null} onClick={cancel}>
               <StopIcon size={14} />{cancelling !== null ? "Cancelling…" : "Stop"}
             </button>
           )}
-          <SendButton desk={desk} isQueueing={turnId !== null} />
+          <SendButton desk={desk} isQueueing={isOpen} />
         </div>
         {isDropping && <div class="composer__drop" aria-hidden="true">{offer.dropWords}</div>}
       </form>

@@ -9,21 +9,23 @@ const MOST_SAID = 600;
 
 export function Announcer({ state, sync }: { state: SessionState; sync: SessionView["sync"] }) {
   const [said, say] = useState("");
-  const known = useRef<{ items: readonly Item[]; told: Set<string> } | null>(null);
+  const known = useRef<{ items: readonly Item[]; told: Set<string>; isPartial: boolean } | null>(null);
   useEffect(() => {
     if (sync !== "live") {
       return;
     }
     if (known.current === null) {
-      known.current = { items: state.items, told: new Set(state.items.slice(-50).filter(isOver).map((item) => item.key)) };
+      known.current = { items: state.items, told: new Set(state.items.slice(-50).filter(isOver).map((item) => item.key)), isPartial: state.partial };
       return;
     }
     if (known.current.items === state.items) {
       return;
     }
-    known.current.items = state.items;
-    const { told } = known.current;
-    const fresh = state.items.slice(-20).filter((item) => isOver(item) && !told.has(item.key));
+    const { told, items, isPartial } = known.current;
+    known.current = { items: state.items, told, isPartial: state.partial };
+    // What was said before the end that was there first is no news.
+    const older = isPartial && !state.partial ? (items[0] ? state.items.findIndex(({ key }) => key === items[0]!.key) : state.items.length) : 0;
+    const fresh = state.items.slice(Math.max(older, state.items.length - 20)).filter((item) => isOver(item) && !told.has(item.key));
     fresh.forEach((item) => told.add(item.key));
     const words = fresh.map(inWords).filter((each) => each !== "");
     if (words.length > 0) {

@@ -10,12 +10,13 @@ import { Context } from "./context";
 import type { ConversationContext } from "./context";
 import { ClosedNote, ErrorNote, LateOutput, SendingPrompt, TurnEnd, UpdateNote, UserMessage } from "./notes";
 import { Opened } from "./opened";
-import { NO_ROWS, rowsOf } from "./rows";
+import { EarlierNote } from "./earlier-note";
+import { NO_ROWS, rowOfItem, rowsOf } from "./rows";
 import type { Row } from "./rows";
 import { useSending } from "./sending";
 import { AgentText, Thought } from "./texts";
 import { CallStack, PermissionNote } from "./tool-card";
-import { useScroll } from "./scroll";
+import { useScroll, wantedItem } from "./scroll";
 import { VirtualRows } from "./virtual-rows";
 import { WorkNote } from "./work-note";
 import "./conversation.css";
@@ -32,23 +33,27 @@ function OneConversation({ session, view }: { session: WatchedSession; view: Ses
   const client = useClient();
   const user = useStore(client.server, (server) => server?.user ?? null);
   const context = useMemo(() => contextOf(sessionId, client.clientId, user), [sessionId, client.clientId, user]);
-  const rows = useRows(view);
+  const { earlier } = view;
+  const isWhole = view.sync === "live" && earlier === null;
+  const rows = useRows(view, sessionId, isWhole);
   const sending = useSending(sessionId, view.state);
-  const scroll = useScroll(context, rows, sending.length, view.sync === "live");
+  const scroll = useScroll(context, rows, sending.length, { isCurrent: view.sync === "live", hasBeginning: earlier === null, loadEarlier: () => session.loadEarlier() });
   const isEmpty = rows.rows.length === 0 && sending.length === 0;
   return (
     <Context.Provider value={context}>
-      <section class="conversation" data-testid="conversation" data-sync={view.sync} aria-label="Conversation">
-        <div class="conversation__scroll" ref={scroll.scroller} tabIndex={0} role="log" aria-live="off" aria-label="What was said" onKeyDown={scroll.onKeyDown}
+      <section class="conversation" data-testid="conversation" data-sync={view.sync} data-earlier={earlier?.state} aria-label="Conversation">
+        <div class="conversation__scroll" ref={scroll.scroller} tabIndex={0} role="log" aria-live="off" onKeyDown={scroll.onKeyDown}
+          aria-label={earlier === null ? "What was said" : earlier.state === "loading" ? "What was said last; earlier turns are loading" : "What was said last; earlier turns are not here yet"}
           onScroll={scroll.onScroll}>
           <div class="conversation__content" ref={scroll.content}>
             {isEmpty
               ? <Empty view={view} />
-              : <VirtualRows rows={rows.rows} draw={drawRow} scroll={scroll} sessionId={sessionId} />}
+              : <VirtualRows rows={rows} draw={drawRow} scroll={scroll} sessionId={sessionId} />}
             {sending.map((command) => <div class="conversation__row" key={command.id}><SendingPrompt command={command} /></div>)}
             <WorkNote state={view.state} />
           </div>
         </div>
+        {earlier !== null && !isEmpty && scroll.isNearTop && <EarlierNote earlier={earlier} load={() => session.loadEarlier()} />}
         {scroll.below !== null && (
           <button type="button" class="new-below" data-testid="new-below" onClick={scroll.toEnd}>
             <ArrowDownIcon size={14} />{scroll.below > 0 ? `${scroll.below} new below` : "To the end"}
@@ -71,12 +76,19 @@ function contextOf(sessionId: string, clientId: string, user: string | null): Co
   return context;
 }
 
-/** While a session comes for the first time nothing is drawn: it opens at its end, and not at each step on the way there. */
-function useRows(view: SessionView) {
+/**
+ * While a session comes for the first time nothing is drawn: it opens at its end, and not at each step on the way there; or where the
+ * reader is to be brought, which may not be among what comes first.
+ */
+function useRows(view: SessionView, sessionId: string, isWhole: boolean) {
   const last = useRef(NO_ROWS);
   const isShown = useRef(false);
   const [, redraw] = useState({});
-  const isComing = !isShown.current && view.sync !== "live" && view.sync !== "closed" && !view.state.hole;
+  const wanted = useRef<string | null>();
+  wanted.current = wanted.current === undefined ? wantedItem(sessionId) : wanted.current;
+  last.current = rowsOf(view.state.items, last.current, view.state.partial); // as it comes: those of a long session would take long at its end
+  const isElsewhere = !isShown.current && !isWhole && view.earlier !== null && wanted.current !== null && rowOfItem(last.current, wanted.current) < 0;
+  const isComing = !isShown.current && (isElsewhere || (view.sync !== "live" && view.sync !== "closed")) && !view.state.hole;
   useEffect(() => {
     if (!isComing) {
       return undefined;
@@ -89,8 +101,7 @@ function useRows(view: SessionView) {
   }, [isComing]);
   // What is here from an earlier visit is shown at once.
   const isKnown = useRef(view.state.items.length > 0 && view.sync === "closed" || view.state.items.length > 0 && view.sync === "live");
-  last.current = rowsOf(view.state.items, last.current); // as it comes: those of a long session would take long at its end
-  if (isComing && !isKnown.current) {
+  if (isComing && (isElsewhere || !isKnown.current)) {
     return NO_ROWS;
   }
   isShown.current = true;
@@ -99,11 +110,11 @@ function useRows(view: SessionView) {
 
 const PATIENCE_MS = 2_500;
 
-function Empty({ view: { sync, state, error } }: { view: SessionView }) {
+function Empty({ view: { sync, state, error, earlier } }: { view: SessionView }) {
   if (error) {
     return <p class="conversation__empty" role="alert">This session cannot be shown: {error.message}</p>;
   }
-  if (sync !== "live") {
+  if (sync !== "live" || earlier !== null) {
     return <div class="conversation__loading" role="status" aria-label="The conversation is being loaded"><i /><i /><i /></div>;
   }
   return (

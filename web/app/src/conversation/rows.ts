@@ -25,9 +25,11 @@ export interface Rows {
   sources: readonly (readonly Item[])[];
   /** For each row: the first item from which on it and what follows can be made anew. */
   starts: readonly number[];
+  /** What came before the first item is not there yet. */
+  isPartial: boolean;
 }
 
-export const NO_ROWS: Rows = { items: [], rows: [], sources: [], starts: [] };
+export const NO_ROWS: Rows = { items: [], rows: [], sources: [], starts: [], isPartial: false };
 
 export const PARTS_SHOWN = 60; // of a sub-agent's many, the last ones
 
@@ -40,14 +42,17 @@ interface Draft {
   start: number;
 }
 
-/** The rows of `items`, where `before` are those of an earlier list of the same session. */
-export function rowsOf(items: readonly Item[], before: Rows = NO_ROWS): Rows {
-  if (items === before.items) {
+/**
+ * The rows of `items`, where `before` are those of an earlier list of the same session. `isPartial`: what came before the first item is
+ * not there yet; then what may stand within a row that began before is no row of its own until that is known.
+ */
+export function rowsOf(items: readonly Item[], before: Rows = NO_ROWS, isPartial = false): Rows {
+  if (items === before.items && isPartial === before.isPartial) {
     return before;
   }
   // A prompt begins something new: what is before the last one that has not changed stays as it is.
   let same = 0;
-  const least = Math.min(items.length, before.items.length);
+  const least = isPartial === before.isPartial ? Math.min(items.length, before.items.length) : 0;
   while (same < least && items[same] === before.items[same]) {
     same++;
   }
@@ -59,7 +64,7 @@ export function rowsOf(items: readonly Item[], before: Rows = NO_ROWS): Rows {
     }
   }
   const from = kept > 0 ? before.starts[kept]! : 0;
-  const drafts = draftsOf(items, from);
+  const drafts = draftsOf(items, from, isPartial && kept === 0);
   const known = new Map(before.rows.slice(kept).map((row, at) => [row.key, kept + at]));
   const rows = before.rows.slice(0, kept);
   const sources = before.sources.slice(0, kept);
@@ -71,19 +76,28 @@ export function rowsOf(items: readonly Item[], before: Rows = NO_ROWS): Rows {
     sources.push(source);
     starts.push(start);
   }
-  return { items, rows, sources, starts };
+  return { items, rows, sources, starts, isPartial };
 }
 
 const equal = (a: readonly Item[], b: readonly Item[]): boolean => a.length === b.length && a.every((item, at) => item === b[at]);
 
-function draftsOf(items: readonly Item[], from: number): Draft[] {
+/** What stands by itself, whatever came before it. */
+const isAlone = (item: Item): boolean =>
+  item.kind === "user" || ((item.kind === "text" || item.kind === "thought") && !item.parentToolUseId) || item.kind === "end" || item.kind === "error";
+
+/** `isCut`: before the first prompt there may be parts of calls that are not there. */
+function draftsOf(items: readonly Item[], from: number, isCut: boolean): Draft[] {
   const drafts: Draft[] = [];
+  if (isCut) {
+    from = Math.max(from, items.findIndex(isAlone));
+  }
   const calls = new Map<string, { call: Call; draft: Draft; depth: number }>();
   for (let at = from; at < items.length; at++) {
     const item = items[at]!;
     const last = drafts.at(-1);
     if (item.kind === "user") {
       calls.clear(); // what an earlier turn's calls still do stands where it is said
+      isCut = false;
     }
     if ((item.kind === "tool" || item.kind === "text" || item.kind === "thought") && item.parentToolUseId) {
       const parent = calls.get(item.parentToolUseId);
@@ -98,6 +112,9 @@ function draftsOf(items: readonly Item[], from: number): Draft[] {
         } else {
           parent.call.parts.push({ kind: "text", key: item.key, item });
         }
+        continue;
+      }
+      if (isCut) {
         continue;
       }
     }
@@ -119,6 +136,9 @@ function draftsOf(items: readonly Item[], from: number): Draft[] {
       if (about) {
         about.call.permissions.push(item);
         about.draft.source.push(item);
+        continue;
+      }
+      if (isCut) {
         continue;
       }
     }

@@ -21,6 +21,8 @@ export interface Scroll {
   list: RefObject<VirtualizerHandle>;
   /** How many rows have come that the reader has not seen; null: he is at the end. */
   below: number | null;
+  /** He sees, or will soon see, the first of what is there. */
+  isNearTop: boolean;
   toEnd(): void;
   /** Something has another size now. */
   settle(): void;
@@ -43,8 +45,17 @@ interface Aim {
   isLinked: boolean;
 }
 
-/** `isWhole`: all that was said so far is there. */
-export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows, sending: number, isWhole: boolean): Scroll {
+interface There {
+  /** Nothing is missing at the end. */
+  isCurrent: boolean;
+  /** Nothing is missing at the beginning. */
+  hasBeginning: boolean;
+  /** Asks for what is missing at the beginning. */
+  loadEarlier(): void;
+}
+
+export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows, sending: number, { isCurrent, hasBeginning, loadEarlier }: There): Scroll {
+  const isWhole = isCurrent && hasBeginning; // all that was said so far is there
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
@@ -59,7 +70,13 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
   const keepTimer = useRef<ReturnType<typeof setTimeout>>();
   const current = useRef(rows);
   current.current = rows;
-  const wasWhole = useRef(false);
+  const isBegun = useRef(hasBeginning);
+  isBegun.current = hasBeginning;
+  const load = useRef(loadEarlier);
+  load.current = loadEarlier;
+  const wasCurrent = useRef(false);
+  const toTop = useRef(false); // the beginning is not there yet, and he wants to go there
+  const [isNearTop, setNearTop] = useState(false);
   const [below, setBelow] = useState<number | null>(null);
 
   const count = useCallback(() => {
@@ -68,7 +85,7 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
       setBelow(null);
       return;
     }
-    if (!wasWhole.current) {
+    if (!wasCurrent.current) {
       seenKey.current = all.at(-1)?.key ?? null; // what is being loaded is not new
     }
     let fresh = 0;
@@ -88,6 +105,9 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
       box.scrollTop = box.scrollHeight;
       lastTop.current = box.scrollTop;
       lastHeight.current = box.scrollHeight;
+    }
+    if (box) {
+      setNearTop(box.scrollTop < box.clientHeight);
     }
   }, []);
 
@@ -140,6 +160,7 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     }
     lastTop.current = top;
     lastHeight.current = height;
+    setNearTop(top < box.clientHeight);
     keep();
   }, [keep]);
 
@@ -160,9 +181,18 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     } else if (event.key === "Home") {
       event.preventDefault();
       leaveEnd();
+      toTop.current = !isBegun.current;
       list.current?.scrollToIndex(0, { align: "start" });
+      load.current();
     }
   }, []);
+
+  // Whoever comes near to what is missing gets it at once, where it is not on its way already.
+  useEffect(() => {
+    if (isNearTop && !hasBeginning) {
+      load.current();
+    }
+  }, [isNearTop, hasBeginning]);
 
   useEffect(() => {
     const sizes = new ResizeObserver(settle);
@@ -188,8 +218,12 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
 
   useEffect(() => {
     const box = scroller.current!;
-    const hand = () => {
+    const hand = (event: Event) => {
       handAt.current = performance.now();
+      toTop.current &&= (event as KeyboardEvent).key === "Home";
+      if (event.type !== "keydown" && event.type !== "pointerdown" && aim.current && !aim.current.isLinked) {
+        aim.current = null; // he goes elsewhere
+      }
     };
     const ways = ["wheel", "touchmove", "pointerdown"] as const;
     ways.forEach((name) => box.addEventListener(name, hand, { passive: true }));
@@ -205,6 +239,13 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
     addEventListener("pagehide", keepNow);
     return () => removeEventListener("pagehide", keepNow);
   }, [keepNow]);
+
+  useLayoutEffect(() => {
+    if (hasBeginning && toTop.current) {
+      toTop.current = false;
+      list.current?.scrollToIndex(0, { align: "start" });
+    }
+  }, [hasBeginning]);
 
   // Where a link points, or where he was before a reload. What is not here yet may still come.
   useLayoutEffect(() => {
@@ -275,9 +316,9 @@ export function useScroll({ sessionId, opened }: ConversationContext, rows: Rows
   useLayoutEffect(settle);
   useEffect(() => {
     count();
-    wasWhole.current ||= isWhole;
-  }, [rows, isWhole]);
-  return { scroller, content, list, below, toEnd, settle, onScroll, onKeyDown };
+    wasCurrent.current ||= isCurrent;
+  }, [rows, isCurrent]);
+  return { scroller, content, list, below, isNearTop, toEnd, settle, onScroll, onKeyDown };
 }
 
 /** Those that are drawn, from the top down; one that is kept for its focus may stand among them. */
@@ -303,13 +344,21 @@ function linkedItem(sessionId: string): string | null {
 
 let hasOpened = false; // since the page was loaded
 
-/** After a reload one is where one was, also where the address still names what one had come for. */
+/** Where the reader of a session that is opened now is to be brought; null: to its end. */
+export const wantedItem = (sessionId: string): string | null => aimOf(sessionId)?.key ?? null;
+
 function firstAim(sessionId: string): Aim | null {
+  const aim = aimOf(sessionId);
+  hasOpened = true;
+  return aim;
+}
+
+/** After a reload one is where one was, also where the address still names what one had come for. */
+function aimOf(sessionId: string): Aim | null {
   const link = linkedItem(sessionId);
   const place = remembered(sessionId);
   const [loaded] = performance.getEntriesByType("navigation") as PerformanceNavigationTiming[];
   const isBack = !hasOpened && loaded !== undefined && loaded.type !== "navigate" && place?.link === link;
-  hasOpened = true;
   if (link && !isBack) {
     return { key: link, offset: 0, isLinked: true };
   }

@@ -1,14 +1,20 @@
 import type { ComponentChild } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Virtualizer } from "virtua";
-import type { Row } from "./rows";
+import type { Row, Rows } from "./rows";
 import type { Scroll } from "./scroll";
 
 const BUFFER = 600; // pixels above and below that are drawn as well
 const FRAMES = 3; // until the first rows are measured
 
 /** The rows that can be seen, and some around them. The one that has the focus stays, wherever one scrolls. */
-export function VirtualRows({ rows, draw, scroll }: { rows: readonly Row[]; draw: (row: Row) => ComponentChild; scroll: Scroll; sessionId: string }) {
+export function VirtualRows({ rows: { rows, isPartial }, draw, scroll }: { rows: Rows; draw: (row: Row) => ComponentChild; scroll: Scroll; sessionId: string }) {
+  // What is earlier comes in one step, and nothing else with it: places are counted from the end then.
+  const wasPartial = useRef(isPartial);
+  const isPrepended = wasPartial.current && !isPartial;
+  useLayoutEffect(() => {
+    wasPartial.current = isPartial;
+  });
   const focused = useFocusedRow(scroll, rows);
   // At the end the last rows stay, too: one that grows by more than a page in one step is scrolled beyond what the list knows of its
   // height, and the list would take everything away until it has measured it.
@@ -20,7 +26,7 @@ export function VirtualRows({ rows, draw, scroll }: { rows: readonly Row[]; draw
   return (
     <div class="conversation__rows" data-settled={isSettled}>
       <Virtualizer ref={scroll.list as never} scrollRef={scroll.scroller as never} data={rows} bufferSize={BUFFER} onResize={scroll.settle}
-        keepMounted={kept}>
+        keepMounted={kept} shift={isPrepended}>
         {((row: Row) => <div key={row.key} class="conversation__row" data-row={row.key} data-kind={row.kind === "item" ? row.item.kind : row.kind}>{draw(row)}</div>) as never}
       </Virtualizer>
     </div>
