@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
-import { answer, createSession, openApp, pendingCard, recorded, send, sessionAddress, shown, turnsEnd } from './lib/app.mjs';
+import { answer, createSession, isLive, openApp, pendingCard, recorded, send, sessionAddress, shown, turnsEnd } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser, screenshot } from './lib/page.mjs';
 import { ask, script } from './lib/script.mjs';
@@ -101,4 +101,18 @@ test('a request that has run out says so by itself', async () => {
   assert.equal(item.state, 'timeout');
   await screenshot(page, 'page-expired');
   assert.deepEqual(page.faults, []);
+});
+
+test('a token that is taken away says so where one signs in again', async () => {
+  const page = await openApp(browser, guarded, { token: BOB });
+  assert.equal(await page.getByTestId('login-why').count(), 0);
+  writeFileSync(tokens, `ada ${ADA}\n`, { mode: 0o600 });
+  await page.getByTestId('login-why').waitFor();
+  await page.getByTestId('login-token').fill(ADA);
+  await page.getByTestId('login-submit').click();
+  await isLive(page);
+  await page.reload();
+  await isLive(page);
+  assert.deepEqual(page.faults.filter((fault) => !/401|HTTP Authentication failed/.test(fault)), []);
+  await page.context().close();
 });

@@ -72,6 +72,7 @@ test('who looks elsewhere is told: by the title, by the icon, and by notificatio
   const turn = await session.prompt(script(ask({ tool: { title: 'rm -rf build', kind: 'execute', input: { command: 'rm -rf build' } } }), say('Done.')));
   const request = await turn.permission();
   await titled(page, /^\(1\) /, 'the count in the title');
+  await phase('waiting');
   await until(async () => /waiting/.test(await page.locator('link[rel=icon]').getAttribute('href')), 'the icon');
   await until(async () => (await told(page)).length === 1, 'the notification');
   assert.deepEqual(await told(page), [{ title: 'Clear the line asks', body: request.command, isClosed: false }]);
