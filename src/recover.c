@@ -11,6 +11,7 @@
 #include "signalbox/base/json.h"
 #include "signalbox/base/log.h"
 #include "signalbox/core/recovery.h"
+#include "signalbox/core/session.h"
 
 /* The session in work, and what is to be written of it as one group. */
 struct ended {
@@ -19,6 +20,9 @@ struct ended {
     struct recovery *recovery;
     struct json_parser *parser;
     enum err err;
+    enum err damage;     /* the log could not be read, or not be ended: the session is set apart; ERR_OK: it is whole */
+    uint64_t damaged_at; /* the first number at which that showed; 0: unknown */
+    char detail[160];    /* for people, of the damage */
     struct event *events;
     size_t count, capacity;
     struct audit_entry *decisions; /* one for each request that is ended */
@@ -83,20 +87,39 @@ static enum err decide(void *context, const char *request_id, const char *reques
     return err;
 }
 
+/* Memory and the disk are everybody's trouble, and another start may do better. What else is wrong is wrong with this log. */
+static bool is_of_the_log(enum err err)
+{
+    return err == ERR_SYNTAX || err == ERR_DEPTH || err == ERR_CORRUPT || err == ERR_TOOBIG || err == ERR_INVAL;
+}
+
+static void note_damage(struct ended *ended, enum err err, uint64_t seq)
+{
+    if (!ended->damage) {
+        ended->damage = err;
+        ended->damaged_at = seq;
+    }
+}
+
+/* A damaged event is left out: what is open behind it is to be ended, too. */
 static bool read_event(void *context, uint64_t seq, const char *json, size_t length)
 {
     struct ended *ended = context;
     struct json_object *event = NULL;
-    (void)seq;
     ended->err = json_parse(ended->parser, json, length, &event);
     if (!ended->err) {
-        int64_t ts;
+        int64_t ts, number;
         if (json_get_i64(event, "ts", &ts) && ts > ended->last_ts) {
             ended->last_ts = ts;
         }
-        ended->err = recovery_read(ended->recovery, event);
+        bool is_it = json_get_i64(event, "seq", &number) && number >= 0 && (uint64_t)number == seq;
+        ended->err = is_it ? recovery_read(ended->recovery, event) : ERR_CORRUPT;
     }
     json_object_put(event);
+    if (is_of_the_log(ended->err)) {
+        note_damage(ended, ended->err, seq);
+        ended->err = ERR_OK;
+    }
     return ended->err == ERR_OK;
 }
 
@@ -140,49 +163,126 @@ static enum err write_group(struct store *store, struct ended *ended)
     return err;
 }
 
-/* Takes the row. */
+static void forget_ends(struct ended *ended)
+{
+    for (size_t i = 0; i < ended->count; i++) {
+        event_discard(&ended->events[i]);
+    }
+    ended->row.head -= ended->count;
+    ended->count = 0;
+    for (size_t i = 0; i < ended->decided; i++) {
+        audit_entry_clear(&ended->decisions[i]);
+    }
+    ended->decided = 0;
+    blobs_free(ended->blobs);
+    ended->blobs = NULL;
+}
+
+static enum err read_log(struct store_reader *reader, struct ended *ended)
+{
+    enum err err = recovery_new(&ended->recovery, ended->row.id);
+    if (!err) {
+        err = json_parser_new(&ended->parser, JSON_OWN_DEPTH); /* what was stored was within the limits of its time */
+    }
+    if (!err && ended->row.open_from) {
+        err = reader->operations->read_events(reader, ended->row.key, ended->row.open_from, ended->row.head, read_event,
+                                              ended);
+        if (is_of_the_log(err)) { /* a part of the file; whether the rest of it is good shows when it is written to */
+            note_damage(ended, err, 0);
+            err = ERR_OK;
+        }
+        err = err ? err : ended->err;
+    }
+    return err;
+}
+
+static enum err make_ends(struct ended *ended, size_t max_event_bytes)
+{
+    if (ended->damage) {
+        char at[32] = "";
+        if (ended->damaged_at) {
+            snprintf(at, sizeof(at), " (event %llu)", (unsigned long long)ended->damaged_at);
+        }
+        snprintf(ended->detail, sizeof(ended->detail),
+                 "the session's log is damaged%s: it was set apart, and nothing new is begun in it", at);
+        recovery_set_apart(ended->recovery, ended->detail);
+    }
+    const struct recovery_sink sink = {.context = ended, .event = keep, .blob = keep_blob};
+    enum err err = recovery_permissions(ended->recovery, decide, ended);
+    return err ? err : recovery_finish(ended->recovery, clock_wall_ms(), max_event_bytes, &sink);
+}
+
+/* What could be read cannot be ended: then the session is only marked. */
+static enum err make_mark(struct ended *ended, size_t max_event_bytes, enum err cause)
+{
+    note_damage(ended, cause, 0);
+    forget_ends(ended);
+    recovery_free(ended->recovery);
+    ended->recovery = NULL;
+    enum err err = recovery_new(&ended->recovery, ended->row.id);
+    return err ? err : make_ends(ended, max_event_bytes);
+}
+
+static enum err mark_row(struct ended *ended)
+{
+    free(ended->row.phase);
+    ended->row.phase = strdup(ended->damage ? "failed" : "stopped");
+    ended->row.open_from = 0;
+    ended->row.pending = 0;
+    ended->row.oldest_pending_at = 0;
+    ended->row.updated_at = ended->last_ts;
+    if (ended->damage) {
+        char *state = session_state_damaged(ended->row.agent_state);
+        if (!state) {
+            return ERR_NOMEM;
+        }
+        free(ended->row.agent_state);
+        ended->row.agent_state = state;
+    }
+    return ended->row.phase ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err write_ends(struct store *store, struct ended *ended)
+{
+    enum err err = mark_row(ended);
+    return err ? err : write_group(store, ended);
+}
+
+static void say_what_became(const struct ended *ended, enum err err)
+{
+    if (err) {
+        log_error("a session could not be brought to an end", "session", "%s", ended->row.id, "reason", "%s",
+                  err_text(err), NULL);
+    } else if (ended->damage) {
+        log_error("a session's log is damaged: it is set apart", "session", "%s", ended->row.id, "event", "%llu",
+                  (unsigned long long)ended->damaged_at, "reason", "%s", err_text(ended->damage), NULL);
+    }
+}
+
+/* Takes the row. A session whose own log is damaged keeps nobody else from being served. */
 static enum err end_session(struct store *store, struct store_reader *reader, struct session_row *row,
                             size_t max_event_bytes)
 {
     struct ended ended = {.row = *row, .last_ts = row->updated_at};
-    enum err err = recovery_new(&ended.recovery, ended.row.id);
+    enum err err = read_log(reader, &ended);
     if (!err) {
-        err = json_parser_new(&ended.parser, 1024); /* what was stored was within the limits of its time */
-    }
-    if (!err && ended.row.open_from) {
-        err = reader->operations->read_events(reader, ended.row.key, ended.row.open_from, ended.row.head, read_event,
-                                              &ended);
-        err = err ? err : ended.err;
+        err = make_ends(&ended, max_event_bytes);
+        if (is_of_the_log(err)) {
+            err = make_mark(&ended, max_event_bytes, err);
+        }
     }
     if (!err) {
-        err = recovery_permissions(ended.recovery, decide, &ended);
+        err = write_ends(store, &ended);
+        if (err == ERR_EXIST || (err == ERR_CORRUPT && ended.damage)) { /* numbers that are there, or no place for new ones */
+            note_damage(&ended, err, 0);
+            forget_ends(&ended);
+            err = write_ends(store, &ended);
+        }
     }
-    if (!err) {
-        const struct recovery_sink sink = {.context = &ended, .event = keep, .blob = keep_blob};
-        err = recovery_finish(ended.recovery, clock_wall_ms(), max_event_bytes, &sink);
-    }
-    if (!err) {
-        free(ended.row.phase);
-        ended.row.phase = strdup("stopped");
-        ended.row.open_from = 0;
-        ended.row.pending = 0;
-        ended.row.oldest_pending_at = 0;
-        ended.row.updated_at = ended.last_ts;
-        err = ended.row.phase ? write_group(store, &ended) : ERR_NOMEM;
-    }
-    if (err) {
-        log_error("a session could not be brought to an end", "session", "%s", ended.row.id, "reason", "%s",
-                  err_text(err), NULL);
-    }
-    for (size_t i = 0; i < ended.count; i++) {
-        event_discard(&ended.events[i]);
-    }
+    say_what_became(&ended, err);
+    forget_ends(&ended);
     free(ended.events);
-    for (size_t i = 0; i < ended.decided; i++) {
-        audit_entry_clear(&ended.decisions[i]);
-    }
     free(ended.decisions);
-    blobs_free(ended.blobs);
     recovery_free(ended.recovery);
     json_parser_free(ended.parser);
     session_row_clear(&ended.row);

@@ -26,6 +26,7 @@ struct recovery {
     char *session_id;
     char *turn_id; /* of the open turn; NULL for none */
     int64_t turn_ts;
+    const char *damage; /* why the session is set apart; NULL: it is not */
     struct open_item *messages, *tools, *permissions;
 };
 
@@ -200,8 +201,12 @@ static enum err read_update(struct open_item *item, struct json_object *event)
 
 static enum err read_turn(struct recovery *recovery, struct json_object *event)
 {
+    const char *id = json_get_string(event, "turnId");
+    if (!id) {
+        return ERR_CORRUPT;
+    }
     free(recovery->turn_id);
-    recovery->turn_id = copy(json_get_string(event, "turnId"));
+    recovery->turn_id = copy(id);
     if (!json_get_i64(event, "ts", &recovery->turn_ts)) {
         recovery->turn_ts = 0;
     }
@@ -213,7 +218,10 @@ enum err recovery_read(struct recovery *recovery, struct json_object *event)
     const char *type = json_get_string(event, "type");
     const char *message_id = json_get_string(event, "messageId");
     const char *tool = json_get_string(event, "toolUseId");
-    switch (type ? event_kind_of(type) : -1) {
+    if (!type) {
+        return ERR_CORRUPT;
+    }
+    switch (event_kind_of(type)) {
     case EVENT_TURN_STARTED:
         return read_turn(recovery, event);
     case EVENT_COMPLETE:
@@ -258,6 +266,11 @@ enum err recovery_read(struct recovery *recovery, struct json_object *event)
     default:
         return ERR_OK;
     }
+}
+
+void recovery_set_apart(struct recovery *recovery, const char *detail)
+{
+    recovery->damage = detail;
 }
 
 enum err recovery_permissions(const struct recovery *recovery,
@@ -482,8 +495,8 @@ enum err recovery_finish(struct recovery *recovery, int64_t wall_ms, size_t max_
     }
     if (!err) {
         event_open(&ending.text, EVENT_STATUS, recovery->session_id, NULL);
-        json_field_string(&ending.text, "phase", "stopped");
-        json_field_string(&ending.text, "detail", "the server was restarted");
+        json_field_string(&ending.text, "phase", recovery->damage ? "failed" : "stopped");
+        json_field_string(&ending.text, "detail", recovery->damage ? recovery->damage : "the server was restarted");
         err = emit(&ending, EVENT_STATUS, 0);
     }
     buffer_free(&ending.text);

@@ -319,6 +319,14 @@ void session_stop(struct session *session, const struct session_sink *sink, cons
     step_end(&step);
 }
 
+const char *session_refusal(const struct session *session)
+{
+    if (session->closing || session->phase == PHASE_CLOSED) {
+        return "the session is closed";
+    }
+    return session->damaged ? "the session's log is damaged: it was set apart, and nothing new is begun in it" : NULL;
+}
+
 /* ---- To be shown ---- */
 
 void session_describe(const struct session *session, struct buffer *out)

@@ -99,8 +99,9 @@ void session_set(struct session *session, const struct session_sink *sink, const
     for (; *last; last = &(*last)->next) {
         waiting++;
     }
-    if (session->closing || session->phase == PHASE_CLOSED) {
-        answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+    const char *closed = session_refusal(session);
+    if (closed) {
+        answer_refuse(&step, caller, ANSWER_CLOSED, closed);
         return;
     }
     if (waiting == SETTING_WAITERS_MAX) {
@@ -199,6 +200,9 @@ char *session_state_text(const struct session *session)
     json_field_bool(&out, "titled", session->titled);
     json_field_bool(&out, "hadTurns", session->had_turns);
     json_field_string(&out, "acpSession", session->agent_session);
+    if (session->damaged) {
+        json_field_bool(&out, "damaged", true);
+    }
     if (session->uploads) {
         json_field_i64(&out, "uploads", (int64_t)session->uploads);
         json_field_i64(&out, "uploadBytes", session->upload_bytes);
@@ -231,6 +235,7 @@ void session_state_restore(struct session *session, const char *text)
     int64_t can;
     session->titled = json_get_bool(state, "titled", false);
     session->had_turns = json_get_bool(state, "hadTurns", true);
+    session->damaged = json_get_bool(state, "damaged", false);
     session->agent_session = need_copy(json_get_string(state, "acpSession"));
     session->can_known = json_get_i64(state, "can", &can);
     session->can = session->can_known ? (unsigned)can : 0;
@@ -251,4 +256,27 @@ void session_state_restore(struct session *session, const char *text)
     }
     session->changed = false;
     json_object_put(state);
+}
+
+char *session_state_damaged(const char *text)
+{
+    struct json_object *state = NULL;
+    struct buffer out = {0};
+    enum err err = text ? json_parse_own(text, &state) : ERR_OK;
+    if (err == ERR_NOMEM) {
+        return NULL;
+    }
+    buffer_text(&out, "{\"damaged\":true");
+    if (json_object_is_type(state, json_type_object)) {
+        json_object_object_foreach(state, key, value)
+        {
+            if (strcmp(key, "damaged") != 0) {
+                json_key(&out, key);
+                json_put_object(&out, value);
+            }
+        }
+    }
+    buffer_byte(&out, '}');
+    json_object_put(state);
+    return buffer_take(&out);
 }

@@ -134,8 +134,9 @@ void session_prompt(struct session *session, const struct session_sink *sink, co
                     const struct caller *caller, const struct command *command)
 {
     struct step step = STEP(session, sink, now);
-    if (session->closing || session->phase == PHASE_CLOSED) {
-        answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+    const char *closed = session_refusal(session);
+    if (closed) {
+        answer_refuse(&step, caller, ANSWER_CLOSED, closed);
         return;
     }
     const char *refusal = session->can_known ? content_refusal(command->content_needs, session->can) : NULL;
@@ -231,8 +232,9 @@ void session_resume_queue(struct session *session, const struct session_sink *si
                           const struct caller *caller)
 {
     struct step step = STEP(session, sink, now);
-    if (session->closing || session->phase == PHASE_CLOSED) {
-        answer_refuse(&step, caller, ANSWER_CLOSED, "the session is closed");
+    const char *closed = session_refusal(session);
+    if (closed) {
+        answer_refuse(&step, caller, ANSWER_CLOSED, closed);
         return;
     }
     struct place_answer place = {.kind = PLACE_GIVEN};

@@ -15,8 +15,9 @@ void dispatch_store_blob(struct dispatch *dispatch, struct held *held, struct di
     struct session *session = held->session;
     struct blob *blob = command->command->blobs;
     const struct config *config = dispatch->config;
-    if (session->closing || session->phase == PHASE_CLOSED) {
-        dispatch_answer(dispatch, command, ANSWER_CLOSED, "the session is closed", NULL);
+    const char *closed = session_refusal(session);
+    if (closed) {
+        dispatch_answer(dispatch, command, ANSWER_CLOSED, closed, NULL);
         return;
     }
     if (session->uploads >= (size_t)config->max_session_blobs) {

@@ -304,6 +304,18 @@ static void head_row(struct look *look, sqlite3_stmt *statement, void *context)
     }
 }
 
+/* Of these the rest of the log may be fine by now, and its end tells of what was lost. */
+static const char set_apart[] =
+    "SELECT id FROM sessions WHERE CASE WHEN json_valid(agent_state) THEN json_extract(agent_state,"
+    " '$.damaged') END";
+
+static void set_apart_row(struct look *look, sqlite3_stmt *statement, void *context)
+{
+    (void)context;
+    found(look, "session %s: its log was damaged when the server started, and it is set apart",
+          text_at(statement, 0));
+}
+
 /* The parts of a blob are without holes, all but the last of one length, and as long together as it says. */
 static const char blobs_in_parts[] =
     "SELECT coalesce(s.id, 'with the key ' || b.session), hex(b.name), b.bytes, s.key IS NULL,"
@@ -465,6 +477,9 @@ static enum err look_at_all(struct look *look)
     }
     if (err == ERR_OK && whole) {
         err = each(look, heads, head_row, NULL);
+    }
+    if (err == ERR_OK && whole) {
+        err = each(look, set_apart, set_apart_row, NULL);
     }
     if (err == ERR_OK && whole) {
         err = look_at_audit(look);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { gated, scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
@@ -276,4 +276,44 @@ test('a cancel that cannot be recorded yet is acknowledged when it is, and the a
   const { stopReason } = await turn.end();
   assert.equal(stopReason, 'cancelled');
   assert.ok(!session.events.some((event) => event.type === 'error'), 'the agent was not ended');
+});
+
+test('a session whose log is damaged is set apart, and all others are served', async () => {
+  const server = await startServer({ agents });
+  const client = await server.connect();
+  const [whole, damaged] = [await client.create('scripted'), await client.create('scripted')];
+  const turns = [await whole.prompt(script(say('I am whole.'), ask())), await damaged.prompt(script(say('HERE-IT-IS'), ask()))];
+  await Promise.all(turns.map((turn) => turn.permission()));
+  await server.kill();
+  assert.equal((await runSignalbox(['store', 'compact', '--data', server.data])).code, 0);
+  const file = path.join(server.data, 'signalbox.db');
+  const bytes = readFileSync(file);
+  for (let at; (at = bytes.indexOf('HERE-IT-IS')) >= 0;) {
+    bytes.write('HERE"IT"IS', at); // no JSON any more
+  }
+  writeFileSync(file, bytes);
+
+  await server.start();
+  assert.match(server.log, new RegExp(`level=error .*log is damaged.*session=${damaged.id}`));
+  const back = await server.connect({ watches: client.watches });
+  const again = await back.resume(whole.id);
+  assert.equal(textOf(await again.run(script(say('Goes on.')))), 'Goes on.');
+  const summary = (await server.rest('GET', `/v1/sessions/${damaged.id}`)).json;
+  assert.equal(summary.phase, 'failed');
+  assert.equal(summary.pending, 0);
+  for (const [type, fields] of [['prompt', { text: 'Go on.' }], ['resume_queue', {}], ['set_mode', { modeId: 'x' }]]) {
+    const refusal = await back.refusal(type, { sessionId: damaged.id, ...fields }, 'closed');
+    assert.match(refusal.message, /log is damaged/);
+  }
+
+  await server.restart(); // it stays so
+  const later = await server.connect();
+  assert.match((await later.refusal('prompt', { sessionId: damaged.id, text: 'And now?' }, 'closed')).message, /log is damaged/);
+  await server.terminate();
+  const check = await runSignalbox(['store', 'check', '--data', server.data]);
+  assert.equal(check.code, 1);
+  assert.match(check.output, new RegExp(`session ${damaged.id}: its log was damaged`));
+  assert.match(check.output, new RegExp(`session ${damaged.id}: event \\d+ is no JSON`));
+  await server.start();
+  assert.equal((await server.rest('DELETE', `/v1/sessions/${damaged.id}?purge=1`)).status, 200);
 });

@@ -520,9 +520,13 @@ static void odd_events_do_no_harm(void)
     CU_ASSERT_EQUAL_FATAL(recovery_new(&recovery, "s1"), ERR_OK);
     for (size_t i = 0; i < array_size(odd); i++) {
         struct json_object *event = json_tokener_parse(odd[i]);
-        CU_ASSERT_EQUAL(recovery_read(recovery, event), ERR_OK);
+        enum err err = recovery_read(recovery, event);
+        CU_ASSERT_EQUAL(err, json_get_string(event, "type") ? ERR_OK : ERR_CORRUPT);
         json_object_put(event);
     }
+    struct json_object *nameless = json_tokener_parse("{\"type\":\"turn_started\"}");
+    CU_ASSERT_EQUAL(recovery_read(recovery, nameless), ERR_CORRUPT);
+    json_object_put(nameless);
     struct log log = {0};
     CU_ASSERT_EQUAL(finish(recovery, take, &log), ERR_OK);
     CU_ASSERT_EQUAL(log.count, 1);

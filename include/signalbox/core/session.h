@@ -156,6 +156,7 @@ struct session {
     bool had_turns;    /* so that an agent started anew is known to have forgotten something */
     bool closing;
     bool stopping;     /* the server stops: the agent's end says so */
+    bool damaged;      /* set apart by a start of the server, since its log could not be read: nothing new is begun in it */
     char *closed_by, *closed_client_id, *closed_id; /* whose command closes it */
     void *start_deadline, *idle_deadline, *proof_deadline;
     bool start_expired; /* it was not ready in time */
@@ -354,4 +355,8 @@ char *session_queue_text(const struct session *session);
 /* The same of what is to be known of it later and has no column of its own: never NULL. */
 char *session_state_text(const struct session *session);
 void session_state_restore(struct session *session, const char *text);
+/* The same state (NULL, or damaged itself: an empty one), of a session that is set apart. malloc'd; NULL: out of memory. */
+char *session_state_damaged(const char *text);
+/* Why nothing new is begun in the session (ANSWER_CLOSED), for people; NULL: it is. Static storage. */
+const char *session_refusal(const struct session *session);
 void session_queue_restore(struct session *session, const char *text);
