@@ -1,68 +1,13 @@
 #include "dispatch_internal.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "signalbox/base/check.h"
 #include "signalbox/base/log.h"
-#include "signalbox/base/need.h"
 
 /* Server notes that are the dispatcher's own. */
 enum { DISPATCH_END = 1000 };
-
-/* ---- Clients that keep their id ---- */
-
-struct known_client {
-    struct rcu_map_node node;
-    struct rcu_head rcu;
-    struct mailbox *box;
-    uint64_t serial, arrived;
-    char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
-};
-
-static void known_client_free(struct rcu_head *head)
-{
-    free(container_of(head, struct known_client, rcu));
-}
-
-static void take_client(struct dispatch *dispatch, struct client_note *note)
-{
-    char key[USER_MAX + 1 + CLIENT_ID_MAX + 1];
-    snprintf(key, sizeof(key), "%s\n%s", note->identity.user, note->identity.client_id);
-    rcu_read_lock();
-    struct rcu_map_node *node = rcu_map_find(dispatch->clients, key);
-    rcu_read_unlock(); /* this thread is the map's only writer, so what was found stays */
-    struct known_client *known = node ? container_of(node, struct known_client, node) : NULL;
-
-    if (note->gone) {
-        if (known && known->box == note->box && known->serial == note->serial) {
-            rcu_map_remove(dispatch->clients, &known->node);
-            rcu_retire(&known->rcu, known_client_free);
-        }
-    } else if (known) {
-        /* Two connections go through two handler threads and two socket threads: the older one may come here last. */
-        bool newer = note->arrived >= known->arrived;
-        struct replaced_mail *mail = need_zero(sizeof(*mail));
-        mail->mail.kind = CLIENT_MAIL_REPLACED;
-        mail->serial = newer ? known->serial : note->serial;
-        mailbox_push(newer ? known->box : note->box, &mail->mail);
-        if (newer) {
-            known->box = note->box;
-            known->serial = note->serial;
-            known->arrived = note->arrived;
-        }
-    } else {
-        known = need_zero(sizeof(*known));
-        memcpy(known->key, key, sizeof(key));
-        known->node.key = known->key;
-        known->box = note->box;
-        known->serial = note->serial;
-        known->arrived = note->arrived;
-        need_ok(rcu_map_add(dispatch->clients, &known->node));
-    }
-    free(note);
-}
 
 /* ---- Agents and deadlines ---- */
 
@@ -271,7 +216,7 @@ static void take_mail(struct dispatch *dispatch, struct mail *mail)
         take_store(dispatch, container_of(mail, struct server_note, mail));
         break;
     case DISPATCH_CLIENT:
-        take_client(dispatch, container_of(mail, struct client_note, mail));
+        dispatch_take_client(dispatch, container_of(mail, struct client_note, mail));
         break;
     case DISPATCH_ANSWER:
         dispatch_answers_read(dispatch, container_of(mail, struct history_request, mail));
@@ -349,7 +294,7 @@ enum err dispatch_new(struct dispatch **out, size_t rest_places)
     dispatch_places_init(dispatch);
     enum err err = mailbox_new(&dispatch->inbox, "dispatch", rest_places);
     if (!err) {
-        err = rcu_map_new(&dispatch->clients, 16384);
+        err = dispatch_clients_new(dispatch);
     }
     if (!err) {
         err = dispatch_answers_new(&dispatch->answers);
@@ -489,13 +434,6 @@ static void waiters_free(struct session *session)
     }
 }
 
-static void client_visit(struct rcu_map_node *node, void *context)
-{
-    struct dispatch *dispatch = context;
-    rcu_map_remove(dispatch->clients, node);
-    rcu_retire(&container_of(node, struct known_client, node)->rcu, known_client_free);
-}
-
 void dispatch_free(struct dispatch *dispatch)
 {
     if (!dispatch) {
@@ -511,12 +449,7 @@ void dispatch_free(struct dispatch *dispatch)
         topic_map_remove(dispatch->wiring.topics, held->topic);
         held_free(dispatch, held);
     }
-    if (dispatch->clients) {
-        rcu_read_lock();
-        rcu_map_each(dispatch->clients, client_visit, dispatch);
-        rcu_read_unlock();
-        rcu_map_free(dispatch->clients);
-    }
+    dispatch_clients_free(dispatch);
     dispatch_keep_free(dispatch);
     journal_batch_free(dispatch->batch);
     dispatch_answers_free(dispatch->answers);

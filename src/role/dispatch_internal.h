@@ -158,6 +158,11 @@ void dispatch_count_agent(struct dispatch *dispatch, struct held *held);
 /* Gives free places to who waits for one. True if any session was touched by it. */
 bool dispatch_places_look(struct dispatch *dispatch);
 
+/* dispatch_clients.c: clients that keep their id. */
+must_check enum err dispatch_clients_new(struct dispatch *dispatch);
+void dispatch_clients_free(struct dispatch *dispatch); /* also where it was not made */
+void dispatch_take_client(struct dispatch *dispatch, struct client_note *note);
+
 /* dispatch_command.c */
 /* Takes the command, answers it, or parks it. */
 void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command);

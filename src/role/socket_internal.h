@@ -266,28 +266,36 @@ void speech_listed(struct client *client);
 
 /* socket_subscription.c */
 void subscription_begin(struct socket_thread *thread, struct subscribed_mail *mail);
+/* It watches the topic from here on; NULL: out of memory. */
+struct subscription *subscription_new(struct client *client, struct topic *topic);
 void subscription_end(struct subscription *subscription);
 /* Its session is gone: the client is told, and it ends. The client may be gone after it. */
 void subscription_erased(struct subscription *subscription);
 /* The dispatcher refused one: it is no longer expected. */
 void subscription_refused(struct client *client, const char *session_id);
 struct subscription *subscription_find(struct client *client, const char *session_id);
+/* Whose question this cookie is of, if it still waits for the answer; else NULL. */
+struct subscription *subscription_find_asked(struct socket_thread *thread, const uint64_t cookie[2]);
 /* Has, or no longer has, something to send. */
 void subscription_due(struct subscription *subscription);
 void subscription_not_due(struct subscription *subscription);
 void subscription_poked(struct socket_thread *thread, struct topic_poke *poke);
 void subscription_history(struct socket_thread *thread, struct history_request *request);
-/* `id`: NULL, or what the list is to be answered by. */
-void subscription_watch_all(struct client *client, const char *id);
-/* Its oldest id, for the caller to free; NULL: there is none. */
-struct list_id *subscription_list_id(struct subscription *feed);
-void subscription_list(struct socket_thread *thread, struct list_request *request);
 /* Asks history for what follows the cursor; where it reads enough for this client already, when that is sent. */
 void subscription_ask(struct subscription *subscription);
 /* One of the client's reads is over. */
 void subscription_read_over(struct client *client);
 /* Who waits longest may look again whether it needs history, if there is room. */
 void subscription_wake(struct client *client);
+
+/* socket_feed.c: who watches all sessions */
+/* `id`: NULL, or what the list is to be answered by. */
+void subscription_watch_all(struct client *client, const char *id);
+/* Its oldest id, for the caller to free; NULL: there is none. */
+struct list_id *subscription_list_id(struct subscription *feed);
+void subscription_list(struct socket_thread *thread, struct list_request *request);
+/* Asks for a list, from which the feed goes on. */
+void subscription_ask_list(struct subscription *feed);
 
 /* socket_catch_up.c: who is behind */
 /* How the replay of a subscription that begins is to be sent: `came_back` with a position, or from a beginning. */

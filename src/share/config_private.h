@@ -162,7 +162,13 @@ struct config_build {
 };
 /* Converts the text of each option into its field. */
 must_check enum err config_build_options(struct config_build *build);
+/* False if it is neither true nor false, in one of the words for them. */
+bool config_bool_parse(const char *text, bool *out);
+/* config_build_agent.c */
 must_check enum err config_build_agents(struct config_build *build);
+/* Where an error about an agent is to be reported. */
+enum err config_agent_fail(struct config_build *build, int line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* config_permission.c: timeouts by kind, policies, and what is denied. */
 must_check enum err config_build_permissions(struct config_build *build);
 must_check enum err config_build_agent_permissions(struct config_build *build,
@@ -171,9 +177,6 @@ must_check enum err config_build_agent_permissions(struct config_build *build,
 void config_timeouts_free(struct config_timeouts *timeouts);
 /* False if it is neither reject nor cancel. */
 bool config_action_parse(const char *text, enum config_action *out);
-/* Where an error about an agent is to be reported. */
-enum err config_agent_fail(struct config_build *build, int line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 /* What concerns several options; after RESTART values were kept. */
 must_check enum err config_check(struct config_build *build);
 /* Splits listen into host, port and whether it is a loopback address. */

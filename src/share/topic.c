@@ -1,4 +1,4 @@
-#include "signalbox/share/topic.h"
+#include "topic_private.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,37 +9,6 @@
 
 /* Small sessions are many, so a tail begins small and its chunks grow. */
 enum { CHUNK_BYTES_FIRST = 4096, CHUNK_BYTES_MAX = 65536, CHUNK_BYTES_PER_EVENT = 96 };
-
-struct forms;
-
-struct topic_chunk {
-    struct ref ref; /* one is the tail's, each reader of a half-written frame has another */
-    struct rcu_head rcu;
-    _Atomic(struct topic_chunk *) next;
-    uint64_t first;
-    _Atomic(uint32_t) count; /* published last: what stands before it never changes */
-    uint32_t event_capacity, byte_capacity;
-    /* By form, made when the first is needed: so many as events fit. */
-    _Atomic(struct forms *) forms[TOPIC_FORMS];
-    _Atomic(size_t) form_bytes;
-    uint32_t *ends;    /* behind the last byte of each frame */
-    int64_t *line_at;  /* struct instant's ns */
-    char *bytes;
-};
-
-/* What one event is in a form. */
-struct form {
-    size_t length;
-    char bytes[];
-};
-
-/* Of a chunk's events, each NULL (nobody needs it yet), `being_made`, or there for good. */
-struct forms {
-    size_t count;
-    _Atomic(struct form *) of[];
-};
-
-static struct form being_made, empty; /* marks; `empty` is that of every event that is nothing in a form */
 
 static size_t chunk_memory(size_t events, size_t bytes)
 {
@@ -69,22 +38,11 @@ static struct topic_chunk *chunk_new(uint64_t first, size_t bytes)
     return chunk;
 }
 
-static void forms_free(struct forms *forms)
-{
-    for (size_t i = 0; forms && i < forms->count; i++) {
-        struct form *form = atomic_load_explicit(&forms->of[i], memory_order_relaxed); /* nobody else has the chunk */
-        if (form != &empty) {
-            free(form);
-        }
-    }
-    free(forms);
-}
-
 void topic_chunk_put(struct topic_chunk *chunk)
 {
     if (chunk && ref_put(&chunk->ref)) {
         for (size_t form = 0; form < TOPIC_FORMS; form++) {
-            forms_free(atomic_load_explicit(&chunk->forms[form], memory_order_relaxed));
+            topic_forms_free(atomic_load_explicit(&chunk->forms[form], memory_order_relaxed));
         }
         free(chunk);
     }
@@ -343,92 +301,6 @@ void topic_run_cut(struct topic_run *run, uint64_t first, uint64_t last)
     run->length = chunk->ends[last - chunk->first] - start;
     run->from = first;
     run->last = last;
-}
-
-/* ---- Forms ---- */
-
-static struct forms *forms_of(struct topic *topic, struct topic_chunk *chunk, unsigned form)
-{
-    struct forms *forms = atomic_load_explicit(&chunk->forms[form], memory_order_acquire);
-    if (forms) {
-        return forms;
-    }
-    size_t size = sizeof(*forms) + chunk->event_capacity * sizeof(forms->of[0]);
-    struct forms *fresh = calloc(1, size);
-    if (!fresh) {
-        return NULL;
-    }
-    fresh->count = chunk->event_capacity;
-    if (atomic_compare_exchange_strong(&chunk->forms[form], &forms, fresh)) {
-        /* Relaxed: both are looked at from time to time only, for a bound. */
-        atomic_fetch_add_explicit(&chunk->form_bytes, size, memory_order_relaxed);
-        atomic_store_explicit(&topic->has_forms, true, memory_order_relaxed);
-        return fresh;
-    }
-    free(fresh); /* another thread was faster */
-    return forms;
-}
-
-enum topic_form_state topic_form_find(struct topic *topic, const struct topic_run *run, uint64_t seq, unsigned form,
-                                      const char **bytes, size_t *length)
-{
-    CHECK(form < TOPIC_FORMS);
-    struct forms *forms = forms_of(topic, run->chunk, form);
-    if (!forms) {
-        return TOPIC_FORM_NOMEM;
-    }
-    _Atomic(struct form *) *place = &forms->of[seq - run->chunk->first];
-    struct form *found = atomic_load_explicit(place, memory_order_acquire);
-    if (!found && atomic_compare_exchange_strong(place, &found, &being_made)) {
-        return TOPIC_FORM_YOURS;
-    }
-    if (found == &being_made) {
-        return TOPIC_FORM_BUSY;
-    }
-    *bytes = found->bytes;
-    *length = found->length;
-    return TOPIC_FORM_THERE;
-}
-
-static _Atomic(struct form *) *place_of(const struct topic_run *run, uint64_t seq, unsigned form)
-{
-    struct forms *forms = atomic_load_explicit(&run->chunk->forms[form], memory_order_acquire);
-    return &forms->of[seq - run->chunk->first];
-}
-
-enum err topic_form_give(const struct topic_run *run, uint64_t seq, unsigned form, const char *bytes, size_t length)
-{
-    struct form *made = length ? malloc(sizeof(*made) + length) : &empty;
-    if (!made) {
-        topic_form_give_up(run, seq, form);
-        return ERR_NOMEM;
-    }
-    if (length) {
-        made->length = length;
-        memcpy(made->bytes, bytes, length);
-        atomic_fetch_add_explicit(&run->chunk->form_bytes, sizeof(*made) + length, memory_order_relaxed);
-    }
-    /* Release: who finds it finds its bytes. */
-    atomic_store_explicit(place_of(run, seq, form), made, memory_order_release);
-    return ERR_OK;
-}
-
-void topic_form_give_up(const struct topic_run *run, uint64_t seq, unsigned form)
-{
-    atomic_store_explicit(place_of(run, seq, form), NULL, memory_order_release);
-}
-
-bool topic_form_look(const struct topic_run *run, uint64_t seq, unsigned form, const char **bytes, size_t *length)
-{
-    struct forms *forms = atomic_load_explicit(&run->chunk->forms[form], memory_order_acquire);
-    struct form *found =
-        forms ? atomic_load_explicit(&forms->of[seq - run->chunk->first], memory_order_acquire) : NULL;
-    if (!found || found == &being_made) {
-        return false;
-    }
-    *bytes = found->bytes;
-    *length = found->length;
-    return true;
 }
 
 size_t topic_memory(const struct topic *topic)

@@ -161,6 +161,20 @@ must_check enum err sqlite_check_file(const char *path, bool *is_new, off_t *byt
 must_check enum err sqlite_explain(const char *path, enum err err, const char *cause,
                                    struct sqlite_reason why);
 
+/* sqlite_hold.c */
+/* A store that is held by this process. */
+struct sqlite_held {
+    char *path;
+    int lock_fd;
+    sqlite3 *db;
+    bool is_new; /* without tables: a server was killed at its first start */
+};
+/* On failure nothing is held. */
+must_check enum err sqlite_hold(struct sqlite_held *held, const char *data_directory,
+                                struct sqlite_reason why);
+must_check enum err sqlite_measure(const struct sqlite_held *held, struct store_sizes *sizes);
+void sqlite_let_go(struct sqlite_held *held);
+
 /* sqlite_schema.c */
 /* Tells ours (*is_new false), an empty file (true) and a foreign one (ERR_CORRUPT, ERR_UNSUPPORTED)
  * apart. */

@@ -1,102 +1,12 @@
-/* What operators do to a store that no server uses: look at all of it, and make its file small. */
-#define _GNU_SOURCE
+/* What operators do to a store that no server uses: look at all of it. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "signalbox/base/base64.h"
 #include "signalbox/base/check.h"
-#include "signalbox/base/fd.h"
 #include "sqlite.h"
-
-/* A store that is held by this process. */
-struct held {
-    char *path;
-    int lock_fd;
-    sqlite3 *db;
-    bool is_new; /* without tables: a server was killed at its first start */
-};
-
-static void let_go(struct held *held)
-{
-    sqlite3_close_v2(held->db);
-    fd_close(held->lock_fd);
-    free(held->path);
-}
-
-static enum err find_store(const char *data_directory, const char *path, struct sqlite_reason why)
-{
-    struct stat there;
-    if (stat(path, &there) == 0) {
-        return ERR_OK;
-    }
-    int cause = errno;
-    snprintf(why.text, why.size, "there is no store in %s: %s: %s", data_directory, path,
-             strerror(cause));
-    return err_from_errno(cause);
-}
-
-/* On failure nothing is held. */
-static enum err hold(struct held *held, const char *data_directory, struct sqlite_reason why)
-{
-    *held = (struct held){.lock_fd = -1};
-    char cause[256] = "";
-    enum err err = ERR_OK;
-    if (asprintf(&held->path, "%s/signalbox.db", data_directory) < 0) {
-        held->path = NULL;
-        snprintf(why.text, why.size, "out of memory");
-        return ERR_NOMEM;
-    }
-    bool empty = false;
-    off_t bytes = 0;
-    err = find_store(data_directory, held->path, why);
-    if (err == ERR_OK) {
-        err = sqlite_lock(data_directory, &held->lock_fd, why);
-    }
-    if (err == ERR_OK) {
-        err = sqlite_check_file(held->path, &empty, &bytes, why);
-    }
-    if (err == ERR_OK) {
-        err = sqlite_connect(held->path, SQLITE_OPEN_READWRITE, &held->db);
-        if (err == ERR_OK) {
-            /* A look changes nothing: also not where the newest part of the store is. */
-            sqlite3_db_config(held->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
-            err = sqlite_schema_identify(held->db, &held->is_new, cause, sizeof(cause));
-        }
-        if (err != ERR_OK) {
-            err = sqlite_explain(held->path, err, cause[0] ? cause : sqlite_why(held->db), why);
-        }
-    }
-    if (err != ERR_OK) {
-        let_go(held);
-    }
-    return err;
-}
-
-static int64_t file_bytes(const char *path, const char *ending)
-{
-    char name[4096];
-    struct stat there;
-    snprintf(name, sizeof(name), "%s%s", path, ending);
-    return stat(name, &there) == 0 ? there.st_size : 0;
-}
-
-static enum err measure(const struct held *held, struct store_sizes *sizes)
-{
-    *sizes = (struct store_sizes){
-        .bytes = file_bytes(held->path, "") + file_bytes(held->path, "-wal"),
-    };
-    if (held->is_new) {
-        return ERR_OK;
-    }
-    enum err err = sqlite_number(held->db, "SELECT count(*) FROM sessions", &sizes->sessions);
-    return err != ERR_OK ? err
-                         : sqlite_number(held->db, "SELECT count(*) FROM events", &sizes->events);
-}
-
-/* ---- Looking ---- */
 
 struct look {
     sqlite3 *db;
@@ -496,8 +406,8 @@ enum err store_sqlite_check(const char *data_directory,
                             size_t why_size)
 {
     struct sqlite_reason why = {why_text, why_size};
-    struct held held;
-    enum err err = hold(&held, data_directory, why);
+    struct sqlite_held held;
+    enum err err = sqlite_hold(&held, data_directory, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -507,7 +417,7 @@ enum err store_sqlite_check(const char *data_directory,
         sqlite3_finalize(look.purged);
     }
     if (err == ERR_OK) {
-        err = measure(&held, sizes);
+        err = sqlite_measure(&held, sizes);
         if (err != ERR_OK && look.problems > 0) {
             err = ERR_OK; /* as far as it can be counted */
         }
@@ -517,41 +427,6 @@ enum err store_sqlite_check(const char *data_directory,
     } else {
         err = sqlite_explain(held.path, err, sqlite_why(held.db), why);
     }
-    let_go(&held);
-    return err;
-}
-
-/* ---- Making it small ---- */
-
-static const char compact[] = "PRAGMA synchronous = FULL;"
-                              /* The copy that VACUUM makes is as large as the store. */
-                              "PRAGMA temp_store = FILE;"
-                              "PRAGMA wal_checkpoint(TRUNCATE);"
-                              "VACUUM;"
-                              "PRAGMA wal_checkpoint(TRUNCATE);";
-
-enum err store_sqlite_compact(const char *data_directory, struct store_sizes *before,
-                              struct store_sizes *after, char *why_text, size_t why_size)
-{
-    struct sqlite_reason why = {why_text, why_size};
-    struct held held;
-    enum err err = hold(&held, data_directory, why);
-    if (err != ERR_OK) {
-        return err;
-    }
-    err = measure(&held, before);
-    if (err == ERR_OK && !held.is_new) {
-        err = sqlite_run(held.db, compact);
-    }
-    if (err == ERR_OK) {
-        err = measure(&held, after);
-    }
-    if (err == ERR_CORRUPT) {
-        err = sqlite_explain(held.path, err, sqlite_why(held.db), why);
-    } else if (err != ERR_OK) {
-        snprintf(why.text, why.size, "%s cannot be made smaller and stays as it is: %s", held.path,
-                 sqlite_why(held.db));
-    }
-    let_go(&held);
+    sqlite_let_go(&held);
     return err;
 }

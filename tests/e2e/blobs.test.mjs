@@ -36,12 +36,12 @@ async function whole(session, ref) {
   return answer;
 }
 
-test('a hundred outputs of 1 MB each open in kilobytes', { timeout: scaled(180_000) }, async () => {
+test('a hundred outputs of 1 MB each open in kilobytes', { timeout: scaled(400_000) }, async () => {
   const times = 100;
   const bytes = 1_000_000;
   const maker = await (await server.connect()).create('scripted');
   const turn = await maker.prompt(script({ repeat: { times, steps: [tool({ output: bytes, alphabet: 'unicode' })] } }));
-  await turn.end({ ms: 120_000 });
+  await turn.end({ ms: 300_000 });
   const late = await (await server.connect()).follow(maker.id);
   const results = late.events.filter((event) => event.type === 'tool_result');
   assert.equal(results.length, times);

@@ -78,7 +78,7 @@ test('a bad file changes nothing, and says where it is bad', async () => {
   }, 'the error in /readyz');
   assert.ok(report.includes('signalbox.conf'), report);
   assert.match(report, new RegExp(`\\b${line}\\b`), 'the line');
-  assert.match(server.log, new RegExp(`signalbox\\.conf:${line}`), 'file and line in the log');
+  await server.says(new RegExp(`signalbox\\.conf:${line}`)); // file and line
   assert.equal(await agentNames(server), before);
   for (const client of clients) {
     await client.ping();

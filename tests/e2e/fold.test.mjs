@@ -1,7 +1,9 @@
 // What is folded ends in the same state as what was seen live: over each way that it comes, broken off at each event,
 // and while the store folds what is over.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import http from 'node:http';
+import path from 'node:path';
 import { gated, scripted } from './lib/agents.mjs';
 import { test } from './lib/harness.mjs';
 import { parseMetrics } from './lib/prometheus.mjs';
@@ -261,17 +263,11 @@ async function metric(of, name) {
 
 const folds = (count) => ({ agents, settings: { ...settings, 'fold-after-ms': 1 + count } });
 
-/** By metrics alone: a replay or a page would tell the server where its reader may be. */
-async function foldedBy(of, least = 1) {
-  const count = () => metric(of, 'signalbox_store_folded_events_total');
-  await until(async () => (await count()) >= least, 'the store to fold');
-  // It looks once a second, and goes on at once while there is more: where nothing was folded for some looks all is.
-  for (let before = -1, same = 0; same < 3; ) {
-    await new Promise((resolve) => setTimeout(resolve, 1200));
-    const now = await count();
-    same = now === before ? same + 1 : 0;
-    before = now;
-  }
+/** Until the store has so few events. Not by a replay or a page, which would tell the server where its reader may be. */
+async function foldedTo(of, most) {
+  const count = ['-readonly', '-cmd', '.timeout 10000', path.join(of.data, 'signalbox.db'), 'SELECT count(*) FROM events'];
+  const rows = () => Number(execFileSync('sqlite3', count, { encoding: 'utf8' }));
+  await until(() => rows() < most, () => `the store to fold ${rows()} events to ${most}`, 90_000);
 }
 
 async function check(of) {
@@ -288,7 +284,7 @@ test('the store folds closed turns under those who are behind, and nobody notice
   }
   await live.run(script(...tangled));
   await idle(live);
-  await foldedBy(folding);
+  await foldedTo(folding, live.events.length / 5);
   const fresh = await everyWay(folding, live);
   const wanted = live.watch.state();
   for (let count = 1; count < fresh.events.length; count++) {
@@ -350,7 +346,7 @@ test('SIGKILL while the store folds: it goes on where it was', async () => {
   await folding.kill();
   await check(folding);
   await folding.start();
-  await foldedBy(folding, 0); // perhaps it was done just before
+  await foldedTo(folding, 100);
   const fresh = await (await folding.connect()).follow(live.id);
   assert.deepEqual(fresh.watch.state().turns, wanted.turns);
   await folding.terminate();

@@ -8,6 +8,7 @@ import { test } from './lib/harness.mjs';
 import { openBrowser, screenshot } from './lib/page.mjs';
 import { ask, say, script, tool } from './lib/script.mjs';
 import { startServer } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const server = await startServer({ agents: { scripted: scripted() }, settings: { 'permission-timeout-ms': 0 } });
@@ -52,7 +53,7 @@ test('side by side where one wants it: by keyboard, for all of them, also after 
   await layout(diff, 'split');
   assert.equal(await toggle.getAttribute('aria-pressed'), 'true');
   assert.ok(await toggle.evaluate((node) => node === document.activeElement), 'the keyboard is where it was');
-  assert.ok((await diff.boundingBox()).width > narrow + 100, 'it takes the room that there is');
+  await until(async () => (await diff.boundingBox()).width > narrow + 100, 'it to take the room that there is');
   await layout(page.getByTestId('permission-diff'), 'split');
   // A new file has nothing to stand beside it.
   assert.equal(await (await openCard(page, fresh)).getByTestId('diff-layout').count(), 0);

@@ -113,8 +113,9 @@ test('a link to an item can be copied from it', async () => {
   const last = page.getByTestId('agent-text').last();
   await last.hover();
   await last.getByTestId('copy-link').click();
-  const copied = await page.evaluate(() => navigator.clipboard.readText());
-  assert.equal(copied, server.url + address(await last.getAttribute('data-key')));
+  const wanted = server.url + address(await last.getAttribute('data-key'));
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  await until(async () => (await copied()) === wanted, async () => `${wanted}, not ${await copied()}`);
   await page.context().close();
 });
 

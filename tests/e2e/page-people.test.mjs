@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scripted } from './lib/agents.mjs';
-import { answer, createSession, openApp, pendingCard, recorded, send, sessionAddress, shown, turnsEnd } from './lib/app.mjs';
+import { answer, createSession, isLive, openApp, pendingCard, recorded, send, sessionAddress, shown, turnsEnd } from './lib/app.mjs';
 import { test } from './lib/harness.mjs';
 import { openBrowser, screenshot } from './lib/page.mjs';
 import { ask, script } from './lib/script.mjs';
@@ -45,11 +45,11 @@ test('two people watch; one answers, and the other’s prompt closes and says wh
   const bob = await openApp(browser, guarded, { at: sessionAddress(id), token: BOB });
   const waiting = await openApp(browser, guarded, { at: '/#/waiting', token: BOB });
   await Promise.all([ada, bob, waiting].map((page) => pendingCard(page).waitFor()));
-  await answer(bob);
-  await Promise.all([ada, waiting].map(async (page) => { // at once: it is shown for some seconds only
+  const told = Promise.all([ada, waiting].map(async (page) => { // looked for before it is there: it is shown for some seconds only
     await cardIn(page, 'resolved').getByTestId('permission-by').filter({ hasText: 'bob' }).waitFor();
     assert.equal(await pendingCard(page).count(), 0);
   }));
+  await Promise.all([answer(bob), told]);
   await screenshot(ada, 'page-answered-by-bob');
   for (const page of [ada, bob]) {
     await turnsEnd(page);
@@ -88,10 +88,12 @@ test('a request that has run out says so by itself', async () => {
   const page = await openApp(browser, hasty);
   const id = await createSession(page, { agent: 'scripted', workspace: hasty.newWorkspace() });
   await page.locator('[data-testid="session-phase"][data-phase="idle"]').waitFor();
+  const expired = cardIn(page, 'expired').first().waitFor(); // for some seconds only
+  expired.catch(() => {}); // it is waited for below
   await send(page, script(ask({ tool: { title: 'too slow', kind: 'execute' } })));
   await pendingCard(page).waitFor();
   assert.match(await pendingCard(page).getByTestId('permission-left').innerText(), /\d/);
-  await cardIn(page, 'expired').first().waitFor();
+  await expired;
   await turnsEnd(page);
   await note(page, 'timeout').waitFor();
   assert.equal(await pendingCard(page).count(), 0);
@@ -99,4 +101,18 @@ test('a request that has run out says so by itself', async () => {
   assert.equal(item.state, 'timeout');
   await screenshot(page, 'page-expired');
   assert.deepEqual(page.faults, []);
+});
+
+test('a token that is taken away says so where one signs in again', async () => {
+  const page = await openApp(browser, guarded, { token: BOB });
+  assert.equal(await page.getByTestId('login-why').count(), 0);
+  writeFileSync(tokens, `ada ${ADA}\n`, { mode: 0o600 });
+  await page.getByTestId('login-why').waitFor();
+  await page.getByTestId('login-token').fill(ADA);
+  await page.getByTestId('login-submit').click();
+  await isLive(page);
+  await page.reload();
+  await isLive(page);
+  assert.deepEqual(page.faults.filter((fault) => !/401|HTTP Authentication failed/.test(fault)), []);
+  await page.context().close();
 });

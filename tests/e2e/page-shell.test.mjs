@@ -72,12 +72,13 @@ test('who looks elsewhere is told: by the title, by the icon, and by notificatio
   const turn = await session.prompt(script(ask({ tool: { title: 'rm -rf build', kind: 'execute', input: { command: 'rm -rf build' } } }), say('Done.')));
   const request = await turn.permission();
   await titled(page, /^\(1\) /, 'the count in the title');
-  assert.match(await page.locator('link[rel=icon]').getAttribute('href'), /waiting/);
+  await phase('waiting');
+  await until(async () => /waiting/.test(await page.locator('link[rel=icon]').getAttribute('href')), 'the icon');
   await until(async () => (await told(page)).length === 1, 'the notification');
   assert.deepEqual(await told(page), [{ title: 'Clear the line asks', body: request.command, isClosed: false }]);
   await session.answerPermission(request, { allow: true });
   await turn.end();
-  await until(async () => (await told(page)).length === 2, 'the second one');
+  await until(async () => (await told(page)).length === 2 && (await told(page))[0].isClosed, async () => `the second one, and the end of the first: ${JSON.stringify(await told(page))}`);
   assert.deepEqual(await told(page), [
     { title: 'Clear the line asks', body: request.command, isClosed: true },
     { title: 'Clear the line', body: 'Finished.', isClosed: false },

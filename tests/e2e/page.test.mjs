@@ -150,7 +150,7 @@ test('what waits can be taken back, and stopping takes back the rest', async () 
   await page.getByTestId('cancel-turn').click();
   await turnsEnd(page);
   await until(async () => (await recorded(server, session.id)).phase === 'idle' && (await recorded(server, session.id)).queue.length === 0, 'an empty queue');
-  assert.equal(await page.getByTestId('queue-item').count(), 0);
+  await until(async () => (await page.getByTestId('queue-item').count()) === 0, 'no queue in the page');
   assert.deepEqual(page.faults, []);
 });
 
@@ -275,7 +275,7 @@ test('the theme: the person’s choice, and the server’s file as soon as it ch
   const before = await accent();
   writeFileSync(path.join(server.folder, themeName), JSON.stringify({ name: 'Signal cabin', accent: '#aa3300' }));
   await page.getByText('Signal cabin').first().waitFor();
-  assert.notEqual(await accent(), before);
+  await until(async () => (await accent()) !== before, 'its colour');
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await ground();
   await page.emulateMedia({ colorScheme: 'dark' });

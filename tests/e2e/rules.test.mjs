@@ -202,7 +202,7 @@ test('a new rule answers what waits already, in all sessions that it covers', as
 test('rules expire, are listed, and survive a restart', async () => {
   const workspace = server.newWorkspace('expire');
   const lasting = await made(runs('make lasting'), 'workspace', { workspace });
-  const { ruleId } = await made(runs('make short'), 'workspace', { workspace, forMs: 2000 });
+  const { ruleId } = await made(runs('make short'), 'workspace', { workspace, forMs: 5000 });
   const listed = (await rules()).find((rule) => rule.ruleId === lasting.ruleId);
   assert.equal(listed.command, 'make lasting');
   assert.equal(listed.workspace, workspace);

@@ -13,6 +13,7 @@ test('a store is checked and compacted while no server runs on it, also after a 
   const client = await server.connect();
   const session = await client.create('scripted');
   await session.run(script(say('hello')));
+  await session.status('idle', { from: session.events.findIndex(({ type }) => type === 'complete') });
   for (const action of ['check', 'compact']) {
     const { code, output } = await store(action, server);
     assert.equal(code, 1);

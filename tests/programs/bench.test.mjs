@@ -64,18 +64,23 @@ async function proxy(change) {
   const listener = net.createServer((client) => {
     const upstream = net.connect(Number(port), '127.0.0.1');
     let pending = Buffer.alloc(0);
-    let upgraded = false;
+    let upgraded = null; // or whether it is a WebSocket: what answers say in plain HTTP are no frames, whatever bytes they have
     client.pipe(upstream);
     upstream.on('data', (chunk) => {
       pending = Buffer.concat([pending, chunk]);
-      if (!upgraded) {
+      if (upgraded === null) {
         const end = pending.indexOf('\r\n\r\n');
         if (end < 0) {
           return;
         }
+        upgraded = pending.subarray(0, 13).equals(Buffer.from('HTTP/1.1 101 '));
         client.write(pending.subarray(0, end + 4));
         pending = pending.subarray(end + 4);
-        upgraded = true;
+      }
+      if (!upgraded) {
+        client.write(pending);
+        pending = Buffer.alloc(0);
+        return;
       }
       const { frames, rest } = framesOf(pending);
       pending = rest;
@@ -127,10 +132,10 @@ async function runFloor(change, options = onFloor) {
 }
 
 const isDelta = (frame) => frame.includes('"type":"text_delta"');
-/** A change to the third delta that passes, in whichever connection. */
+/** A change to the second delta that passes, in whichever connection: each of them has one, also where all text comes at once. */
 const once = (change) => {
   let seen = 0;
-  return (frame) => (isDelta(frame) && ++seen === 3 ? change(frame) : [frame]);
+  return (frame) => (isDelta(frame) && ++seen === 2 ? change(frame) : [frame]);
 };
 const replaced = (frame, from, to) => Buffer.from(frame.toString('latin1').replace(from, to), 'latin1');
 
@@ -150,7 +155,7 @@ const wrongs = {
   'a stamp that is another for one watcher': [
     once((frame) => [replaced(frame, /@\d{16}/, '@0000000000000001')]), /text that differs/,
   ],
-  'an offset that is another': [once((frame) => [replaced(frame, /"offset":\d/, '"offset":9')]), /text|delta/],
+  'an offset that is another': [once((frame) => [replaced(frame, /"offset":(\d)/, (_, digit) => `"offset":${digit === '1' ? 2 : 1}`)]), /text|delta/],
   'a complete text that is another': [
     (frame) => [frame.includes('"text_complete"') ? replaced(frame, /"text":"@\d/, '"text":"@9') : frame], /text that differs/,
   ],
@@ -224,9 +229,8 @@ test('the floor delivers the same, in frames of the same size', async () => {
   for (const report of Object.values(runs)) {
     assert.equal(report.runs[0].latency.count, 2 * 2 * 20, 'every chunk that was due in the measured second, for two watchers each');
   }
-  // A chunk or two may have come together, where the machine was busy.
-  const middle = (list) => list.sort((a, b) => a - b)[list.length >> 1];
-  assert.equal(middle(lengths.theirs), middle(lengths.ours));
+  // Of one chunk; others may have come together, where the machine was busy.
+  assert.equal(Math.min(...lengths.theirs), Math.min(...lengths.ours));
 });
 
 for (const [what, [change, message]] of Object.entries({
@@ -277,7 +281,7 @@ test('compressed frames are checked as all others', async () => {
   assert.ok(wire < bytes, `${wire} of ${bytes} bytes`);
   let seen = 0;
   const wrong = await run((frame) => {
-    if (isCompressed(frame) && ++seen === 3) {
+    if (isCompressed(frame) && ++seen === 2) {
       const broken = Buffer.from(frame);
       broken[broken.length >> 1] ^= 0x55;
       return [broken];

@@ -4,7 +4,7 @@ import { mkdtempSync, mkdirSync, realpathSync, rmSync, symlinkSync } from 'node:
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Agent, isAlive, isRequest, isUpdate, outcome } from './support/acp.mjs';
+import { Agent, isAlive, isGone, isRequest, isUpdate, outcome } from './support/acp.mjs';
 
 const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'signalbox-shell-')));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -171,7 +171,7 @@ test('a cancel in a long command ends its process group', async () => {
   agent.cancel();
   assert.deepEqual((await done).result, stopped('cancelled'));
   assert.equal(last(agent.updates('tool_call_update')).status, 'failed');
-  assert.deepEqual(pids.map(isAlive), [false, false]);
+  assert.deepEqual(await Promise.all(pids.map(isGone)), [true, true]);
   await agent.end();
 });
 
@@ -212,7 +212,7 @@ test('the end of the input ends the agent and what it runs', async () => {
   agent.prompt('echo $$; trap "" TERM; sleep 1000; sleep 1000').catch(() => {});
   const { params: { update } } = await agent.seen(isUpdate('tool_call_update', (u) => u.content));
   assert.deepEqual(await agent.end(), { code: 0, signal: null });
-  assert.equal(isAlive(Number(texts(update)[0])), false);
+  assert.equal(await isGone(Number(texts(update)[0])), true);
 });
 
 test('cd stays inside the workspace', async () => {
@@ -290,7 +290,7 @@ test('closing a session ends its command', async () => {
   const { params: { update } } = await agent.seen(isUpdate('tool_call_update', (u) => u.content));
   await agent.call('session/close', { sessionId: agent.session });
   assert.deepEqual((await done).result, stopped('cancelled'));
-  assert.equal(isAlive(Number(texts(update)[0])), false);
+  assert.equal(await isGone(Number(texts(update)[0])), true);
   await agent.end();
 });
 

@@ -200,7 +200,7 @@ static void send(struct mailbox *box, struct credit *credit, int64_t bytes)
 static void who_waits_is_always_woken(void)
 {
     const char *given = getenv("SIGNALBOX_TEST_LONG");
-    struct stress stress = {.rounds = given && *given ? 2000000 : 100000};
+    struct stress stress = {.rounds = given && *given ? 500000 : 100000};
     stress.pool = pool_of(ALL);
     stress.wake = box_new();
     struct credit *credits[CREDITS];
@@ -292,7 +292,7 @@ static void return_each(size_t number, void *context)
 static void a_credit_that_comes_back_meanwhile_is_seen(void)
 {
     const char *given = getenv("SIGNALBOX_TEST_LONG");
-    struct rally rally = {.rounds = given && *given ? 2000000 : 200000};
+    struct rally rally = {.rounds = given && *given ? 500000 : 200000};
     struct credit_pool *pool = pool_of(1);
     struct mailbox *wake = box_new();
     rally.credit = credit_of(pool, 1, wake);

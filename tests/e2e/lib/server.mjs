@@ -34,12 +34,20 @@ export function temporaryFolder() {
   return folder;
 }
 
+let ports = 0;
+
+/** A port that nobody listens at. Not one of those that the kernel gives out by itself: such a one may be somebody's end of a connection
+ * before a server has it, or while a server that is to come back to it is away. Each process begins at another. */
 export async function freePort() {
-  const probe = net.createServer();
-  await new Promise((done) => probe.listen(0, '127.0.0.1', done));
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  return port;
+  for (;;) {
+    const port = 10_000 + ((process.pid * 16 + ports++) % 20_000);
+    const probe = net.createServer();
+    const isFree = await new Promise((done) => probe.on('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)));
+    await new Promise((done) => (isFree ? probe.close(done) : done()));
+    if (isFree) {
+      return port;
+    }
+  }
 }
 
 /** The environment of a server: nothing of the user's, and the mark that every child inherits. */
@@ -184,6 +192,12 @@ export class Server {
 
   logTail(lines = 25, width = Infinity) {
     return this.log.trimEnd().split('\n').slice(-lines).map((line) => line.slice(0, width)).join('\n  ');
+  }
+
+  /** Its log comes by a pipe: what it has done can be seen elsewhere before this. */
+  says(pattern) {
+    const has = () => (pattern instanceof RegExp ? pattern.test(this.log) : this.log.includes(pattern));
+    return until(has, () => `${pattern} in the log\n${this.logTail()}`);
   }
 
   rest(method, where, options) {

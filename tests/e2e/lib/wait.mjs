@@ -2,7 +2,7 @@
 const patience = Number(process.env.SIGNALBOX_TEST_PATIENCE ?? 1);
 
 // Only what fails takes it: two cores that others use as well may stand still for long.
-export const DEFAULT_WAIT_MS = 40_000;
+export const DEFAULT_WAIT_MS = 60_000;
 
 export function scaled(ms) {
   return ms * patience;

@@ -173,4 +173,12 @@ export function isAlive(pid) {
   }
 }
 
+/** Who was ended by a signal, and is not a child of whom we have heard, is gone in its own time. */
+export async function isGone(pid) {
+  for (const end = Date.now() + 20_000; isAlive(pid) && Date.now() < end;) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return !isAlive(pid);
+}
+
 export const outcome = (optionId) => ({ outcome: { outcome: 'selected', optionId } });

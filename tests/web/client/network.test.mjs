@@ -20,6 +20,7 @@ test('a network that is cut again and again loses nothing and doubles nothing', 
     const { length } = textOf(session.state);
     await wait(session.view, ({ state }) => textOf(state).length > length || state.items.some((item) => item.kind === 'end'), 'more text');
     prompts.push(client.prompt(session.sessionId, `prompt ${i}`));
+    await until(() => proxy.pairs.size > 0, 'a connection'); // also when the text is over before that
     proxy.cut();
   }
   await Promise.all(prompts);

@@ -106,11 +106,11 @@ test('a reload of the page in the middle: what waited is sent by the next one, o
 });
 
 test('permission answers: at once, after a restart, too late', async () => {
-  const server = await startServer({ agents, settings: { 'permission-timeout-ms': 1500 } });
+  const server = await startServer({ agents: { ...agents, hasty: scripted({ 'permission-timeout-ms': 1500 }) }, settings: { 'permission-timeout-ms': 0 } });
   const client = clientOf(server);
   const leave = client.watchSessions();
   const session = await newSession(client, server);
-  const asked = async () => (await wait(session.view, ({ state }) => state.pending.length > 0, 'a request')).state.pending[0];
+  const asked = async (of = session) => (await wait(of.view, ({ state }) => state.pending.length > 0, 'a request')).state.pending[0];
 
   client.prompt(session.sessionId, script(ask()));
   const request = await asked();
@@ -132,9 +132,11 @@ test('permission answers: at once, after a restart, too late', async () => {
   await current(session);
   assert.deepEqual(session.state.pending, []);
 
-  client.prompt(session.sessionId, script(ask()));
-  const third = await asked();
-  await wait(session.view, ({ state }) => state.pending.length === 0, 'its time to be over');
+  const { sessionId } = await client.send('create_session', { agent: 'hasty', workspace: server.newWorkspace() });
+  const short = await watch(client, sessionId);
+  client.prompt(sessionId, script(ask()));
+  const third = await asked(short);
+  await wait(short.view, ({ state }) => state.pending.length === 0, 'its time to be over');
   await assert.rejects(async () => client.answer(third, { allow: true }), (error) => ['expired', 'too_late'].includes(error.code));
   leave();
 });

@@ -24,7 +24,7 @@ export const UserMessage = memo(function UserMessage({ item: cut }: { item: User
   const isWithdrawn = item.status === "withdrawn";
   const who = byInWords(item.by, me, item.cause?.clientId);
   return (
-    <article class="user-message" data-testid="user-message" data-key={item.key} data-status={item.status}>
+    <article class="user-message" aria-label={`Prompt: ${who}`} data-testid="user-message" data-key={item.key} data-status={item.status}>
       <header class="user-message__head">
         <span class="user-message__who">{who.replace(/^you\b/, "You")}</span>
         {isWithdrawn && <span class="user-message__state">taken back</span>}

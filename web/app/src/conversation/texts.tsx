@@ -12,7 +12,7 @@ import "./texts.css";
 
 export const AgentText = memo(function AgentText({ item }: { item: TextItem }) {
   return (
-    <article class="agent-text" data-testid="agent-text" data-key={item.key} data-done={item.done} data-last={item.done && !item.intermediate} tabIndex={-1} onClick={take}>
+    <article class="agent-text" aria-label="The agent" data-testid="agent-text" data-key={item.key} data-done={item.done} data-last={item.done && !item.intermediate} tabIndex={-1} onClick={take}>
       <Markdown text={item.text} isDone={item.done} />
       {item.done && <div class="item-tools"><Time at={item.ts} /><CopyLinkButton item={item.key} /><CopyButton text={() => item.text} label="Copy this message" /></div>}
     </article>

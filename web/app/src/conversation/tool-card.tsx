@@ -49,7 +49,7 @@ const ToolCard = memo(function ToolCard({ call }: { call: Call }) {
   const isAgent = parts.length > 0;
   const preview = isOpen ? "" : previewOf(item);
   return (
-    <article class="tool-card" data-testid="tool-card" data-key={item.key} data-tool-id={item.toolUseId} data-status={item.status} data-kind={item.toolKind}>
+    <article class="tool-card" aria-label={title} data-testid="tool-card" data-key={item.key} data-tool-id={item.toolUseId} data-status={item.status} data-kind={item.toolKind}>
       <div class="tool-card__head">
         <button type="button" class="tool-card__toggle" aria-expanded={isOpen} onClick={toggle}>
           <span class="tool-card__icon"><ToolIcon kind={item.toolKind} /></span>

@@ -65,7 +65,7 @@ export function PermissionCard({ request, tool, place, isCurrent, aside, note, a
       <header class="permission-card__head">
         <KindIcon kind={request.kind} />
         <h2 id={headingId} class="permission-card__question">
-          {questionOf(request)}<span class="permission-card__tool"><VisibleText text={request.toolName} /></span>
+          {questionOf(request)}{" "}<span class="permission-card__tool"><VisibleText text={request.toolName} /></span>
         </h2>
         <span class="permission-card__left" data-testid="permission-left" data-soon={left !== null && left <= 15} role="timer" aria-live="off">
           {timeLeft(left)}

@@ -17,6 +17,8 @@ interface RowProps {
   agent: string;
 }
 
+const MOST_SHOWN = 200; // characters of a command, of which there is room for few
+
 export const NO_NAME = "New session";
 
 /** A session in the list: one link. */
@@ -41,7 +43,7 @@ export const SessionRow = memo(function SessionRow({ session, asks, isCurrent, w
         </span>
         {pending > 0 && (
           <span class="session-row__asks">
-            <code class="truncate"><bdi>{asked ? onOneLine(asked.command || asked.toolName) : "Waits for an answer"}</bdi></code>
+            <code class="truncate"><bdi>{asked ? onOneLine((asked.command || asked.toolName).slice(0, MOST_SHOWN)) : "Waits for an answer"}</bdi></code>
             {pending > 1 && <span class="badge badge--warn" title={count(pending, "request")}>{pending}</span>}
           </span>
         )}

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { HttpError } from "signalbox-client";
-import { useClient } from "signalbox-client/preact";
+import { useClient, useStore } from "signalbox-client/preact";
 import { AlertIcon } from "../ui/icons";
 import { useTheme } from "./theme";
 import "./login-page.css";
@@ -9,6 +9,7 @@ import "./login-page.css";
 export function LoginPage() {
   const client = useClient();
   const { name } = useTheme();
+  const wasIn = useStore(client.server) !== null; // whoever signs out in this tab gets another page
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const field = useRef<HTMLInputElement>(null);
@@ -30,6 +31,7 @@ export function LoginPage() {
       <form class="login__form" onSubmit={submit}>
         <img src="/favicon.svg" alt="" width="48" height="48" />
         <h1>Sign in to {name}</h1>
+        {wasIn && <p class="login__why" role="status" data-testid="login-why">You were signed out: the server does not take your token any more, or you signed out in another tab.</p>}
         <div class="field">
           <label class="field__label" for="token">Token</label>
           <input

@@ -66,7 +66,7 @@ function NavLink({ route, to, title, children }: { route: Route; to: Route; titl
 /** How many requests wait, as many as their page has; nothing where there is none. */
 export function WaitingBadge() {
   const waiting = useStore(useClient().permissions, ({ items }) => waitingCount(items));
-  return waiting > 0 ? <span class="badge badge--warn" data-testid="waiting-count">{waiting}<span class="visually-hidden"> waiting</span></span> : null;
+  return waiting > 0 ? <span class="badge badge--warn" data-testid="waiting-count">{waiting}<span class="visually-hidden"> {waiting === 1 ? "request" : "requests"}</span></span> : null;
 }
 
 const NEXT: { [choice in ThemeChoice]: ThemeChoice } = { system: "light", light: "dark", dark: "system" };
