@@ -22,6 +22,9 @@
 /* A second SIGTERM or SIGINT ends the orderly stop. */
 static volatile int hurry;
 
+/* `serve`: what is stored is not what this server has written. Other failures are 1, wrong usage is 2. */
+enum { EXIT_BROKEN = 3 };
+
 static void print_serve_help(FILE *out)
 {
     fputs("Usage: signalbox serve [--config FILE] [--listen HOST:PORT] [--data DIR] [--set KEY=VALUE]...\n"
@@ -144,9 +147,11 @@ static int serve(const struct config_source *source)
     sigaction(SIGINT, &second, NULL);
     sigdelset(&signals, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+    bool broken = server_broken(server);
+    hurry |= broken; /* there is nothing to wait for: no agent's end can be recorded */
     server_stop(server, &hurry);
     log_info("stopped", NULL);
-    return EXIT_SUCCESS;
+    return broken ? EXIT_BROKEN : EXIT_SUCCESS;
 }
 
 static int serve_main(int argc, char **argv)

@@ -1,6 +1,8 @@
 #include "server.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,7 @@ struct server {
     char *guard_path;
     char instance[ID_SIZE];
     int drained; /* eventfd: the dispatcher has no agent left */
+    atomic_bool broken; /* the journal gave up */
 };
 
 /* ---- What handler threads ask for ---- */
@@ -303,12 +306,26 @@ static void forget_erased(struct server *server, const struct config *config)
     }
 }
 
+/* By the journal thread. Main takes the signal as any other one, and stops all in order. */
+static void journal_gave_up(void *context)
+{
+    struct server *server = context;
+    atomic_store(&server->broken, true);
+    kill(getpid(), SIGTERM);
+}
+
+bool server_broken(const struct server *server)
+{
+    return atomic_load(&server->broken);
+}
+
 /* From the end of the flow to its beginning, so that whoever starts finds its receivers there. */
 static enum err start_threads(struct server *server, const struct config *config)
 {
     struct mailbox *inbox = dispatch_inbox(server->dispatch);
     const struct journal_wiring journal = {.store = server->store, .limits = &server->limits, .dispatch = inbox,
-                                           .socket_boxes = server->socket_boxes};
+                                           .socket_boxes = server->socket_boxes, .give_up = journal_gave_up,
+                                           .context = server};
     enum err err = journal_start(&server->journal, &journal);
     if (!err) {
         err = history_start(&server->history, server->store);

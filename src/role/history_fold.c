@@ -167,9 +167,18 @@ static struct replay *take_kept(struct folds *folds, const struct history_reques
 
 /* ---- A turn ---- */
 
+/* What was erased while it was read looks torn, and is no fault of the store: who asked learns it by the session's end. */
+static bool was_erased(struct folds *folds, const struct replay *replay, enum err err)
+{
+    return (err == ERR_NOENT || err == ERR_CORRUPT) &&
+           folds->reader->operations->find_session(folds->reader, replay->session_key) == ERR_NOENT;
+}
+
 static void fail(struct folds *folds, struct replay *replay, enum err err)
 {
-    if (err != ERR_NOMEM) {
+    if (was_erased(folds, replay, err)) {
+        err = ERR_NOENT;
+    } else if (err != ERR_NOMEM) {
         uint32_t left_out;
         if (log_limit_pass(&folds->failures, 6, &left_out)) {
             log_error("store not readable", "error", "%s", err_text(err), "key", "%lld",

@@ -334,9 +334,17 @@ enum err http_start(struct http **out, const struct http_wiring *wiring, char *w
     if (err) {
         snprintf(why, why_size, "the logins cannot be read: %s", err_text(err));
     } else {
+        err = http_slow_start(http);
+        if (err) {
+            snprintf(why, why_size, "the thread that watches requests cannot be started: %s", err_text(err));
+        }
+    }
+    if (!err) {
         err = http_civetweb_start(http, why, why_size);
     }
     if (err) {
+        atomic_store(&http->stopping, true);
+        http_slow_stop(http);
         http_free(http);
         return err;
     }
@@ -367,4 +375,5 @@ void http_stop(struct http *http)
     }
     pthread_mutex_unlock(&http->lock);
     http_civetweb_stop(http);
+    http_slow_stop(http);
 }

@@ -230,6 +230,8 @@ static bool read_content(struct http_request *request, struct http_response *res
     response->close = true;
     if (err == ERR_NOMEM) {
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
+    } else if (err == ERR_TIMEDOUT) {
+        http_problem_status(response, 408, ANSWER_BAD_MESSAGE, "the body came too slowly");
     } else {
         http_problem(response, ANSWER_BAD_MESSAGE, "the body did not come whole", NULL, NULL);
     }

@@ -141,21 +141,51 @@ static void send_response(struct mg_connection *connection, struct http_request 
 }
 
 /* Reads what is left of a body that is not wanted, within reason: closing with it unread would
- * reset the connection before the client has read the answer. */
-static void drain(struct mg_connection *connection)
+ * reset the connection before the client has read the answer. False: there may be more. */
+static bool drain(struct http_request *request)
 {
     struct instant limit = instant_after_ms(clock_now(), DRAIN_MS);
     char unwanted[BODY_CHUNK];
-    for (size_t total = 0; total < DRAIN_MAX && !instant_reached(limit, clock_now());) {
-        int got = mg_read(connection, unwanted, sizeof(unwanted));
-        if (got <= 0) {
-            break;
-        }
-        total += (size_t)got;
+    int got = 1;
+    http_read_begin(request, limit);
+    for (size_t total = 0; got > 0 && total < DRAIN_MAX && !instant_reached(limit, clock_now());) {
+        got = mg_read(request->connection, unwanted, sizeof(unwanted));
+        total += got > 0 ? (size_t)got : 0;
     }
+    return !http_read_end(request) && got == 0;
 }
 
 /* ---- Reading ---- */
+
+static enum err read_pieces(struct http_request *request, size_t limit, struct buffer *body,
+                            struct instant begun)
+{
+    int64_t timeout_ms = request->config->http_request_timeout_ms;
+    for (;;) {
+        char *room = buffer_reserve(body, BODY_CHUNK);
+        if (!room) {
+            return ERR_NOMEM;
+        }
+        struct instant asked = clock_now();
+        int got = mg_read(request->connection, room, BODY_CHUNK);
+        if (got < 0) {
+            /* CivetWeb has waited as long for one byte as we do for all, and does not say so. */
+            bool silent = instant_diff_ms(clock_now(), asked) >= timeout_ms - timeout_ms / 8;
+            return silent ? ERR_TIMEDOUT : ERR_PIPE;
+        }
+        if (!got) {
+            break;
+        }
+        body->length += (size_t)got;
+        if (body->length > limit) {
+            return ERR_TOOBIG;
+        }
+        int64_t more_ms = (int64_t)body->length * 1000 / HTTP_BODY_RATE;
+        http_read_extend(request, instant_after_ms(begun, timeout_ms + more_ms));
+    }
+    bool whole = request->content_length < 0 || (long long)body->length == request->content_length;
+    return whole ? ERR_OK : ERR_PIPE;
+}
 
 enum err http_read_body(struct http_request *request, size_t limit, struct buffer *body)
 {
@@ -167,25 +197,12 @@ enum err http_read_body(struct http_request *request, size_t limit, struct buffe
     if (expect && !strcasecmp(expect, "100-continue")) {
         mg_write(connection, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     }
-    for (;;) {
-        char *room = buffer_reserve(body, BODY_CHUNK);
-        if (!room) {
-            return ERR_NOMEM;
-        }
-        int got = mg_read(connection, room, BODY_CHUNK);
-        if (got < 0) {
-            return ERR_PIPE;
-        }
-        if (!got) {
-            break;
-        }
-        body->length += (size_t)got;
-        if (body->length > limit) {
-            return ERR_TOOBIG;
-        }
-    }
-    bool whole = request->content_length < 0 || (long long)body->length == request->content_length;
-    return whole ? ERR_OK : ERR_PIPE;
+    struct instant begun = clock_now();
+    http_read_begin(request, instant_after_ms(begun, request->config->http_request_timeout_ms));
+    enum err err = read_pieces(request, limit, body, begun);
+    bool cut = http_read_end(request);
+    bool whole = request->content_length >= 0 && (long long)body->length == request->content_length;
+    return cut && !whole ? ERR_TIMEDOUT : err;
 }
 
 static bool is_chunked(const struct http_request *request)
@@ -265,8 +282,8 @@ static int begin_request(struct mg_connection *connection)
     response.close |= atomic_load(&http->refusing);
     if (!response.handed_over) {
         send_response(connection, &request, &response);
-        if (request.content_length) {
-            drain(connection);
+        if (request.content_length && request.handler) {
+            response.close |= !drain(&request);
         }
     }
     if (response.close || response.handed_over) {

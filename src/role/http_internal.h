@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "signalbox/base/clock.h"
 #include "signalbox/base/json.h"
+#include "signalbox/base/thread.h"
 #include "signalbox/core/command.h"
 #include "signalbox/core/route.h"
 #include "signalbox/mail/history.h"
@@ -25,6 +27,10 @@ struct http_handler {
     struct json_parser *parser;
     uint64_t serial; /* of the call whose answer is waited for */
     struct http_handler *next;
+    /* Guarded by http->lock: */
+    const struct http_request *reading; /* whose body is read; NULL: none */
+    struct instant read_until;
+    bool read_cut; /* that was over: its socket gives nothing more */
 };
 
 struct http_logins;
@@ -40,8 +46,12 @@ struct http {
     atomic_uint turn; /* which socket thread takes the next WebSocket */
     struct http_logins *logins;
     struct http_failures *failures;
-    pthread_mutex_t lock; /* of `handlers` */
+    pthread_mutex_t lock; /* of `handlers`, what they read, and slow_look */
     struct http_handler *handlers;
+    struct mailbox *slow_box; /* of the thread that ends what is read too long: only poked */
+    struct thread slow_thread;
+    struct instant slow_look; /* when it looks next */
+    bool slow_used; /* something was read since it looked */
     atomic_int handler_count;
 };
 
@@ -109,9 +119,19 @@ struct http_handler *http_handler_new(struct http *http, int *index);
 /* http_civetweb.c */
 must_check enum err http_civetweb_start(struct http *http, char *why, size_t why_size);
 void http_civetweb_stop(struct http *http);
-/* The whole body, at most `limit` bytes. ERR_TOOBIG, ERR_PIPE (it did not come whole), ERR_NOMEM.
- */
+/* The whole body, at most `limit` bytes. It has http-request-timeout-ms, and a second more for each
+ * HTTP_BODY_RATE bytes that came. ERR_TOOBIG, ERR_PIPE (it did not come whole), ERR_TIMEDOUT (not in
+ * that time), ERR_NOMEM. */
+enum { HTTP_BODY_RATE = 16 * 1024 };
 must_check enum err http_read_body(struct http_request *request, size_t limit, struct buffer *body);
+
+/* http_slow.c: a handler's reads have an end. By the handler's thread, and not nested: */
+must_check enum err http_slow_start(struct http *http);
+void http_slow_stop(struct http *http); /* `stopping` is set, and no handler reads any more */
+void http_read_begin(struct http_request *request, struct instant until);
+void http_read_extend(struct http_request *request, struct instant until);
+/* True: it took too long, and the socket gives nothing more. */
+bool http_read_end(struct http_request *request);
 
 /* http_problem.c: makes the response a problem document. `message` may be NULL; `fields` are
  * further members. */

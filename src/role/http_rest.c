@@ -65,6 +65,10 @@ bool http_json_body(struct http_request *request, struct http_response *response
         http_problem(response, ANSWER_INTERNAL, "out of memory", NULL, NULL);
         response->close = true;
         break;
+    case ERR_TIMEDOUT:
+        http_problem_status(response, 408, ANSWER_BAD_MESSAGE, "the body came too slowly");
+        response->close = true;
+        break;
     default:
         http_problem(response, ANSWER_BAD_JSON, "the body did not come whole", NULL, NULL);
         response->close = true;

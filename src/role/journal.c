@@ -48,6 +48,7 @@ struct journal {
     struct instant tidy_at; /* whose next piece may go then */
     bool tidy_fails;        /* said once */
     bool stopping, failing;
+    bool gave_up; /* the group will never be taken: all stands until the end */
     /* Shared: */
     _Atomic(uint64_t) released;
 };
@@ -234,7 +235,9 @@ static enum err append(struct journal *journal, const struct store_write *writes
         metric_add(METRIC_COMMIT_FAILURES, 1);
         if (!journal->failing) {
             journal->failing = true;
-            log_error("the store cannot record: the group is kept and tried again", "reason", "%s", err_text(err), NULL);
+            if (err != ERR_EXIST) {
+                log_error("the store cannot record: the group is kept and tried again", "reason", "%s", err_text(err), NULL);
+            }
             tell(journal, false, err_text(err));
         }
         return err;
@@ -359,12 +362,35 @@ static void release_group(struct journal *journal)
     let_go(journal, done);
 }
 
+/*
+ * A number, or an id, that is to be new is there already: another program has written to the store, or the dispatcher is
+ * wrong about what it holds. Either way what the memory has and what the store has differ, so no further group can be
+ * trusted, none that is shown would be true after a restart, and trying again changes nothing. What was acknowledged is in
+ * the store; a start reads all from there. So the server ends, and says why.
+ */
+static void give_up(struct journal *journal)
+{
+    if (!journal->gave_up) {
+        journal->gave_up = true;
+        log_error("the store holds something else than this server has written: nothing more is recorded, and the server ends",
+                  "reason", "another program writes to the store, or this is a bug", NULL);
+        if (journal->wiring.give_up) {
+            journal->wiring.give_up(journal->wiring.context);
+        }
+    }
+    journal->retry_at = INSTANT_NEVER;
+}
+
 /* false: the store fails; the group stays first in line and is tried again unchanged. */
 static bool commit_group(struct journal *journal)
 {
     enum err err = journal->group ? ERR_OK : collect(journal);
     if (!err && journal->list) {
         err = append(journal, journal->list);
+    }
+    if (err == ERR_EXIST) {
+        give_up(journal);
+        return false;
     }
     if (err) {
         journal->retry_at = instant_after_ms(clock_now(), RETRY_MS);
@@ -460,6 +486,9 @@ static void journal_run(void *context)
         look_at_held(journal);
         gather(journal);
         take_mail(journal);
+        if (journal->gave_up && journal->stopping) {
+            break;
+        }
         bool again = journal->stopping || instant_reached(journal->retry_at, clock_now());
         if (journal->waiting && again) {
             if (!commit_group(journal) && journal->stopping) {

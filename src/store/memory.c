@@ -347,6 +347,7 @@ static const struct store_operations operations = {
     .close = memory_close,
     .reader_close = memory_reader_close,
     .read_events = memory_read_events,
+    .find_session = memory_find_session,
     .find_turn = memory_find_turn,
     .find_unfolded = memory_find_unfolded,
     .read_session = memory_read_session,

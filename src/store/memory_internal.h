@@ -63,6 +63,7 @@ enum err memory_reader_open(struct store *store, struct store_reader **out);
 void memory_reader_close(struct store_reader *reader);
 enum err memory_read_events(struct store_reader *reader, int64_t session_key, uint64_t from, uint64_t to,
                             store_event_visit *visit, void *context);
+enum err memory_find_session(struct store_reader *reader, int64_t session_key);
 enum err memory_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq, uint64_t *out);
 enum err memory_find_unfolded(struct store_reader *reader, int64_t ended_by, struct store_unfolded *out);
 enum err memory_read_session(struct store_reader *reader, const char *id, struct session_row *out);

@@ -45,6 +45,16 @@ enum err memory_read_events(struct store_reader *reader, int64_t session_key, ui
     return ERR_OK;
 }
 
+enum err memory_find_session(struct store_reader *reader, int64_t session_key)
+{
+    struct memory_store *store = store_read(reader);
+    pthread_mutex_lock(&store->mutex);
+    const struct stored_session *session = memory_find(store, session_key);
+    bool there = session != NULL && session->has_row;
+    pthread_mutex_unlock(&store->mutex);
+    return there ? ERR_OK : ERR_NOENT;
+}
+
 enum err memory_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq,
                                  uint64_t *out)
 {

@@ -74,6 +74,7 @@ struct sqlite_store {
 
 enum sqlite_reader_statement {
     READER_EVENTS,
+    READER_KEY,
     READER_TURN,
     READER_UNFOLDED,
     READER_SESSION,
@@ -216,6 +217,7 @@ enum err sqlite_reader_open(struct store *store, struct store_reader **out);
 void sqlite_reader_close(struct store_reader *reader);
 enum err sqlite_read_events(struct store_reader *reader, int64_t session_key, uint64_t from,
                             uint64_t to, store_event_visit *visit, void *context);
+enum err sqlite_find_session(struct store_reader *reader, int64_t session_key);
 enum err sqlite_find_turn(struct store_reader *reader, int64_t session_key, uint64_t seq,
                           uint64_t *out);
 enum err sqlite_find_unfolded(struct store_reader *reader, int64_t ended_by,

@@ -442,6 +442,7 @@ const struct store_operations sqlite_operations = {
     .close = sqlite_close,
     .reader_close = sqlite_reader_close,
     .read_events = sqlite_read_events,
+    .find_session = sqlite_find_session,
     .find_turn = sqlite_find_turn,
     .find_unfolded = sqlite_find_unfolded,
     .read_session = sqlite_read_session,

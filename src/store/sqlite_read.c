@@ -20,6 +20,7 @@ enum { STEP_EVENTS = 512, STEP_BYTES = 256 << 10, STEP_ROWS = 256, STEP_ANSWERS 
 static const char *const sql[READER_COUNT] = {
     [READER_EVENTS] =
         "SELECT seq, body FROM events WHERE session = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq",
+    [READER_KEY] = "SELECT 1 FROM sessions WHERE key = ?1",
     [READER_TURN] = "SELECT max(seq) FROM events WHERE session = ?1 AND seq <= ?2"
                     " AND kind = 'turn_started'",
     [READER_UNFOLDED] = "SELECT f.session, coalesce(s.id, ''), f.upto,"
@@ -138,6 +139,19 @@ enum err sqlite_read_events(struct store_reader *base, int64_t session_key, uint
         sqlite3_reset(statement);
     }
     return sqlite_err(reader->db, code);
+}
+
+enum err sqlite_find_session(struct store_reader *base, int64_t session_key)
+{
+    struct sqlite_reader *reader = reader_of(base);
+    sqlite3_stmt *statement = reader->statements[READER_KEY];
+    int code = sqlite3_bind_int64(statement, 1, session_key);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+    }
+    enum err err = code == SQLITE_DONE ? ERR_NOENT : sqlite_err(reader->db, code);
+    sqlite3_reset(statement);
+    return err;
 }
 
 enum err sqlite_find_turn(struct store_reader *base, int64_t session_key, uint64_t seq,

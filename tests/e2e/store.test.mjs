@@ -317,3 +317,23 @@ test('a session whose log is damaged is set apart, and all others are served', a
   await server.start();
   assert.equal((await server.rest('DELETE', `/v1/sessions/${damaged.id}?purge=1`)).status, 200);
 });
+
+test('another program has written to the store: the server says so and ends, and what was acknowledged is there', async () => {
+  const server = await startServer({ agents });
+  const client = await server.connect();
+  const session = await client.create('scripted');
+  await session.run(script(say('Acknowledged.')));
+  const { seq } = session.events.at(-1);
+  execFileSync('sqlite3', ['-cmd', '.timeout 10000', path.join(server.data, 'signalbox.db'),
+    "INSERT INTO events (session, seq, kind, ts, body) SELECT session, seq + 1, kind, ts, json_set(body, '$.seq', seq + 1)"
+    + ` FROM events WHERE seq = ${seq}`]);
+  await Promise.all([session.prompt(script(say('never'))).catch(() => {}), client.closed]);
+  assert.deepEqual(await server.ended, { code: 3, signal: null });
+  assert.match(server.log, /level=error thread=journal msg="the store holds something else/);
+  await server.nothingLeft();
+
+  await server.start();
+  const again = await (await server.connect()).follow(session.id);
+  assert.ok(again.events.some((event) => event.type === 'text_complete' && event.text === 'Acknowledged.'));
+  assert.equal(textOf(await again.run(script(say('Goes on.')))), 'Goes on.');
+});

@@ -115,8 +115,15 @@ struct world {
     struct topic *topic;
     struct journal *journal;
     uint64_t head; /* assigned */
+    _Atomic(int) gave_up;
     struct journal_wiring wiring;
 };
+
+static void count_gave_up(void *context)
+{
+    struct world *world = context;
+    atomic_fetch_add(&world->gave_up, 1);
+}
 
 static void world_begin(struct world *world)
 {
@@ -134,7 +141,8 @@ static void world_begin(struct world *world)
     }
     CHECK(topic_new(&world->topic, "s1", "e", KEY, 0, &limits) == ERR_OK);
     world->wiring = (struct journal_wiring){.store = &world->spy.store, .limits = &limits, .dispatch = world->dispatch,
-                                            .socket_boxes = world->sockets};
+                                            .socket_boxes = world->sockets, .give_up = count_gave_up,
+                                            .context = world};
     CU_ASSERT_EQUAL_FATAL(journal_start(&world->journal, &world->wiring), ERR_OK);
 }
 
@@ -683,6 +691,36 @@ static void stopping_while_the_store_fails_refuses(void)
     world_end(&world);
 }
 
+/* Also if the store took it then: what the memory has is not to be trusted. */
+static void a_group_that_the_store_will_never_take_is_the_end(void)
+{
+    struct world world;
+    world_begin(&world);
+    push_one(&world);
+    expect_letter(&world, 1, false);
+    size_t before = tries(&world.spy);
+    store_memory_fail(world.spy.memory, ERR_EXIST);
+    for (int i = 0; i < 3; i++) {
+        push_one(&world);
+    }
+    expect_note(&world, false, err_text(ERR_EXIST));
+    while (!atomic_load(&world.gave_up)) {
+        sched_yield();
+    }
+    store_memory_fail(world.spy.memory, ERR_OK);
+    clock_fake_advance(100000);
+    push_one(&world);
+    stop(&world);
+    CU_ASSERT_EQUAL(tries(&world.spy), before + 1);
+    CU_ASSERT_EQUAL(atomic_load(&world.gave_up), 1);
+    for (uint64_t n = 2; n <= 5; n++) {
+        expect_letter(&world, n, true);
+    }
+    CU_ASSERT_EQUAL(atomic_load(&world.topic->head), 1);
+    expect_stored(&world, "1");
+    world_end(&world);
+}
+
 static void stopping_tries_once_more(void)
 {
     struct world world;
@@ -1083,7 +1121,8 @@ TEST_MAIN("journal", TEST(what_is_visible_is_recorded), TEST(nobody_ever_sees_mo
           TEST(mail_goes_on_behind_what_it_tells_of), TEST(what_waits_is_one_group), TEST(a_group_has_a_bound),
           TEST(a_group_that_fails_is_tried_again_unchanged), TEST(a_part_of_a_turn_is_folded_between_groups),
           TEST(new_batches_do_not_hurry_a_retry),
-          TEST(stopping_while_the_store_fails_refuses), TEST(stopping_tries_once_more),
+          TEST(stopping_while_the_store_fails_refuses),
+          TEST(a_group_that_the_store_will_never_take_is_the_end), TEST(stopping_tries_once_more),
           TEST(credit_comes_back_after_the_commit), TEST(credit_is_held_back_while_the_store_is_behind),
           TEST(pending_requests_are_told_as_of_the_head),
           TEST(rows_and_purges_are_recorded_in_their_place), TEST(watchers_of_what_is_erased_are_woken),

@@ -549,10 +549,46 @@ static void folds_are_kept_for_a_while_and_not_more_than_some(void)
     end();
 }
 
+static void append_row(int64_t key)
+{
+    static char text[] = "x";
+    const struct session_row row = {.key = key, .id = text, .agent = text, .workspace = text, .policy = text,
+                                    .phase = text, .epoch = text, .created_by = text};
+    const struct store_write write = {.kind = STORE_SESSION, .session_key = key, .row = &row};
+    CHECK(store->operations->append(store, &write) == ERR_OK);
+}
+
+/* Also when a part of a long log is left, which is removed piece by piece. */
+static void a_session_that_is_erased_while_it_is_read_is_no_error(void)
+{
+    for (int left = 0; left < 2; left++) {
+        begin();
+        uint64_t head = append_turn(KEY, 100000, true);
+        append_row(KEY);
+        struct history_request *request = request_of(KEY, 0, true, head, 1 << 20);
+        folds_ask(folds, request);
+        CU_ASSERT_TRUE(folds_step(folds));
+        const struct store_write purge = {.kind = STORE_PURGE, .session_key = KEY};
+        CHECK(store->operations->append(store, &purge) == ERR_OK);
+        if (left) {
+            append_json(KEY, head - 1, "text_complete", ",\"messageId\":\"m\",\"text\":\"...\"");
+            append_json(KEY, head, "complete", "");
+        }
+        while (folds_step(folds)) {
+        }
+        CU_ASSERT_PTR_EQUAL_FATAL(answered(), request);
+        CU_ASSERT_EQUAL(request->result, ERR_NOENT);
+        CU_ASSERT_EQUAL(request->bytes.length, 0);
+        history_request_free(request);
+        end();
+    }
+}
+
 static void a_log_that_is_torn_is_an_error(void)
 {
     begin();
     uint64_t head = append_turn(KEY, 10, false);
+    append_row(KEY);
     struct store_fold_range gone = {.from = 4, .to = 5};
     struct store_fold tear = {.session_key = KEY, .gone = &gone, .gone_count = 1};
     CHECK(store->operations->fold(store, &tear) == ERR_OK);
@@ -697,7 +733,7 @@ TEST_MAIN("history_fold", TEST(a_piece_in_a_dialect), TEST(replays_end_in_the_li
           TEST(an_open_turn_stays_as_it_is), TEST(what_many_want_is_folded_once),
           TEST(a_piece_that_many_get_is_there_once),
           TEST(folds_are_kept_for_a_while_and_not_more_than_some),
-          TEST(a_log_that_is_torn_is_an_error),
+          TEST(a_log_that_is_torn_is_an_error), TEST(a_session_that_is_erased_while_it_is_read_is_no_error),
           TEST(a_damaged_turn_keeps_no_other_from_being_folded),
           TEST(a_store_that_does_not_take_it_is_asked_again),
           TEST(without_memory_a_replay_is_an_error), TEST(without_memory_the_store_is_not_folded))

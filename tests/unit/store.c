@@ -321,6 +321,8 @@ static void test_turns_are_found(void)
     uint64_t turn = 0;
     struct session_row row = row_of(2, "two");
     CU_ASSERT_EQUAL(append_row(&row), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_session(reader, 2), ERR_OK);
+    CU_ASSERT_EQUAL(reader->operations->find_session(reader, 3), ERR_NOENT);
     CU_ASSERT_EQUAL(reader->operations->find_turn(reader, 2, 100, &turn), ERR_NOENT);
     CU_ASSERT_EQUAL(append_of(2, 1, "session_created", 10), ERR_OK);
     CU_ASSERT_EQUAL(append_of(2, 2, "turn_started", 10), ERR_OK);

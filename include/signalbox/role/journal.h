@@ -13,6 +13,11 @@ struct journal_wiring {
     const struct topic_limits *limits;
     struct mailbox *dispatch;            /* gets DISPATCH_STORE when recording fails, and when it works again */
     struct mailbox *const *socket_boxes; /* limits->socket_threads of them */
+    /* The store holds something else than what the group was made for (ERR_EXIST): it will never take it, and nothing more is
+     * committed. Called once, by the journal thread; the server is to end. Nothing of the group, or of what waits behind it,
+     * was shown or acknowledged. NULL: nobody is told. */
+    void (*give_up)(void *context);
+    void *context;
 };
 
 struct journal;

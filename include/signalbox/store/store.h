@@ -176,6 +176,8 @@ struct store_operations {
     /* Events from `from` to `to`, both included, in order, in short transactions, between which the log may be folded. */
     enum err (*read_events)(struct store_reader *reader, int64_t session_key, uint64_t from, uint64_t to,
                             store_event_visit *visit, void *context);
+    /* ERR_OK while the session has its row; ERR_NOENT: there is none, or it was purged. */
+    enum err (*find_session)(struct store_reader *reader, int64_t session_key);
     /* The number of the last turn_started at or before `seq`; ERR_NOENT if there is none. */
     enum err (*find_turn)(struct store_reader *reader, int64_t session_key, uint64_t seq, uint64_t *out);
     /* The session whose oldest turn that is not folded ended first, if it ended at or before `ended_by` (wall ms); else
