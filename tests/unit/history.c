@@ -135,7 +135,8 @@ static void events_come_as_an_array_of_json(void)
     request = new_request(HISTORY_JSON, 2, 9, 0, 0); /* one event at least */
     ask(request);
     expect(request, EVENT(2), 1, 2);
-    request = new_request(HISTORY_JSON, 10, 20, 1000, 0); /* what is not in the log */
+    append_row(1, "one", 1, false);
+    request = new_request(HISTORY_JSON, 10, 20, 1000, 0); /* what is not in the log of a session that is there */
     ask(request);
     CU_ASSERT_EQUAL(request->result, ERR_IO);
     CU_ASSERT_EQUAL(request->last, 9);
@@ -305,6 +306,13 @@ static enum err broken_open(struct store *which, struct store_reader **out)
     return ERR_OK;
 }
 
+static enum err broken_find(struct store_reader *reader, int64_t session_key)
+{
+    (void)reader;
+    (void)session_key;
+    return ERR_CORRUPT;
+}
+
 static void broken_close(struct store_reader *reader)
 {
     (void)reader;
@@ -340,6 +348,7 @@ static void a_store_that_cannot_be_read_is_an_error(void)
         .reader_close = broken_close,
         .read_events = broken_events,
         .read_session = broken_session,
+        .find_session = broken_find,
         .list_sessions = broken_list,
         .list_audit = broken_audit,
     };
