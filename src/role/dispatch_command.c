@@ -240,89 +240,108 @@ static void show_at_once(struct dispatch *dispatch, struct held *held, struct di
     dispatch->at_once = false;
 }
 
-void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command)
+/* Whether it is for this server to do now, and was not done before. False: it was answered, or waits for an answer. */
+static bool is_to_be_done(struct dispatch *dispatch, struct dispatch_command *command)
 {
-    struct command *given = command->command;
-    unsigned needs = command_needs[given->type];
     if (dispatch->draining) {
         dispatch_refuse_now(dispatch, command, ANSWER_SHUTTING_DOWN, "the server is stopping");
         dispatch_command_free(command);
+        return false;
+    }
+    if (!command->remember || command->entry) {
+        return true;
+    }
+    /* Whether it was done before is asked behind what waits for the store, so while that fails only what is never
+     * refused may wait. */
+    if (dispatch->store_failing && command->command->type != COMMAND_CANCEL) {
+        refuse_without_store(dispatch, command);
+        return false;
+    }
+    return dispatch_answers_enter(dispatch, command);
+}
+
+/* What is not of one session. */
+static void run(struct dispatch *dispatch, struct dispatch_command *command)
+{
+    if (dispatch->store_failing && !possible_without_store(dispatch, NULL, command)) {
+        refuse_without_store(dispatch, command);
         return;
     }
-    if (command->remember && !command->entry) {
-        /* Whether it was done before is asked behind what waits for the store, so while that fails only what is never
-         * refused may wait. */
-        if (dispatch->store_failing && given->type != COMMAND_CANCEL) {
-            refuse_without_store(dispatch, command);
+    dispatch->at_once = dispatch->store_failing;
+    switch (command->command->type) {
+    case COMMAND_CREATE_SESSION:
+        if (!command->checked) {
+            command->mail.kind = MAINTENANCE_CREATE; /* its workspace is looked up on the disk first */
+            mailbox_push(dispatch->wiring.maintenance, &command->mail);
             return;
         }
-        if (!dispatch_answers_enter(dispatch, command)) {
-            return;
-        }
+        dispatch_create(dispatch, command);
+        break;
+    case COMMAND_LIST_PERMISSIONS:
+        dispatch_list_permissions(dispatch, command);
+        break;
+    case COMMAND_DELETE_RULE:
+        dispatch_rule_delete(dispatch, command);
+        break;
+    case COMMAND_AGENT_STATES:
+        dispatch_agent_states(dispatch, command);
+        break;
+    default:
+        CHECK(false && "a command that is answered where it was read");
     }
-    if (!(needs & NEEDS_SESSION)) {
-        if (dispatch->store_failing && !possible_without_store(dispatch, NULL, command)) {
-            refuse_without_store(dispatch, command);
-            return;
-        }
-        dispatch->at_once = dispatch->store_failing;
-        switch (given->type) {
-        case COMMAND_CREATE_SESSION:
-            if (!command->checked) {
-                command->mail.kind = MAINTENANCE_CREATE; /* its workspace is looked up on the disk first */
-                mailbox_push(dispatch->wiring.maintenance, &command->mail);
-                return;
-            }
-            dispatch_create(dispatch, command);
-            break;
-        case COMMAND_LIST_PERMISSIONS:
-            dispatch_list_permissions(dispatch, command);
-            break;
-        case COMMAND_DELETE_RULE:
-            dispatch_rule_delete(dispatch, command);
-            break;
-        case COMMAND_AGENT_STATES:
-            dispatch_agent_states(dispatch, command);
-            break;
-        default:
-            CHECK(false && "a command that is answered where it was read");
-        }
-        dispatch->at_once = false;
-        dispatch_command_free(command);
-        return;
-    }
+    dispatch->at_once = false;
+    dispatch_command_free(command);
+}
+
+/* The session that it is for, in memory and as it may be used now; NULL: the command was answered, or waits for it. */
+static struct held *session_for(struct dispatch *dispatch, struct dispatch_command *command)
+{
+    const struct command *given = command->command;
     char session_id[SESSION_ID_MAX + 1];
     const char *name = given->session_id;
     if (given->type == COMMAND_PERMISSION_RESPONSE) {
         if (dispatch->store_failing) {
             refuse_without_store(dispatch, command);
-            return;
+            return NULL;
         }
         if (!session_of_request(given->request_id, session_id) || (name && strcmp(name, session_id))) {
             dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such permission request", NULL);
             dispatch_command_free(command);
-            return;
+            return NULL;
         }
         name = session_id;
     }
     struct held *held = dispatch_find(dispatch, name);
     if (dispatch->store_failing && !possible_without_store(dispatch, held, command)) {
         refuse_without_store(dispatch, command);
-        return;
+        return NULL;
     }
     if (!held) {
         dispatch_load(dispatch, name, command);
-        return;
+        return NULL;
     }
     if (held->erased) {
         dispatch_answer(dispatch, command, ANSWER_NOT_FOUND, "there is no such session", NULL);
         dispatch_command_free(command);
+        return NULL;
+    }
+    return dispatch_prompt_waits(dispatch, held, command) ? NULL : held;
+}
+
+void dispatch_take_command(struct dispatch *dispatch, struct dispatch_command *command)
+{
+    if (!is_to_be_done(dispatch, command)) {
         return;
     }
-    if (dispatch_prompt_waits(dispatch, held, command)) {
+    if (!(command_needs[command->command->type] & NEEDS_SESSION)) {
+        run(dispatch, command);
         return;
     }
-    if (dispatch->store_failing && given->type != COMMAND_CANCEL) {
+    struct held *held = session_for(dispatch, command);
+    if (!held) {
+        return;
+    }
+    if (dispatch->store_failing && command->command->type != COMMAND_CANCEL) {
         show_at_once(dispatch, held, command);
     } else {
         run_in_session(dispatch, held, command);
