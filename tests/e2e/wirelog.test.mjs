@@ -103,15 +103,22 @@ async function begin(server, agent) {
   return session;
 }
 
+/** Until the last turn's end has had its say: the agent is idle again, or stopped where it died. */
+function settled(session) {
+  const last = (type) => session.events.findLastIndex((event) => event.type === type);
+  return until(() => last('status') > last('complete'), () => 'the status behind the last turn');
+}
+
 async function playAgain(file, turns, first) {
   const server = await startServer({ settings: { 'permission-timeout-ms': 0 }, agents: { again: replaying(...file) } });
   const session = await begin(server, 'again');
   for (const play of turns) {
     await play(session);
   }
-  await session.status('idle', { from: session.events.findLastIndex(({ type }) => type === 'complete') });
+  await settled(session);
+  await settled(first);
   const { turns: again } = session.watch.state();
-  const plain = (all) => JSON.parse(JSON.stringify(all, (key, value) => (/Id$|^id$|^ts$|^seq$|At$|Ms$|workspace|locations|^prompt$|^content$/.test(key) ? undefined : value)));
+  const plain = (all) => JSON.parse(JSON.stringify(all, (key, value) => (/Id$|^id$|^ts$|^seq$|^began$|At$|Ms$|workspace|locations|^prompt$|^content$/.test(key) ? undefined : value)));
   assert.deepEqual(plain(again), plain(first.watch.state().turns));
   assert.deepEqual(shown(session), shown(first));
   assert.deepEqual(offered(session), offered(first));
