@@ -3,7 +3,6 @@
 #include "config_private.h"
 
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +13,12 @@ enum err config_build_fail(struct config_build *build, enum config_option_index 
                            const char *format, ...)
 {
     const struct config_raw *raw = &build->draft.options[index];
+    const char *file = raw->by_set ? "--set" : build->config->file;
     va_list arguments;
     va_start(arguments, format);
-    char *reason = NULL;
-    if (vasprintf(&reason, format, arguments) < 0) {
-        reason = NULL;
-    }
+    err = config_error_set_list(build->error, err, file, raw->by_set ? 0 : raw->line, format, arguments);
     va_end(arguments);
-    if (raw->by_set) {
-        return config_error_take(build->error, err, "--set", 0, reason);
-    }
-    return config_error_take(build->error, err, build->config->file, raw->line, reason);
+    return err;
 }
 
 char *config_path_folder(const char *file)

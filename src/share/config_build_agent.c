@@ -1,10 +1,7 @@
-#define _GNU_SOURCE
 /* From texts to a snapshot: the agents. */
 #include "config_private.h"
 
 #include <ctype.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,12 +9,9 @@ enum err config_agent_fail(struct config_build *build, int line, const char *for
 {
     va_list arguments;
     va_start(arguments, format);
-    char *reason = NULL;
-    if (vasprintf(&reason, format, arguments) < 0) {
-        reason = NULL;
-    }
+    enum err err = config_error_set_list(build->error, ERR_INVAL, build->config->file, line, format, arguments);
     va_end(arguments);
-    return config_error_take(build->error, ERR_INVAL, build->config->file, line, reason);
+    return err;
 }
 
 static enum err check_agent(struct config_build *build, const struct config_raw_agent *raw)

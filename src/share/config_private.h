@@ -3,6 +3,8 @@
  * What the files of the configuration share: a snapshot with its reference count, the table of
  * options as data, and the texts that a configuration is made of before they are checked.
  */
+#include <stdarg.h>
+
 #include "signalbox/base/check.h"
 #include "signalbox/base/rcu.h"
 #include "signalbox/share/config.h"
@@ -120,9 +122,8 @@ bool config_list_equal(const struct config_list *a, const struct config_list *b)
 /* Keeps the first one. Returns `err`. `file` may be NULL. */
 enum err config_error_set(struct config_error *error, enum err err, const char *file, int line,
                           const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* Takes the reason over. */
-enum err config_error_take(struct config_error *error, enum err err, const char *file, int line,
-                           char *reason);
+enum err config_error_set_list(struct config_error *error, enum err err, const char *file, int line,
+                               const char *format, va_list arguments) __attribute__((format(printf, 5, 0)));
 
 /* ---- Before it is checked ---- */
 

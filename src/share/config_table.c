@@ -143,17 +143,18 @@ bool config_list_equal(const struct config_list *a, const struct config_list *b)
     return equal;
 }
 
-enum err config_error_take(struct config_error *error, enum err err, const char *file, int line,
-                           char *reason)
+enum err config_error_set_list(struct config_error *error, enum err err, const char *file, int line,
+                               const char *format, va_list arguments)
 {
     if (error->reason != NULL) {
-        free(reason);
         return err;
     }
     config_error_free(error);
     error->file = file != NULL ? strdup(file) : NULL;
     error->line = line;
-    error->reason = reason;
+    if (vasprintf(&error->reason, format, arguments) < 0) {
+        error->reason = NULL;
+    }
     return err;
 }
 
@@ -162,12 +163,9 @@ enum err config_error_set(struct config_error *error, enum err err, const char *
 {
     va_list arguments;
     va_start(arguments, format);
-    char *reason = NULL;
-    if (vasprintf(&reason, format, arguments) < 0) {
-        reason = NULL;
-    }
+    enum err result = config_error_set_list(error, err, file, line, format, arguments);
     va_end(arguments);
-    return config_error_take(error, err, file, line, reason);
+    return result;
 }
 
 void config_error_free(struct config_error *error)
