@@ -203,8 +203,10 @@ static void a_name_that_the_store_does_not_know_is_done(void)
     world_restart();
     const struct store_write expire = {.kind = STORE_EXPIRE, .before = INT64_MAX, .limit = 10};
     CU_ASSERT_EQUAL(world.store->operations->append(world.store, &expire), ERR_OK);
-    uint64_t a = send("same", text), b = send("same", other), c = send("same", text);
-    struct answer_mail *refused = answer_of(b), *first = answer_of(a), *again = answer_of(c);
+    const uint64_t serials[] = {send("same", text), send("same", other), send("same", text)};
+    struct answer_mail *answers[3];
+    answers_of(serials, answers, 3);
+    struct answer_mail *first = answers[0], *refused = answers[1], *again = answers[2];
     CU_ASSERT_EQUAL(first->answer.code, ANSWER_OK);
     CU_ASSERT_FALSE(alike(before, first));
     CU_ASSERT_TRUE(refused->id_reused);

@@ -223,6 +223,21 @@ static inline struct answer_mail *answer_of(uint64_t serial)
     return mail;
 }
 
+/* Of commands that are answered by different ways (one behind its commit, another at once), so in any order. */
+static inline void answers_of(const uint64_t *serials, struct answer_mail **out, size_t count)
+{
+    memset(out, 0, count * sizeof(*out));
+    for (size_t taken = 0; taken < count; taken++) {
+        struct answer_mail *mail = container_of(next_mail(world.answers), struct answer_mail, mail);
+        size_t i = 0;
+        while (i < count && serials[i] != mail->serial) {
+            i++;
+        }
+        CU_ASSERT_FATAL(i < count && !out[i]);
+        out[i] = mail;
+    }
+}
+
 /* Everything that came before is done, and nothing was answered. */
 static inline bool nothing_answered(void)
 {
