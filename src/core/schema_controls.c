@@ -50,7 +50,7 @@ const struct schema_shape schema_controls[] = {
     {.name = "replay_complete", .help = "What was missing has been sent.",
      ROWS(SESSION_ID, F("seq", COUNT, "Up to this number."))},
     {.name = "unsubscribed", .help = "No more events of this session.",
-     ROWS(ID, SESSION_ID, F("reason", STRING, "`requested`, or why the server ended it: `erased`."))},
+     ROWS(ID, SESSION_ID, F("reason", STRING, "`requested`, or why the server ended it: `erased`, `damaged`."))},
     {.name = "lagging", .help = "The client is behind, and reads from the store.",
      ROWS(SESSION_ID, F("behindEvents", COUNT, "Events."), F("behindBytes", COUNT, "Bytes."))},
     {.name = "caught_up", .help = "The client is no longer behind.",

@@ -180,11 +180,12 @@ static void fail(struct folds *folds, struct replay *replay, enum err err)
         err = ERR_NOENT;
     } else if (err != ERR_NOMEM) {
         uint32_t left_out;
+        const char *what = err == ERR_CORRUPT ? "a session's log is damaged" : "store not readable";
         if (log_limit_pass(&folds->failures, 6, &left_out)) {
-            log_error("store not readable", "error", "%s", err_text(err), "key", "%lld",
-                      (long long)replay->session_key, "left_out", "%u", left_out, NULL);
+            log_error(what, "error", "%s", err_text(err), "key", "%lld", (long long)replay->session_key, "left_out", "%u",
+                      left_out, NULL);
         }
-        err = ERR_IO;
+        err = err == ERR_CORRUPT ? err : ERR_IO;
     }
     reply_all(replay, err);
     replay_free(replay);

@@ -248,23 +248,29 @@ void subscription_end(struct subscription *subscription)
     free(subscription);
 }
 
-void subscription_erased(struct subscription *subscription)
+/* The server ends it. A stream has nothing else, and is closed with it. */
+static void break_off(struct subscription *subscription, const char *reason, uint16_t code, const char *text_of_close)
 {
     struct client *client = subscription->client;
     char session_id[SESSION_ID_MAX + 1];
     snprintf(session_id, sizeof(session_id), "%s", subscription->watched->topic->session_id);
     subscription_end(subscription);
     if (client->stream) {
-        client_close(client, 1000, "the session was erased");
+        client_close(client, code, text_of_close);
         return;
     }
     struct buffer *text = &client->thread->scratch;
     buffer_reset(text);
     buffer_text(text, "{\"type\":\"unsubscribed\"");
     json_field_string(text, "sessionId", session_id);
-    json_field_string(text, "reason", "erased");
+    json_field_string(text, "reason", reason);
     buffer_byte(text, '}');
     client_send(client, text);
+}
+
+void subscription_erased(struct subscription *subscription)
+{
+    break_off(subscription, "erased", 1000, "the session was erased");
 }
 
 /* Whether the client still wants the session that its oldest unanswered subscribe of this name was
@@ -398,6 +404,12 @@ void subscription_history(struct socket_thread *thread, struct history_request *
         history_request_free(request);
         subscription_read_over(client);
         subscription_due(subscription);
+        return;
+    }
+    if (request->result == ERR_CORRUPT && !client->speech) { /* other sessions of the client do not suffer; dialects have no word for it */
+        history_request_free(request);
+        subscription_read_over(client);
+        break_off(subscription, "damaged", 1011, "the session's log is damaged");
         return;
     }
     if (request->result || request->last < request->from) {

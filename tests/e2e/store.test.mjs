@@ -301,6 +301,10 @@ test('a session whose log is damaged is set apart, and all others are served', a
   const summary = (await server.rest('GET', `/v1/sessions/${damaged.id}`)).json;
   assert.equal(summary.phase, 'failed');
   assert.equal(summary.pending, 0);
+  back.send({ id: 'all', type: 'subscribe', sessionId: damaged.id });
+  const ended = await back.control('unsubscribed', ({ sessionId }) => sessionId === damaged.id);
+  assert.deepEqual([ended.reason, ended.id], ['damaged', undefined]);
+  assert.equal(textOf(await again.run(script(say('And on.')))), 'And on.'); // the connection, and what else it watches
   for (const [type, fields] of [['prompt', { text: 'Go on.' }], ['resume_queue', {}], ['set_mode', { modeId: 'x' }]]) {
     const refusal = await back.refusal(type, { sessionId: damaged.id, ...fields }, 'closed');
     assert.match(refusal.message, /log is damaged/);

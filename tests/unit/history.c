@@ -357,7 +357,7 @@ static void a_store_that_cannot_be_read_is_an_error(void)
     CU_ASSERT_EQUAL_FATAL(maintenance_start(&maintenance, &broken, NULL, NULL), ERR_OK);
     struct history_request *request = new_request(HISTORY_JSON, 3, 9, 1000, 0);
     ask(request);
-    CU_ASSERT_EQUAL(request->result, ERR_IO);
+    CU_ASSERT_EQUAL(request->result, ERR_CORRUPT);
     CU_ASSERT_EQUAL(request->bytes.length, 0);
     CU_ASSERT_EQUAL(request->last, 2);
     request->kind = HISTORY_SESSION;

@@ -593,7 +593,7 @@ static void a_log_that_is_torn_is_an_error(void)
     struct store_fold tear = {.session_key = KEY, .gone = &gone, .gone_count = 1};
     CHECK(store->operations->fold(store, &tear) == ERR_OK);
     struct history_request *request = ask(request_of(KEY, 0, true, head, 1000));
-    CU_ASSERT_EQUAL(request->result, ERR_IO);
+    CU_ASSERT_EQUAL(request->result, ERR_CORRUPT);
     CU_ASSERT_EQUAL(request->bytes.length, 0);
     CU_ASSERT_EQUAL(request->last, 0);
     history_request_free(request);

@@ -55,7 +55,8 @@ struct history_request {
     char *content;             /* HISTORY_PROMPT: the JSON text of an array of content blocks; owned */
 
     /* The answer. */
-    /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING; of HISTORY_CHECK ERR_TOOBIG too */
+    /* ERR_OK, ERR_NOENT, ERR_IO, ERR_NOMEM, ERR_STOPPING; of a replay ERR_CORRUPT (this log is damaged: no other is
+     * touched by it), of HISTORY_CHECK ERR_TOOBIG too */
     enum err result;
     /* The last number in `bytes`, at least `to` at the end; from - 1 if there was none. HISTORY_CHECK: which of the blobs
      * it is that is not there, or with which they become too much. */

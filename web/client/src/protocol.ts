@@ -327,7 +327,7 @@ export interface UnsubscribedMessage {
   id?: string;
   /** The session. */
   sessionId: string;
-  /** `requested`, or why the server ended it: `erased`. */
+  /** `requested`, or why the server ended it: `erased`, `damaged`. */
   reason: string;
 }
 
