@@ -73,7 +73,8 @@
     X(COUNT, http_threads, "http-threads", "64", 2, 1024, RESTART,                                 \
       "Threads that handle HTTP requests, one request each at a time.")                            \
     X(MS, http_request_timeout_ms, "http-request-timeout-ms", "10000", 100, 600000, RESTART,       \
-      "How long an HTTP connection may take to send its request before it is closed.")             \
+      "How long an HTTP connection may take to send the head of its request, and once more for its " \
+      "body, which has a second more for each 16 KiB.")                                            \
     X(BOOL, compression, "compression", "true", 0, 0, RELOAD,                                      \
       "Whether clients that ask for it (permessage-deflate) get longer messages compressed: once " \
       "for all who watch a session. Who is connected keeps what was agreed on.")                   \
