@@ -81,16 +81,21 @@ const char *plan_make(struct plan *p, const char *script, uint64_t seq)
                         "\"turnId\":\"turn-6\"}",
                         (unsigned long long)seq++, wall_ms(), p->id);
     add(p, text, (size_t)used);
+    char began[40] = ""; // as of ours: all but the first piece of a text say which one began it
     for (size_t k = 0; k < p->chunks; k++) {
         used = snprintf(
             text, room,
-            "{\"seq\":%llu,\"ts\":%lld,\"type\":\"text_delta\",\"sessionId\":\"%s\","
+            "{\"seq\":%llu,\"ts\":%lld%s,\"type\":\"text_delta\",\"sessionId\":\"%s\","
             "\"turnId\":\"turn-6\",\"messageId\":\"m3-1\",\"offset\":%zu,\"delta\":\"@%016lld ",
-            (unsigned long long)seq++, wall_ms(), p->id, k * (STAMP_BYTES + length),
+            (unsigned long long)seq, wall_ms(), began, p->id, k * (STAMP_BYTES + length),
             (long long)plan_due(p, k));
         generator_fill(&generator, ALPHABET_ASCII, text + used, length);
         memcpy(text + used + length, "\"}", 2);
         add(p, text, (size_t)used + length + 2);
+        if (k == 0) {
+            snprintf(began, sizeof began, ",\"began\":%llu", (unsigned long long)seq);
+        }
+        seq++;
     }
     used = snprintf(text, room,
                     "{\"seq\":%llu,\"ts\":%lld,\"type\":\"complete\",\"sessionId\":\"%s\","

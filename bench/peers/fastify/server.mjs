@@ -56,6 +56,7 @@ class Session {
   #message = 0;
   #text = ''; // of the message so far
   #waiting = '';
+  #began; // the number of the event that began the message
   #timer = null;
 
   async open() {
@@ -93,7 +94,9 @@ class Session {
       const offset = Buffer.byteLength(this.#text);
       this.#add('text_delta', {
         turnId: `turn-${this.#turn}`, messageId: `m${this.#turn}-${this.#message}`, offset, delta: this.#waiting,
+        began: offset === 0 ? undefined : this.#began,
       });
+      this.#began = offset === 0 ? this.events.length : this.#began;
       this.#text += this.#waiting;
       this.#waiting = '';
     }
